@@ -1,0 +1,176 @@
+"""What a job may yield to the engine: frozen data, never closures or modules, so that it can be batched, logged and sent elsewhere.
+
+A generator yields a `Call`, an `All` or an `Emit` and receives the reply (`All`: the replies in order; `Emit`: None). A failed call
+arrives as `CallError` through ``throw``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeAlias
+
+from torch import Tensor
+
+from gesso.model import Conditioning, Patch
+
+Job: TypeAlias = Generator[Any, Any, Any]
+"""A job, or a part of one: yields calls, `All` and `Emit`, receives replies, returns its result."""
+
+
+class CallError(Exception):
+    """A call failed; ``cause`` is what went wrong. Generators may catch it and go on."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """A model by name and content digest; the same digest is the same weights."""
+
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One unit of model work. ``batched``: rows of several calls may share a forward. ``logged``: its reply is kept for replay."""
+
+    batched: ClassVar[bool] = False
+    logged: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class Load(Call):
+    """Make a model resident. Reply: its `gesso.model.ModelCard`."""
+
+    model: ModelRef
+
+
+@dataclass(frozen=True)
+class EncodeText(Call):
+    """Encode prompts. Reply: a tuple of `Conditioning`, one per text. Cached by (encoder, text)."""
+
+    batched: ClassVar[bool] = True
+    model: ModelRef
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Denoise(Call):
+    """Predict x0 at noise level ``sigma`` once per conditioning.
+
+    x: (1, C, h, w) in the sampler's space (variance-exploding scale for eps/v models; ``(1 - sigma) * x0 + sigma * noise`` for flow).
+    Reply: `Denoised` whose ``predictions`` are ordered like ``conds``.
+    """
+
+    batched: ClassVar[bool] = True
+    logged: ClassVar[bool] = True
+    model: ModelRef
+    x: Tensor
+    sigma: float
+    conds: tuple[Conditioning, ...]
+    patches: tuple[Patch, ...] = ()
+    controls: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Denoised:
+    """The denoiser's answer to a sampler.
+
+    denoised: x0 after guidance, shaped like x. uncond: the unconditional x0 (CFG++ samplers need it); equals ``denoised`` without
+    guidance. predictions: x0 per conditioning, as the model gave them.
+    """
+
+    denoised: Tensor
+    uncond: Tensor
+    predictions: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True)
+class DenoiseGrad(Call):
+    """``denoise``, then the gradient on x of ``loss`` (a named differentiable function of x0). Reply: (Denoised, loss value, gradient)."""
+
+    logged: ClassVar[bool] = True
+    denoise: Denoise
+    loss: Apply
+
+
+@dataclass(frozen=True)
+class EncodeImage(Call):
+    """Image (1, 3, H, W) in 0..1 -> latent (1, C, h, w)."""
+
+    batched: ClassVar[bool] = True
+    model: ModelRef
+    image: Tensor
+    patches: tuple[Patch, ...] = ()
+
+
+@dataclass(frozen=True)
+class Decode(Call):
+    """Latent (1, C, h, w) -> image (1, 3, H, W) float32 in 0..1."""
+
+    batched: ClassVar[bool] = True
+    model: ModelRef
+    latent: Tensor
+    patches: tuple[Patch, ...] = ()
+
+
+@dataclass(frozen=True)
+class Apply(Call):
+    """A method of a model that no other call names (one-pass families, upscalers, maps). The model declares its methods."""
+
+    model: ModelRef
+    method: str
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Host(Call):
+    """Pure CPU work over about 5 ms, run on a thread pool: a module-level function and its arguments. Reply: its value."""
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...] = ()
+
+
+class All:
+    """Several calls or generators at once; the reply is a tuple in the same order. The first error closes the siblings."""
+
+    def __init__(self, *items: Call | Job) -> None:
+        self.items = items
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an image is: ``step`` of ``total`` evaluations (total None where a sampler cannot know), ``sigma`` now, ``fraction`` 0..1."""
+
+    image: int
+    step: int
+    total: int | None
+    sigma: float
+    fraction: float
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The current x0 (1, C, h, w) of image number ``image``. Droppable: the newest wins."""
+
+    image: int
+    model: ModelRef
+    latent: Tensor
+
+
+@dataclass(frozen=True)
+class Warn:
+    """A sentence for the user that belongs to the result."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Emit:
+    """Tell the client something. The reply is None and comes at once."""
+
+    event: Progress | Preview | Warn

@@ -1,0 +1,159 @@
+"""Messages between front and worker as frozen dataclasses; `encode` and `decode` turn them into frames (JSON header + raw blobs).
+
+Worker -> front: Ready, Heartbeat, Resolved, Event, Finished, Fetch, Bye. Front -> worker: Lease, Go, Cancel, Blob, Shutdown.
+
+    worker                        front
+      | -- Ready(slots, ...) ------> |
+      | <------------- Lease(job) -- |
+      | -- Resolved(job, spec) ----> |   journaled
+      | <---------------- Go(job) -- |
+      | -- Event(...) * -----------> |
+      | -- Finished(job, ...) -----> |   blobs stored, journaled
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+from gesso.errors import ProtocolError
+
+
+@dataclass(frozen=True)
+class Message:
+    """Base of all link messages. ``blobs`` travel as trailing raw frames."""
+
+    type: ClassVar[str] = ""
+    blobs: tuple[bytes, ...] = field(default=(), kw_only=True)
+
+
+@dataclass(frozen=True)
+class Ready(Message):
+    """A worker is there. ``slots``: jobs it wants leased at once. ``info``: device, threads, versions, models it could inspect."""
+
+    type = "ready"
+    worker: str
+    pid: int
+    slots: int
+    info: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Heartbeat(Message):
+    """The worker's link thread lives; ``stalled`` is the seconds since the engine's loop last turned; ``info`` as in `Ready`, when changed."""
+
+    type = "heartbeat"
+    stalled: float
+    info: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Lease(Message):
+    """Run this job. ``request``: operation, params, level, output. ``spec``: the frozen job, where it was resolved before."""
+
+    type = "lease"
+    job: str
+    attempt: int
+    request: Mapping[str, Any]
+    spec: Mapping[str, Any] | None
+    priority: str
+    client: str
+
+
+@dataclass(frozen=True)
+class Resolved(Message):
+    """The job is complete and frozen; the worker waits for `Go` before its first call."""
+
+    type = "resolved"
+    job: str
+    spec: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Go(Message):
+    """The frozen job is journaled."""
+
+    type = "go"
+    job: str
+
+
+@dataclass(frozen=True)
+class Cancel(Message):
+    """Close the job's generator; idempotent, unknown jobs are ignored."""
+
+    type = "cancel"
+    job: str
+
+
+@dataclass(frozen=True)
+class Event(Message):
+    """``body`` is the client-facing event without job and seq (type progress, preview or log); a preview's picture is in ``blobs``."""
+
+    type = "event"
+    job: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Finished(Message):
+    """The one end of a lease. state: done, failed or cancelled. ``result`` names the blobs by order: images[i] belongs to blobs[i]."""
+
+    type = "finished"
+    job: str
+    state: str
+    result: Mapping[str, Any] | None = None
+    error: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Fetch(Message):
+    """The worker needs an input blob."""
+
+    type = "fetch"
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Blob(Message):
+    """The bytes of an input, as the only blob; none if it is gone."""
+
+    type = "blob"
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Shutdown(Message):
+    """Close all jobs without a result and leave."""
+
+    type = "shutdown"
+
+
+@dataclass(frozen=True)
+class Bye(Message):
+    """The worker leaves of its own will; what it still held goes back to the queue."""
+
+    type = "bye"
+
+
+KINDS: Mapping[str, type[Message]] = {
+    kind.type: kind for kind in (Ready, Heartbeat, Lease, Resolved, Go, Cancel, Event, Finished, Fetch, Blob, Shutdown, Bye)
+}
+
+
+def encode(message: Message) -> list[bytes]:
+    """Message -> frames."""
+    header = {f.name: getattr(message, f.name) for f in fields(message) if f.name != "blobs"}
+    header["type"] = message.type
+    return [json.dumps(header, separators=(",", ":"), allow_nan=False).encode(), *message.blobs]
+
+
+def decode(frames: Sequence[bytes]) -> Message:
+    """Frames -> message; raises ProtocolError."""
+    try:
+        header = json.loads(frames[0])
+        kind = KINDS[header.pop("type")]
+        return kind(**header, blobs=tuple(frames[1:]))
+    except (IndexError, KeyError, TypeError, ValueError) as fault:
+        raise ProtocolError(f"The link carried a message that cannot be read: {fault}.") from fault

@@ -1,0 +1,50 @@
+"""What an operation returns: pixels with what is needed to name, store and make them again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """Reply of a model's ``render`` method: pixels uint8 (H, W, 3) sRGB, and sentences for the user."""
+
+    pixels: npt.NDArray[np.uint8]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MaterialMaps:
+    """Reply of ``material_maps``. All float32 in 0..1: colours (H, W, 3), others (H, W). Normals are OpenGL (+Y up), encoded n/2+1/2."""
+
+    base_color: npt.NDArray[np.float32]
+    height: npt.NDArray[np.float32]
+    normal: npt.NDArray[np.float32]
+    roughness: npt.NDArray[np.float32]
+    metallic: npt.NDArray[np.float32]
+    ambient_occlusion: npt.NDArray[np.float32]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Output:
+    """One result picture.
+
+    pixels: uint8 or uint16, (H, W), (H, W, 3) or (H, W, 4). role: ``image``, or a map's name (``base_color``, ``height``, ...).
+    index: number of the picture in the job (maps of one picture share it). params: the complete parameters of a job that makes
+    exactly this picture again (count 1, its own seed). model: name of the model that made it.
+    """
+
+    pixels: npt.NDArray[Any]
+    role: str
+    index: int
+    seed: int
+    params: Mapping[str, Any]
+    model: str
+    score: float | None = None
+    info: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,108 @@
+"""The capability protocols. A family implements those it can; operations branch on a capability, never on a family's name.
+
+A `Model` is loaded weights. Batched methods take rows stacked along dimension 0; patches are injected by the engine through
+``patched`` around a call and are the same for all rows of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor, device
+
+from gesso.manifest import ModelEntry
+from gesso.model.card import ModelCard
+from gesso.model.conditioning import Conditioning
+from gesso.model.parametrisation import Parametrisation
+from gesso.model.patches import Patch
+
+
+@runtime_checkable
+class Model(Protocol):
+    """Loaded weights on a device."""
+
+    card: ModelCard
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes the weights take on their device."""
+        ...
+
+    def patched(self, patches: Sequence[Patch]) -> AbstractContextManager[None]:
+        """Inject patches for the time of a call; raise InvalidRequest for a patch the model cannot take."""
+        ...
+
+
+@runtime_checkable
+class EncodesText(Protocol):
+    """Capability ``encode_text``."""
+
+    def encode_text(self, texts: Sequence[str]) -> list[Conditioning]:
+        """One conditioning per text; equal texts give equal bits however they are grouped."""
+        ...
+
+
+@runtime_checkable
+class Denoises(Protocol):
+    """Capability ``denoise``: iterative denoising in a latent (or pixel) space."""
+
+    parametrisation: Parametrisation
+
+    def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
+        """(C, h, w) for an image of width x height pixels."""
+        ...
+
+    def denoise(self, x: Tensor, sigma: Tensor, cond: Conditioning) -> Tensor:
+        """x (B, C, h, w), sigma (B,) float32, cond with batch B -> x0 (B, C, h, w). eps, v, flow and discrete time end here."""
+        ...
+
+    def preview_matrix(self) -> Tensor:
+        """(C + 1, 3): least-squares map from latent channels (and a constant 1) to RGB in 0..1."""
+        ...
+
+
+@runtime_checkable
+class Decodes(Protocol):
+    """Capability ``decode``."""
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, 3, H, W) float32 in 0..1."""
+        ...
+
+
+@runtime_checkable
+class EncodesImages(Protocol):
+    """Capability ``encode_image``."""
+
+    def encode_image(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in 0..1 -> latents (B, C, h, w); the distribution's mean, never a sample."""
+        ...
+
+
+@runtime_checkable
+class Applies(Protocol):
+    """A model with methods of its own, called by `gesso.engine.Apply`. ``methods`` maps a name to whether it is pure CPU work that
+    may run on the thread pool beside the device. Known names: ``render`` (capability ``render``: prompt, width, height, seed, tile ->
+    `gesso.media.Rendered`) and ``material_maps`` (capability ``material_maps``: the same inputs -> `gesso.media.MaterialMaps`)."""
+
+    methods: Mapping[str, bool]
+
+    def apply(self, method: str, inputs: Mapping[str, Any]) -> Any:
+        """Run one method on one set of inputs."""
+        ...
+
+
+class Family(Protocol):
+    """What a plugin registers: how to recognise, describe and load one kind of model."""
+
+    name: str
+
+    def inspect(self, entry: ModelEntry) -> ModelCard:
+        """The card, from configuration files and headers only; raise ModelError with the fix."""
+        ...
+
+    def load(self, card: ModelCard, on: device) -> Model:
+        """Read the weights (safetensors only) and move them to the device."""
+        ...

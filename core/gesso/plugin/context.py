@@ -1,0 +1,62 @@
+"""The contexts through which plugins meet Gesso and one another. They are protocols: the worker supplies them, tests fake them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from gesso.plugin.specs import SamplerSpec, ScheduleSpec
+
+if TYPE_CHECKING:
+    from gesso.manifest import Manifest
+    from gesso.model import ModelCard
+
+Level = Literal["exact", "fast"]
+
+
+@dataclass(frozen=True)
+class PluginContext:
+    """Given to every registering hook. ``plugin`` is the plugin's own name; fields may be added, never removed."""
+
+    plugin: str
+    manifest: Manifest
+    options: Mapping[str, Any]
+
+
+class ResolveContext(Protocol):
+    """What `Operation.resolve` may look at. Names may be aliases; an unknown one raises InvalidRequest with the nearest names."""
+
+    level: Level
+
+    def sampler(self, name: str) -> SamplerSpec:
+        """The sampler of that name or alias."""
+        ...
+
+    def schedule(self, name: str) -> ScheduleSpec:
+        """The schedule of that name or alias."""
+        ...
+
+    def sampling(self, sampler: str, schedule: str | None) -> tuple[str, str | None]:
+        """Canonical names; a label such as "DPM++ 2M Karras" gives both. A schedule that was named wins over the label's."""
+        ...
+
+    def model(self, name: str | None, *, capability: str | None = None) -> ModelCard:
+        """The card of a model; None means the owner's default model (the first that has ``capability``)."""
+        ...
+
+    def warn(self, message: str) -> None:
+        """Add a sentence for the user to the result's warnings."""
+        ...
+
+
+class JobContext(ResolveContext, Protocol):
+    """What `Operation.run` may use: the same, and the job's inputs."""
+
+    def blob(self, sha256: str) -> bytes:
+        """The bytes of an input that the request named."""
+        ...
+
+    def operation(self, name: str, params: Mapping[str, Any]) -> Generator[Any, Any, Any]:
+        """Another operation as a sub-generator: ``outputs = yield from ctx.operation("generate", {...})``."""
+        ...

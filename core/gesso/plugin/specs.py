@@ -1,0 +1,97 @@
+"""What plugins register: samplers, schedules and operations, as frozen descriptions around plain functions. Torch-free."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from gesso.plugin.context import JobContext, ResolveContext
+
+SamplerFunction = Callable[..., Generator[Any, Any, Any]]
+"""``f(x, sigmas, **options)``: x (1, C, h, w), sigmas a sequence of Python floats ending in 0 as a rule; yields (x, sigma) and
+receives `gesso.engine.Denoised`; returns the final x. It may name ``noise`` (a `gesso.math.NoiseSource`: ``noise(sigma, sigma_next)``
+-> tensor like x, unit variance) and ``parametrisation`` among its arguments and is then given them; other keyword arguments are
+its options, all with defaults."""
+
+ScheduleFunction = Callable[..., Sequence[float]]
+"""``f(parametrisation, steps, **options)`` -> ``steps + 1`` noise levels, highest first, ending in 0."""
+
+
+@dataclass(frozen=True)
+class SamplerSpec:
+    """A sampler and what a list of samplers says of it. ``evaluations`` is model evaluations a step (0: it cannot know)."""
+
+    name: str
+    function: SamplerFunction
+    title: str
+    paper: str
+    order: int = 1
+    evaluations: int = 1
+    stochastic: bool = False
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def takes(self) -> frozenset[str]:
+        """The names of the function's arguments after x and sigmas."""
+        return frozenset(list(inspect.signature(self.function).parameters)[2:])
+
+
+@dataclass(frozen=True)
+class ScheduleSpec:
+    """A schedule and what a list of schedules says of it."""
+
+    name: str
+    function: ScheduleFunction
+    title: str
+    paper: str
+    aliases: tuple[str, ...] = ()
+
+
+def sampler(
+    name: str, *, title: str, paper: str, order: int = 1, evaluations: int = 1, stochastic: bool = False, aliases: Sequence[str] = ()
+) -> Callable[[SamplerFunction], SamplerSpec]:
+    """Turn a generator function into a `SamplerSpec`; the spec stays callable like the function."""
+
+    def wrap(function: SamplerFunction) -> SamplerSpec:
+        return SamplerSpec(name, function, title, paper, order, evaluations, stochastic, tuple(aliases))
+
+    return wrap
+
+
+def schedule(name: str, *, title: str, paper: str, aliases: Sequence[str] = ()) -> Callable[[ScheduleFunction], ScheduleSpec]:
+    """Turn a function of (parametrisation, steps) into a `ScheduleSpec`."""
+
+    def wrap(function: ScheduleFunction) -> ScheduleSpec:
+        return ScheduleSpec(name, function, title, paper, tuple(aliases))
+
+    return wrap
+
+
+class OperationParams(BaseModel):
+    """Base of every operation's parameters: unknown fields are refused, values are frozen, NaN and infinity are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+P = TypeVar("P", bound=OperationParams)
+
+
+class Operation(Protocol, Generic[P]):
+    """What a client can ask for. A plugin registers instances; ``Params`` lives in a torch-free module."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    Params: ClassVar[type[OperationParams]]
+
+    def resolve(self, ctx: ResolveContext, params: P) -> P:
+        """Fill model-dependent defaults and check across fields; raise InvalidRequest naming the field. Pure: no model is loaded."""
+        ...
+
+    def run(self, ctx: JobContext, params: P) -> Generator[Any, Any, Any]:
+        """The job: yields calls, returns a sequence of `gesso.media.Output`."""
+        ...
