@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,14 @@ from gesso.errors import PluginError
 
 SCHEMA = 1
 FILE_NAME = "plugin_manifest.toml"
+KINDS = ("samplers", "schedules", "operations", "families", "datasets")
+"""What a plugin may provide, each by its names."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_TARGET = re.compile(rf"{_MODULE.pattern}:[A-Za-z_]\w*")
+_RESOURCE = re.compile(rf"{_MODULE.pattern}:[\w./-]+")
+_COMMAND = re.compile(r"[a-z][a-z0-9-]*( [a-z0-9][a-z0-9_.-]*)*")
 
 
 @dataclass(frozen=True)
@@ -77,26 +86,183 @@ class Manifest:
 
 
 def resource(name: str) -> Path:
-    """``package:file`` -> path, without importing the package."""
+    """``package:file`` -> path, without importing the package. A namespace package is searched in all its places; the first that has
+    the file wins, else the first place.
+    """
     package, _, file = name.partition(":")
-    spec = importlib.util.find_spec(package)
+    try:
+        spec = importlib.util.find_spec(package)
+    except ImportError:
+        spec = None
     if spec is None or not spec.submodule_search_locations:
         raise PluginError(f"The manifest names the resource {name!r}, but the package {package!r} is not installed.")
-    return Path(next(iter(spec.submodule_search_locations))) / file
+    places = [Path(place) / file for place in spec.submodule_search_locations]
+    return next((place for place in places if place.exists()), places[0])
 
 
 def read(path: Path) -> Manifest:
-    """Parse and check one manifest file; a fault is a PluginError that names file and field."""
-    raise NotImplementedError
+    """Parse and check one manifest file; a fault is a PluginError that names file, line, table, field and what is allowed."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as fault:
+        raise PluginError(f"The plugin manifest {path} cannot be read: {fault.strerror}.") from fault
+    except UnicodeDecodeError as fault:
+        raise PluginError(f"The plugin manifest {path} is not UTF-8 text.") from fault
+    return parse(text, str(path))
 
 
 def first_party() -> Manifest:
     """The manifest that ships with Gesso: beside pyproject.toml in a checkout, else from the installed distribution."""
-    raise NotImplementedError
+    beside = Path(__file__).resolve().parents[2] / FILE_NAME
+    if beside.is_file():
+        return read(beside)
+    from importlib import metadata  # costs more than reading the file, and is needed only away from a checkout
+
+    try:
+        text = metadata.distribution("gesso").read_text(f"extra_metadata/{FILE_NAME}")
+    except metadata.PackageNotFoundError:
+        text = None
+    if text is None:
+        raise PluginError(f"Gesso's own {FILE_NAME} is neither at {beside} nor in the installed distribution; install Gesso again.")
+    return parse(text, FILE_NAME)
 
 
-def _table(value: Any) -> dict[str, Any]:
-    raise NotImplementedError
+def parse(text: str, path: str) -> Manifest:
+    """The manifest in ``text``; ``path`` is only named in errors, and is where relative model paths start."""
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as fault:
+        raise PluginError(f"The plugin manifest {path} is not valid TOML: {fault}.", details={"path": path}) from fault
+    schema = content.get("schema")
+    if schema != SCHEMA:
+        said = "has no `schema`" if schema is None else f"has schema {schema!r}"
+        raise PluginError(f"The plugin manifest {path} {said}; this Gesso reads schema = {SCHEMA}.", field="schema", details={"path": path})
+    top = _Table(path, text, "the top of the file", content, 0)
+    operations = top.text("operations", _RESOURCE, "package:file")
+    manifest = Manifest(
+        path=path,
+        operations_resource=operations,
+        plugins=tuple(_plugin(table) for table in top.tables("plugin")),
+        models=tuple(_model(table) for table in top.tables("model")),
+        commands=tuple(CommandEntry(*_runnable(table, _COMMAND)) for table in top.tables("command")),
+        bridges=tuple(BridgeEntry(*_runnable(table, _NAME)) for table in top.tables("bridge")),
+    )
+    top.allow("schema", "operations", "plugin", "model", "command", "bridge")
+    return manifest
 
 
-_ = tomllib
+def _plugin(table: _Table) -> PluginEntry:
+    table.allow("name", "module", "title", "summary", "licence", "provides", "extras")
+    return PluginEntry(
+        name=table.text("name", _NAME, "lower-case letters, digits, '.', '_' and '-'"),
+        module=table.text("module", _MODULE, "a dotted module name"),
+        title=table.text("title"),
+        summary=table.text("summary"),
+        licence=table.text("licence"),
+        provides=table.provides(),
+        extras=table.texts("extras"),
+    )
+
+
+def _model(table: _Table) -> ModelEntry:
+    table.allow("name", "family", "title", "path", "capabilities", "licence")
+    return ModelEntry(
+        name=table.text("name", _NAME, "lower-case letters, digits, '.', '_' and '-'"),
+        family=table.text("family"),
+        title=table.text("title"),
+        path=table.path("path"),
+        capabilities=table.texts("capabilities"),
+        licence=table.text("licence", default=""),
+    )
+
+
+def _runnable(table: _Table, name: re.Pattern[str]) -> tuple[str, str, str]:
+    table.allow("name", "help", "run")
+    return table.text("name", name, "lower-case words"), table.text("help"), table.text("run", _TARGET, "module:function")
+
+
+class _Table:
+    """One table of the file, with what is needed to say where a fault is."""
+
+    def __init__(self, path: str, text: str, title: str, values: Mapping[str, Any], line: int) -> None:
+        self._path, self._text, self._title, self._values, self._line = path, text, title, values, line
+
+    def tables(self, key: str) -> list[_Table]:
+        """The array of tables ``[[key]]``; names must differ."""
+        values = self._values.get(key, [])
+        if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+            raise self._fault(key, f"must be written as [[{key}]] tables")
+        lines = [n for n, line in enumerate(self._text.splitlines(), 1) if line.replace(" ", "").startswith(f"[[{key}]]")]
+        lines += [0] * (len(values) - len(lines))
+        found = [_Table(self._path, self._text, f"[[{key}]] number {n + 1}", value, lines[n]) for n, value in enumerate(values)]
+        seen: set[object] = set()
+        for table in found:
+            name = table._values.get("name")
+            if name in seen:
+                raise table._fault("name", f"{name!r} is taken by another [[{key}]]; names must differ")
+            seen.add(name)
+        return found
+
+    def text(self, key: str, pattern: re.Pattern[str] | None = None, shape: str = "text", default: str | None = None) -> str:
+        value = self._values.get(key, default)
+        if value is None:
+            raise self._fault(key, f"is missing; it must be {shape}")
+        if not isinstance(value, str) or not (value.strip() or value == default):
+            raise self._fault(key, f"must be {shape}, not {value!r}")
+        if pattern is not None and not pattern.fullmatch(value):
+            raise self._fault(key, f"must be {shape}, not {value!r}")
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        return self._names(key, self._values.get(key, []))
+
+    def provides(self) -> dict[str, tuple[str, ...]]:
+        value = self._values.get("provides", {})
+        if not isinstance(value, dict):
+            raise self._fault("provides", "must be a table of lists of names")
+        unknown = [kind for kind in value if kind not in KINDS]
+        if unknown:
+            raise self._fault(f"provides.{unknown[0]}", f"is not known; allowed are {', '.join(KINDS)}")
+        return {kind: self._names(f"provides.{kind}", names) for kind, names in value.items()}
+
+    def path(self, key: str) -> Path | None:
+        if key not in self._values:
+            return None
+        value = self.text(key)
+        if _RESOURCE.fullmatch(value):
+            return resource(value)
+        return Path(self._path).parent / value
+
+    def allow(self, *keys: str) -> None:
+        for key in self._values:
+            if key not in keys:
+                raise self._fault(key, f"is not known; allowed are {', '.join(keys)}")
+
+    def _names(self, key: str, value: object) -> tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+            raise self._fault(key, "must be a list of names")
+        if len(set(value)) != len(value):
+            raise self._fault(key, "names something twice")
+        return tuple(value)
+
+    def _fault(self, key: str, what: str) -> PluginError:
+        name = self._values.get("name")
+        table = f"{self._title} ({name!r})" if isinstance(name, str) else self._title
+        line = self._line_of(key.partition(".")[0])
+        where = f"{self._path}, line {line}" if line else self._path
+        return PluginError(
+            f"In the plugin manifest {where}: in {table}, `{key}` {what}.",
+            field=key,
+            details={"path": self._path, "line": line, "table": self._title},
+        )
+
+    def _line_of(self, key: str) -> int:
+        """The line of ``key = ...`` in this table, or of the table itself; 0 where neither is found."""
+        lines = self._text.splitlines()
+        for number in range(self._line, len(lines)):
+            stripped = lines[number].strip()
+            if stripped.startswith("[[") and not stripped.startswith(f"[[{key}"):
+                break
+            if re.match(rf"(\[\[)?\s*{re.escape(key)}\b", stripped):
+                return number + 1
+        return self._line

@@ -55,7 +55,7 @@ class Denoises(Protocol):
         ...
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: Conditioning) -> Tensor:
-        """x (B, C, h, w), sigma (B,) float32, cond with batch B -> x0 (B, C, h, w). eps, v, flow and discrete time end here."""
+        """Rows x (B, C, h, w), sigma (B,) float32, cond with batch B -> x0 (B, C, h, w). eps, v, flow and discrete time end here."""
         ...
 
     def preview_matrix(self) -> Tensor:
@@ -85,7 +85,8 @@ class EncodesImages(Protocol):
 class Applies(Protocol):
     """A model with methods of its own, called by `gesso.engine.Apply`. ``methods`` maps a name to whether it is pure CPU work that
     may run on the thread pool beside the device. Known names: ``render`` (capability ``render``: prompt, width, height, seed, tile ->
-    `gesso.media.Rendered`) and ``material_maps`` (capability ``material_maps``: the same inputs -> `gesso.media.MaterialMaps`)."""
+    `gesso.media.Rendered`) and ``material_maps`` (capability ``material_maps``: the same inputs -> `gesso.media.MaterialMaps`).
+    """
 
     methods: Mapping[str, bool]
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gesso.model.parametrisation import Parametrisation
+
 
 @dataclass(frozen=True)
 class Defaults:
@@ -29,8 +31,23 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Latent:
+    """The space that a denoiser works in: ``channels`` planes, each side ``1 / factor`` of the picture's."""
+
+    channels: int
+    factor: int
+
+    def shape(self, width: int, height: int) -> tuple[int, int, int]:
+        """(C, h, w) for a picture of width x height pixels."""
+        return self.channels, height // self.factor, width // self.factor
+
+
+@dataclass(frozen=True)
 class ModelCard:
-    """Everything the job needs to know to be resolved. ``capabilities`` are names of `gesso.model.capabilities`, snake_case."""
+    """Everything the job needs to know to be resolved and planned. ``capabilities`` are names of `gesso.model.capabilities`, snake_case.
+
+    parametrisation and latent are set where the model can ``denoise``. options: the keys that ``options.<family>`` of a request may have.
+    """
 
     name: str
     family: str
@@ -42,3 +59,6 @@ class ModelCard:
     limits: Limits = Limits()
     licence: str = ""
     info: Mapping[str, str] = field(default_factory=dict)
+    parametrisation: Parametrisation | None = None
+    latent: Latent | None = None
+    options: tuple[str, ...] = ()

@@ -40,6 +40,10 @@ class SamplerSpec:
         """The names of the function's arguments after x and sigmas."""
         return frozenset(list(inspect.signature(self.function).parameters)[2:])
 
+    def __call__(self, *args: Any, **options: Any) -> Generator[Any, Any, Any]:
+        """The function itself: a spec is called as its function is."""
+        return self.function(*args, **options)
+
 
 @dataclass(frozen=True)
 class ScheduleSpec:
@@ -51,8 +55,12 @@ class ScheduleSpec:
     paper: str
     aliases: tuple[str, ...] = ()
 
+    def __call__(self, *args: Any, **options: Any) -> Sequence[float]:
+        """The function itself: a spec is called as its function is."""
+        return self.function(*args, **options)
 
-def sampler(
+
+def sampler(  # noqa: PLR0913  (a decorator: each argument is one column of the list of samplers)
     name: str, *, title: str, paper: str, order: int = 1, evaluations: int = 1, stochastic: bool = False, aliases: Sequence[str] = ()
 ) -> Callable[[SamplerFunction], SamplerSpec]:
     """Turn a generator function into a `SamplerSpec`; the spec stays callable like the function."""

@@ -1,0 +1,32 @@
+"""Plugins: the hooks they implement, what they register, and the registry made of them. No plugin is named here, and nothing is global."""
+
+from gesso.plugin.build import build_plugins
+from gesso.plugin.context import JobContext, Level, PluginContext, ResolveContext
+from gesso.plugin.datasets import CaptionedImage, CaptionedSource
+from gesso.plugin.hookspecs import hookimpl, hookspec
+from gesso.plugin.registry import Fault, PluginState, Registry
+from gesso.plugin.schemas import compile_operations, compile_to
+from gesso.plugin.specs import Operation, OperationParams, SamplerSpec, ScheduleSpec, sampler, schedule
+
+__all__ = [
+    "CaptionedImage",
+    "CaptionedSource",
+    "Fault",
+    "JobContext",
+    "Level",
+    "Operation",
+    "OperationParams",
+    "PluginContext",
+    "PluginState",
+    "Registry",
+    "ResolveContext",
+    "SamplerSpec",
+    "ScheduleSpec",
+    "build_plugins",
+    "compile_operations",
+    "compile_to",
+    "hookimpl",
+    "hookspec",
+    "sampler",
+    "schedule",
+]

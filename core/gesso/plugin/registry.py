@@ -1,0 +1,100 @@
+"""What all plugins of one process registered, by name. It is made by `build_plugins`; it loads no model and runs no operation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gesso.manifest import Manifest, ModelEntry, PluginEntry
+from gesso.plugin.names import Catalogue, folded
+from gesso.plugin.specs import Operation, SamplerSpec, ScheduleSpec
+
+if TYPE_CHECKING:
+    from gesso.model import Family
+    from gesso.plugin.datasets import CaptionedSource
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something a plugin did wrong. ``hook`` is empty for faults at import; ``message`` is a sentence for the user."""
+
+    plugin: str
+    hook: str
+    message: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
+class PluginState:
+    """A plugin as it stands: what it declared, what it registered, what went wrong. ``usable`` is false where nothing of it is in use."""
+
+    entry: PluginEntry
+    registered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def usable(self) -> bool:
+        """Whether it was imported and its hooks were accepted."""
+        return not any(fault.hook == "" for fault in self.faults)
+
+
+class Registry:
+    """Everything that plugins provide. Look-ups take names, aliases and titles; an unknown one is an InvalidRequest with the nearest."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self.samplers: Catalogue[SamplerSpec] = Catalogue("sampler", "sampler")
+        self.schedules: Catalogue[ScheduleSpec] = Catalogue("schedule", "schedule")
+        self.operations: Catalogue[Operation[Any]] = Catalogue("operation", "operation")
+        self.families: Catalogue[Family] = Catalogue("model family", "family")
+        self.datasets: Catalogue[CaptionedSource] = Catalogue("dataset", "dataset")
+        self.models: tuple[ModelEntry, ...] = manifest.models
+        self.plugins: list[PluginState] = []
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """All faults of all plugins."""
+        return tuple(fault for state in self.plugins for fault in state.faults)
+
+    def sampler(self, name: str) -> SamplerSpec:
+        """The sampler of that name, alias or title."""
+        return self.samplers.get(name)
+
+    def schedule(self, name: str) -> ScheduleSpec:
+        """The schedule of that name, alias or title."""
+        return self.schedules.get(name)
+
+    def operation(self, name: str) -> Operation[Any]:
+        """The operation of that name."""
+        return self.operations.get(name)
+
+    def family(self, name: str) -> Family:
+        """The model family of that name."""
+        return self.families.get(name)
+
+    def dataset(self, name: str) -> CaptionedSource:
+        """The source of captioned images of that name."""
+        return self.datasets.get(name)
+
+    def model(self, name: str) -> ModelEntry:
+        """The declared model of that name."""
+        entries: Catalogue[ModelEntry] = Catalogue("model", "model")
+        for entry in self.models:
+            entries.add(entry.name, entry, "", ())
+        return entries.get(name)
+
+    def sampling(self, label: str, schedule: str | None = None) -> tuple[str, str | None]:
+        """Canonical names of sampler and schedule. ``label`` is a sampler, or both as AUTOMATIC1111 writes them ("DPM++ 2M Karras",
+        "DPM++ 2M SDE Exponential"); a ``schedule`` that is named wins over the label's; None where neither names one.
+        """
+        named = None if schedule is None else self.schedules.get(schedule).name
+        sampler = self.samplers.canonical(label)
+        if sampler is not None:
+            return sampler, named
+        words = folded(label).split(" ")
+        for cut in range(1, len(words)):
+            found = self.samplers.canonical(" ".join(words[:cut])), self.schedules.canonical(" ".join(words[cut:]))
+            if found[0] is not None and found[1] is not None:
+                return found[0], named or found[1]
+        raise self.samplers.unknown(label)
