@@ -42,7 +42,7 @@ class Ready(Message):
 
 @dataclass(frozen=True)
 class Heartbeat(Message):
-    """The worker's link thread lives; ``stalled`` is the seconds since the engine's loop last turned; ``info`` as in `Ready`, when changed."""
+    """The link thread lives; ``stalled``: seconds since the engine's loop last turned; ``info`` as in `Ready`, when changed."""
 
     type = "heartbeat"
     stalled: float
