@@ -1,0 +1,183 @@
+"""The ground underfoot: grass, moss, sand, earth, mud, leaves, straw, snow, forest floor."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..arrays import Field, Planes, float32, hypot, mix, per_cell, rgb, smoothstep, tint
+from ..canvas import Canvas
+from ..registry import material
+from ..surface import Surface
+from ..stamps import Stamps, stamps
+
+
+@material("grass", words=("grass", "lawn", "meadow", "turf"), colours=("green", "green", "green", "green", "yellow", "brown"), wear=("snowy", "wet", "dirty"))
+def grass(canvas: Canvas) -> Surface:
+    """Blades leaning three ways, light tips over dark roots."""
+    coarse = canvas.by_scale(9, 7, 5)
+    blades = [canvas.noise(float(coarse), 0.55, high=coarse * 9.0, stretch=5.0, angle=np.pi / 2.0 + lean) for lean in (-0.5, 0.0, 0.5)]
+    top = np.maximum(np.maximum(blades[0], blades[1]), blades[2])
+    clump = canvas.noise(2.0, 1.5, high=24.0)
+    light = np.clip(0.30 + 0.30 * top + 0.06 * clump, 0.0, 1.0)
+    which = smoothstep(-0.4, 0.4, blades[0] - blades[2])
+    root, tip = canvas.main * 0.34, canvas.main * 1.12 + rgb(0.10, 0.12, 0.02)
+    warm = canvas.main * rgb(1.25, 1.06, 0.80)
+    colour = mix(root, mix(tip, warm, which * np.float32(0.6)), light)
+    return Surface(colour, 0.4 * top + 0.15 * clump, relief=0.012, roughness=0.85)
+
+
+@material("flower_meadow", words=("flower meadow", "flowers", "flowery grass", "grass with flowers", "wildflowers"), colours=("white", "yellow", "red", "purple", "pink", "blue", "orange"), wear=("wet", "snowy"))
+def flower_meadow(canvas: Canvas) -> Surface:
+    """Blossoms of the main colour strewn over green grass."""
+    blades = [canvas.noise(8.0, 0.6, high=72.0, stretch=4.0, angle=np.pi / 2.0 + lean) for lean in (-0.5, 0.5)]
+    top = np.maximum(blades[0], blades[1])
+    green = rgb(0.25, 0.45, 0.16)
+    colour: Planes = mix(green * 0.38, green * 1.25 + 0.04, np.clip(0.38 + 0.28 * top, 0.0, 1.0))
+    height = 0.3 * top
+    for layer in range(2):
+        mark = stamps(canvas, canvas.by_scale(10, 7, 5) * (1.0 - 0.25 * layer), size=0.36, keep=0.62)
+        turn = np.arctan2(mark.y, mark.x)
+        reach = 0.78 + 0.22 * np.cos(5.0 * turn)
+        petals = smoothstep(1.0, 0.86, mark.distance / reach) * mark.kept
+        heart = smoothstep(0.30, 0.22, mark.distance) * mark.kept
+        heart_colour = rgb(0.92, 0.72, 0.16) if canvas.recipe.colour not in ("yellow", "orange") else rgb(0.42, 0.22, 0.08)
+        shade = canvas.shaded(canvas.main, mark.ident, mark.count, 0.08, 0.03) * (0.80 + 0.30 * np.minimum(mark.distance, 1.0))
+        colour = mix(mix(colour, shade, petals), heart_colour, heart)
+        height = np.maximum(height, petals * (0.9 + 0.3 * layer - 0.3 * mark.distance) + 0.2 * heart)
+    return Surface(colour, height, relief=0.012, roughness=0.8)
+
+
+@material("moss", words=("moss", "thick moss", "mossy ground", "lichen"), colours=("green", "green", "yellow", "brown"), wear=("wet", "snowy", "dirty"))
+def moss(canvas: Canvas) -> Surface:
+    """Soft cushions of tiny fronds."""
+    per_unit = canvas.by_scale(9, 6, 4)
+    cushions = canvas.cells(per_unit, 1.0, at=canvas.warped(0.02, 5.0, 1.2))
+    dome = np.sqrt(smoothstep(-0.03, 0.6, cushions.edge))
+    fronds = canvas.noise(22.0, 0.35, high=90.0)
+    clump = canvas.noise(6.0, 1.1, high=64.0)
+    light = np.clip(0.18 + 0.46 * dome + 0.15 * fronds + 0.08 * clump, 0.0, 1.0)
+    dark, pale = canvas.main * 0.36, np.clip(canvas.main * rgb(1.25, 1.10, 0.9) + rgb(0.10, 0.12, 0.0), 0.0, 1.0)
+    return Surface(mix(dark, pale, light), dome + 0.12 * fronds + 0.1 * clump, relief=0.16 / per_unit, roughness=1.0)
+
+
+@material("sand", words=("sand", "rippled sand", "desert sand", "beach sand", "dunes"), colours=("beige", "beige", "yellow", "orange", "white", "black"), wear=("wet", "dirty"))
+def sand(canvas: Canvas) -> Surface:
+    """Wind ripples that fork and fade, in fine grain."""
+    ripples = canvas.counts(canvas.by_scale(16, 11, 7))[1]
+    sway = canvas.noise(1.5, 1.9, high=20.0, stretch=1.6)
+    position = canvas.v * ripples + canvas.u * canvas.turns(1) + np.float32(ripples * 0.055) * sway
+    part = position - np.floor(position)
+    wave = np.where(part < 0.68, smoothstep(0.0, 0.68, part), smoothstep(1.0, 0.68, part))
+    strength = 0.62 + 0.38 * smoothstep(-1.2, 0.6, canvas.noise(2.0, 1.7, high=12.0))
+    grain = canvas.noise(40.0, 0.2, high=220.0)
+    height = wave * strength + 0.035 * grain
+    colour = tint(canvas.main, 0.90 + 0.11 * height + 0.045 * grain + 0.02 * sway)
+    return Surface(colour, height, relief=0.14 / canvas.by_scale(16, 11, 7), roughness=0.95)
+
+
+@material("dirt", words=("dirt", "soil", "earth", "mud", "bare ground"), colours=("brown", "brown", "red", "grey", "black", "beige"), wear=("wet", "mossy", "snowy"))
+def dirt(canvas: Canvas) -> Surface:
+    """Crumbs and clods with scattered small stones."""
+    clods, crumbs = canvas.noise(3.0, 1.4, high=160.0), np.abs(canvas.noise(10.0, 0.8, high=160.0))
+    height = 0.3 * clods + 0.28 * crumbs
+    colour = tint(canvas.main, 0.80 + 0.13 * clods + 0.14 * crumbs)
+    mark = stamps(canvas, canvas.by_scale(16, 12, 8), size=0.30, keep=0.5)
+    stone = np.sqrt(np.maximum(1.0 - mark.distance**2, 0.0)) * mark.kept
+    shade = canvas.shaded(canvas.main * 0.6 + 0.22, mark.ident, mark.count, 0.16, 0.03)
+    colour = mix(colour, shade * (0.75 + 0.25 * stone), smoothstep(0.0, 0.35, stone))
+    height = np.maximum(height, height * 0.3 + stone * (0.9 + 0.2 * crumbs))
+    return Surface(colour, height, relief=0.013, roughness=0.97)
+
+
+@material("cracked_mud", words=("cracked mud", "cracked earth", "dry cracked ground", "dried mud", "parched earth"), colours=("beige", "brown", "brown", "red", "grey"), wear=("dusty", "wet", "mossy"))
+def cracked_mud(canvas: Canvas) -> Surface:
+    """Plates curled up at their rims between wide, deep cracks, with hairline cracks inside."""
+    per_unit = canvas.by_scale(8, 6, 4)
+    at = canvas.warped(0.018, 4.0, 1.4)
+    cells = canvas.cells(per_unit, 0.95, at=at)
+    fine = canvas.cells(per_unit * 3.0, 1.0, at=at)
+    grain = canvas.noise(10.0, 1.0, high=200.0)
+    body = smoothstep(0.03, 0.085, cells.edge + 0.008 * grain)
+    curl = np.exp(-np.maximum(cells.edge - 0.07, 0.0) / 0.10)
+    hairline = smoothstep(0.07, 0.0, fine.edge) * np.float32(0.28)
+    colour = canvas.shaded(canvas.main, cells.ident, cells.count, 0.07, 0.02) * (0.93 + 0.05 * grain + 0.14 * curl - hairline)
+    height = body * (0.62 + 0.35 * curl + 0.035 * grain - 0.5 * hairline)
+    return Surface(mix(canvas.main * 0.20, colour, body), height, relief=0.16 / per_unit, roughness=0.93)
+
+
+@material("leaves", words=("fallen leaves", "leaves", "autumn leaves", "leaf litter", "foliage"), colours=("orange", "orange", "brown", "yellow", "red", "green"), wear=("wet", "snowy", "dirty"))
+def leaves(canvas: Canvas) -> Surface:
+    """Layer upon layer of pointed leaves with their midribs."""
+    per_unit = canvas.by_scale(9, 6, 4)
+    litter = canvas.noise(6.0, 1.1, high=128.0)
+    colour: Planes = tint(canvas.main * 0.25, 1.0 + 0.2 * litter)
+    height: Field = 0.05 * litter
+    for layer in range(6):
+        mark = stamps(canvas, per_unit, size=0.50, keep=0.92, jitter=0.12)
+        leaf = _leaf(mark)
+        shade = canvas.shaded(canvas.main, mark.ident, mark.count, 0.17, 0.13)
+        rib = smoothstep(0.07, 0.02, np.abs(mark.y)) + 0.5 * smoothstep(0.13, 0.03, np.abs(_veins(mark)))
+        inside = smoothstep(0.0, 0.09, leaf)
+        colour = mix(colour * (1.0 - 0.35 * smoothstep(-0.25, 0.0, leaf) * mark.kept), shade * (0.80 + 0.22 * leaf + 0.16 * rib), inside)
+        height = np.where(inside > 0.5, 0.14 * (layer + 1) + 0.18 * leaf + 0.25 * mark.x * mark.lean, height)
+    return Surface(colour, height, relief=0.10 / per_unit, roughness=0.7)
+
+
+def _leaf(mark: Stamps) -> Field:
+    """Positive inside a leaf that is pointed at both ends, about 1 on its middle."""
+    width = 0.52 * np.maximum(1.0 - mark.x**2, 0.0) * (1.0 - 0.30 * mark.x)
+    return np.where(mark.kept > 0.5, 1.0 - np.abs(mark.y) / np.maximum(width, 1e-3), -1.0)
+
+
+def _veins(mark: Stamps) -> Field:
+    """A saw along the leaf whose zeros are the side veins, swept towards the tip."""
+    lane = mark.x * 4.0 - np.abs(mark.y) * 3.4
+    return lane - np.floor(lane + 0.5)
+
+
+@material("straw", words=("straw", "hay", "thatch", "dry reed"), colours=("yellow", "beige", "yellow", "brown"), wear=("wet", "dirty", "snowy", "mossy"))
+def straw(canvas: Canvas) -> Surface:
+    """Stalks thrown across each other."""
+    height: Field = np.zeros((1, 1), np.float32)
+    colour: Planes = tint(canvas.main * 0.35, 1.0 + 0.1 * canvas.noise(8.0, 1.0, high=128.0))
+    per_unit = canvas.by_scale(8, 6, 4)
+    for layer in range(9):
+        mark = stamps(canvas, per_unit, size=0.5, keep=1.0, jitter=0.04, spread=1.0)
+        bend = 0.10 * (1.0 - mark.x**2) * mark.lean
+        across = (mark.y - bend) / 0.105
+        stalk = np.where(np.abs(mark.x) < 0.97, np.sqrt(np.maximum(1.0 - across**2, 0.0)), 0.0)
+        inside = smoothstep(0.0, 0.45, stalk)
+        shade = canvas.shaded(canvas.main, mark.ident, mark.count, 0.18, 0.04)
+        colour = mix(colour * (1.0 - 0.22 * smoothstep(2.2, 1.0, np.abs(across)) * (np.abs(mark.x) < 1.0)), shade * (0.72 + 0.34 * stalk), inside)
+        height = np.where(stalk > 0.1, 0.10 * layer + 0.35 * stalk, height)
+    return Surface(colour, height, relief=0.08 / per_unit, roughness=0.75)
+
+
+@material("snow", words=("snow", "fresh snow", "snowdrift", "powder snow"), colours=("white",), wear=("dirty", "wet"))
+def snow(canvas: Canvas) -> Surface:
+    """Soft drifts with fine sparkling grain."""
+    drift = canvas.noise(1.5, 2.1, high=40.0)
+    crumbs = canvas.noise(14.0, 0.9, high=160.0)
+    sparkle = smoothstep(2.1, 2.6, canvas.noise(50.0, 0.1, high=120.0))
+    body = canvas.main * 0.45 + 0.545
+    colour = tint(body, 0.985 + 0.012 * crumbs)
+    hollow = smoothstep(0.4, -1.4, drift) * np.float32(0.55)
+    colour = mix(colour, body * rgb(0.80, 0.88, 0.99), hollow) + sparkle * np.float32(0.04)
+    return Surface(colour, 0.55 * drift + 0.03 * crumbs, relief=0.028, roughness=0.75 - 0.5 * sparkle)
+
+
+@material("pine_needles", words=("pine needles", "forest floor", "needle litter"), colours=("brown", "orange", "green", "brown"), wear=("mossy", "snowy", "wet"))
+def pine_needles(canvas: Canvas) -> Surface:
+    """A dark forest floor under thin crossing needles with a cone scale here and there."""
+    height: Field = 0.1 * canvas.noise(4.0, 1.3, high=96.0)
+    colour: Planes = tint(canvas.main * 0.34, 1.0 + 0.9 * height)
+    per_unit = canvas.by_scale(10, 7, 5)
+    for layer in range(8):
+        mark = stamps(canvas, per_unit, size=0.5, keep=0.9, jitter=0.04, spread=np.pi)
+        bend = 0.22 * (1.0 - mark.x**2) * mark.lean
+        across = np.abs(mark.y - bend) / 0.06
+        needle = smoothstep(1.0, 0.4, across) * (np.abs(mark.x) < 0.95) * mark.kept
+        shade = canvas.shaded(canvas.main * 1.25 + 0.03, mark.ident, mark.count, 0.25, 0.07)
+        colour = mix(colour * (1.0 - 0.25 * smoothstep(2.5, 1.0, across) * (np.abs(mark.x) < 1.0) * mark.kept), shade, needle)
+        height = np.where(needle > 0.5, 0.12 * layer + 0.3, height)
+    return Surface(colour, height, relief=0.06 / per_unit, roughness=0.9)

@@ -1,0 +1,128 @@
+"""Periodic noise made from a fixed-order random spectrum: the same seed gives the same tile at every size.
+
+Frequencies are absolute, in cycles per unit (the tile's shorter side), and the coefficients are drawn band by band from low to high, so a
+larger canvas only goes on drawing where a smaller one stopped. Nothing here knows about pixels beyond the Nyquist limit.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from .arrays import Field
+
+HIGHEST = 512.0
+"""No noise reaches beyond this many cycles per unit, so that the cost of the draws is bounded."""
+
+_CACHED_COEFFICIENTS = 1 << 16
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """The law of a noise: amplitude falls as frequency ** -slope between `low` and `high` cycles per unit.
+
+    `stretch` makes features that many times longer along an axis turned by `angle` radians from x.
+    """
+
+    low: float = 2.0
+    slope: float = 1.6
+    high: float = HIGHEST
+    stretch: float = 1.0
+    angle: float = 0.0
+
+
+def spectral_noise(seed: int, spectrum: Spectrum, width: int, height: int, aspect: tuple[float, float]) -> Field:
+    """Noise (height, width) with mean 0 and standard deviation about 1, exactly periodic in both axes."""
+    limit = (_last_index(spectrum, aspect[0], width), _last_index(spectrum, aspect[1], height))
+    amplitude = _amplitude(spectrum, limit, aspect)
+    coefficients = _draw(seed, limit, aspect) * amplitude
+    energy = _energy(coefficients) + max(_expected(spectrum, aspect) - 2.0 * 2.0 * float(np.sum(amplitude**2)), 0.0)
+    coefficients *= np.float32(1.0 / math.sqrt(energy + 1e-12))
+    rows = limit[1]
+    columns = np.zeros((height, limit[0] + 1), np.complex64)
+    columns[: rows + 1] = coefficients[rows:]
+    if rows:
+        columns[-rows:] = coefficients[:rows]
+    partial = fft.ifft(columns, axis=0, norm="forward", overwrite_x=True)
+    return np.asarray(fft.irfft(partial, n=width, axis=1, norm="forward", overwrite_x=True), dtype=np.float32)
+
+
+def _last_index(spectrum: Spectrum, extent: float, pixels: int) -> int:
+    """The last frequency index along an axis that the canvas can hold and the spectrum needs."""
+    return max(min((pixels - 1) // 2, int(min(spectrum.high, HIGHEST) * extent)), 0)
+
+
+def _bands(limit: tuple[int, int], aspect: tuple[float, float]) -> list[tuple[int, int]]:
+    """Growing rectangles (last x index, last y index) of frequencies: their sequence does not depend on the limit, only its end."""
+    bands = [(math.ceil(aspect[0]), math.ceil(aspect[1]))]
+    octave = 1.0
+    while bands[-1][0] < limit[0] or bands[-1][1] < limit[1]:
+        octave *= 2.0
+        bands.append((math.ceil(octave * aspect[0]), math.ceil(octave * aspect[1])))
+    return bands
+
+
+def _draw(seed: int, limit: tuple[int, int], aspect: tuple[float, float]) -> NDArray[np.complex64]:
+    """Complex normal coefficients (2 * rows + 1, columns + 1), y index from -rows to rows, drawn from low bands to high."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    bands = _bands(limit, aspect)
+    last_x, last_y = bands[-1]
+    plane = np.empty((2 * last_y + 1, last_x + 1, 2), np.float32)
+    inner_x, inner_y = -1, -1
+    for x, y in bands:
+        plane[last_y - y : last_y + y + 1, inner_x + 1 : x + 1] = _normal(rng, 2 * y + 1, x - inner_x)
+        if inner_x >= 0:
+            for rows in (slice(last_y - y, last_y - inner_y), slice(last_y + inner_y + 1, last_y + y + 1)):
+                plane[rows, : inner_x + 1] = _normal(rng, y - inner_y, inner_x + 1)
+        inner_x, inner_y = x, y
+    plane[last_y, 0] = 0.0
+    cut = plane[last_y - limit[1] : last_y + limit[1] + 1, : limit[0] + 1]
+    return np.ascontiguousarray(cut).view(np.complex64)[..., 0]
+
+
+def _normal(rng: np.random.Generator, rows: int, columns: int) -> NDArray[np.float32]:
+    return rng.standard_normal((rows, columns, 2), dtype=np.float32)
+
+
+def _energy(coefficients: NDArray[np.complex64]) -> float:
+    """The variance of the field that these coefficients make."""
+    total = 2.0 * float(np.vdot(coefficients, coefficients).real)
+    edge = coefficients[:, 0]
+    return total - 1.5 * float(np.vdot(edge, edge).real)
+
+
+def _amplitude(spectrum: Spectrum, limit: tuple[int, int], aspect: tuple[float, float]) -> Field:
+    if (2 * limit[1] + 1) * (limit[0] + 1) <= _CACHED_COEFFICIENTS:
+        return _cached_amplitude(spectrum, limit, aspect)
+    return _amplitude_of(spectrum, limit, aspect)
+
+
+def _amplitude_of(spectrum: Spectrum, limit: tuple[int, int], aspect: tuple[float, float]) -> Field:
+    """The spectrum sampled on the frequency grid, in the layout of `_draw`."""
+    fx = (np.arange(limit[0] + 1, dtype=np.float32) / np.float32(aspect[0]))[None, :]
+    fy = (np.arange(-limit[1], limit[1] + 1, dtype=np.float32) / np.float32(aspect[1]))[:, None]
+    cosine, sine = math.cos(spectrum.angle), math.sin(spectrum.angle)
+    along = (fx * cosine + fy * sine) * spectrum.stretch
+    across = fy * cosine - fx * sine
+    frequency = np.sqrt(along * along + across * across)
+    inside = (frequency >= spectrum.low * 0.75) & (frequency <= spectrum.high)
+    return np.where(inside, np.maximum(frequency, 0.5) ** np.float32(-spectrum.slope), np.float32(0.0)).astype(np.float32)
+
+
+_cached_amplitude = lru_cache(maxsize=192)(_amplitude_of)
+
+
+@lru_cache(maxsize=512)
+def _expected(spectrum: Spectrum, aspect: tuple[float, float]) -> float:
+    """The variance the whole spectrum has on average, by integrating it over the frequency plane."""
+    top = min(spectrum.high, HIGHEST)
+    edges = np.linspace(spectrum.low * 0.75, top, 2049)
+    middle = 0.5 * (edges[1:] + edges[:-1])
+    power = np.maximum(middle, 0.5) ** (-2.0 * spectrum.slope)
+    ring = 2.0 * np.pi * middle * np.diff(edges)
+    return float(2.0 * np.sum(power * ring) * aspect[0] * aspect[1] / spectrum.stretch)
