@@ -1,0 +1,141 @@
+"""Files that are either wholly there or not at all: temporary name, fsync, rename, fsync of the directory. It decodes
+nothing and knows no quota.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from gesso.daemon import steps
+from gesso.errors import InvalidRequest
+
+TEMPORARY = ".tmp-"
+_CHUNK = 1 << 20
+
+
+def blob_path(root: Path, sha256: str) -> Path:
+    """``<root>/<first two digits>/<sha256>``."""
+    return root / sha256[:2] / sha256
+
+
+def is_hash(text: object) -> bool:
+    """Whether this has the form of a SHA-256 in lower-case hexadecimal."""
+    return isinstance(text, str) and len(text) == 64 and set(text) <= set("0123456789abcdef")
+
+
+class BlobWriter:
+    """One blob on its way to disk, hashed as it is written. Ends by `keep` or `discard`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._hash = hashlib.sha256()
+        self._descriptor, name = tempfile.mkstemp(prefix=TEMPORARY, dir=root)
+        self._path = Path(name)
+        self.size = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append; OSError as the disk gives it."""
+        steps.reached("blob.write")
+        self._hash.update(data)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+        self.size += len(data)
+
+    def sha256(self) -> str:
+        """The hash of what was written so far."""
+        return self._hash.hexdigest()
+
+    def keep(self) -> str:
+        """Make it durable and read-only under its hash, which is returned."""
+        sha256 = self.sha256()
+        place = blob_path(self._root, sha256)
+        steps.reached("blob.fsync")
+        os.fchmod(self._descriptor, 0o400)
+        os.fsync(self._descriptor)
+        self._close()
+        if not place.parent.exists():
+            place.parent.mkdir(mode=0o700, exist_ok=True)
+            _sync_directory(self._root)
+        steps.reached("blob.rename")
+        os.replace(self._path, place)
+        _sync_directory(place.parent)
+        steps.reached("blob.renamed")
+        return sha256
+
+    def discard(self) -> None:
+        """Leave nothing behind; harmless after `keep`."""
+        self._close()
+        with contextlib.suppress(FileNotFoundError):
+            self._path.unlink()
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def write_blob(root: Path, data: bytes) -> str:
+    """Store ``data``; its hash."""
+    writer = BlobWriter(root)
+    try:
+        writer.write(data)
+        return writer.keep()
+    finally:
+        writer.discard()
+
+
+def copy_into(writer: BlobWriter, source: Path, size: int) -> None:
+    """Copy a client's file, which must be a plain file of ``size`` bytes, owned by us and no link; InvalidRequest otherwise."""
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as fault:
+        raise InvalidRequest(f"The uploaded file cannot be opened: {fault.strerror}.", field="upload") from fault
+    with open(descriptor, "rb", buffering=0) as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_size != size:
+            raise InvalidRequest(f"The uploaded file is not a plain file of {size} bytes.", field="upload")
+        while chunk := file.read(min(_CHUNK, size - writer.size)):
+            writer.write(chunk)
+
+
+def read_slice(path: Path, offset: int, length: int) -> bytes:
+    """Up to ``length`` bytes from ``offset``; FileNotFoundError."""
+    with path.open("rb", buffering=0) as file:
+        return os.pread(file.fileno(), length, offset)
+
+
+def sweep(blobs: Path, incoming: Path) -> int:
+    """Remove what an earlier front left half written; how many files that were."""
+    rest = [*blobs.glob(TEMPORARY + "*"), *incoming.iterdir()]
+    for path in rest:
+        path.unlink()
+    return len(rest)
+
+
+def stored(blobs: Path) -> dict[str, float]:
+    """Every blob file by its hash, with the time it was written."""
+    found: dict[str, float] = {}
+    for directory in blobs.iterdir():
+        if directory.is_dir():
+            found.update({entry.name: entry.stat().st_mtime for entry in os.scandir(directory)})
+    return found
+
+
+def free_bytes(path: Path) -> int:
+    """What an ordinary user may still write on this file system."""
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
