@@ -40,6 +40,8 @@ class Material:
     """Usual second colours of a two-colour material, empty means any; None for a material of one colour."""
     variants: tuple[str, ...] = ()
     """Words that choose between looks of this material, e.g. horizontal or vertical."""
+    absorbs: tuple[str, ...] = ()
+    """Materials that this one contains, so that naming both means this one (grass with flowers)."""
     wear: tuple[str, ...] = ()
     """Wear that it usually shows; any other can still be asked for."""
 
@@ -55,6 +57,7 @@ def material(
     colours: tuple[str, ...] = (),
     second: tuple[str, ...] | None = None,
     variants: tuple[str, ...] = (),
+    absorbs: tuple[str, ...] = (),
     wear: tuple[str, ...] = (),
 ) -> Callable[[Painter], Painter]:
     """Enter the decorated painter under `name`; the title defaults to the name with spaces."""
@@ -64,7 +67,7 @@ def material(
             raise ValueError(f"The material {name!r} is registered twice.")
         spaced = name.replace("_", " ")
         phrases = words if spaced in words else (*words, spaced)
-        _MATERIALS[name] = Material(name, title or spaced.capitalize(), phrases, painter, colours, second, variants, wear)
+        _MATERIALS[name] = Material(name, title or spaced.capitalize(), phrases, painter, colours, second, variants, absorbs, wear)
         return painter
 
     return enter

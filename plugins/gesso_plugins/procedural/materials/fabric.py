@@ -50,7 +50,7 @@ def burlap(canvas: Canvas) -> Surface:
     return Surface(colour, height + 0.1 * hair, relief=0.22 * canvas.aspect[1] / rows, roughness=0.98)
 
 
-@material("denim", words=("denim", "jeans", "blue jeans"), colours=("blue", "blue", "blue", "black", "grey"), wear=SOFT)
+@material("denim", words=("denim", "jeans"), colours=("blue", "blue", "blue", "black", "grey"), wear=SOFT)
 def denim(canvas: Canvas) -> Surface:
     """Diagonal twill: dyed warp, pale weft, slubby fading."""
     columns, rows = canvas.counts(canvas.by_scale(40, 30, 20))
@@ -146,7 +146,7 @@ def quilt(canvas: Canvas) -> Surface:
     return Surface(colour, puff + 0.28 * button - 0.05 * seam, relief=0.16 * canvas.aspect[1] / rows, roughness=0.6)
 
 
-@material("plaid", words=("plaid", "tartan", "plaid fabric", "checked cloth", "flannel"), second=(), wear=SOFT)
+@material("plaid", words=("plaid", "tartan", "plaid fabric", "checked cloth", "flannel"), second=(), absorbs=("fabric",), wear=SOFT)
 def plaid(canvas: Canvas) -> Surface:
     """Bands of two colours crossing in a twill, with thin overstripes."""
     columns, rows = canvas.counts(canvas.by_scale(4, 3, 2))

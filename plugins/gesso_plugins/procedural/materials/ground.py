@@ -26,7 +26,7 @@ def grass(canvas: Canvas) -> Surface:
     return Surface(colour, 0.4 * top + 0.15 * clump, relief=0.012, roughness=0.85)
 
 
-@material("flower_meadow", words=("flower meadow", "flowers", "flowery grass", "grass with flowers", "wildflowers"), colours=("white", "yellow", "red", "purple", "pink", "blue", "orange"), wear=("wet", "snowy"))
+@material("flower_meadow", words=("flower meadow", "flowers", "flowery grass", "grass with flowers", "wildflowers"), absorbs=("grass",), colours=("white", "yellow", "red", "purple", "pink", "blue", "orange"), wear=("wet", "snowy"))
 def flower_meadow(canvas: Canvas) -> Surface:
     """Blossoms of the main colour strewn over green grass."""
     blades = [canvas.noise(8.0, 0.6, high=72.0, stretch=4.0, angle=np.pi / 2.0 + lean) for lean in (-0.5, 0.5)]

@@ -11,7 +11,7 @@ from ..surface import Surface
 from .stone import vein
 
 
-@material("ice", words=("ice", "frozen lake", "cracked ice", "frozen water"), colours=("blue", "teal", "white"), wear=("snowy", "wet", "scratched"))
+@material("ice", words=("ice", "frozen lake", "frozen water"), colours=("blue", "teal", "white"), wear=("snowy", "wet", "scratched"))
 def ice(canvas: Canvas) -> Surface:
     """Clear, deep ice crossed by thin white fractures and faint clouds of bubbles."""
     at = canvas.warped(0.02, 3.0, 1.6)
@@ -59,7 +59,7 @@ def lava(canvas: Canvas) -> Surface:
     return Surface(mix(rock, melt, glow), crust, relief=0.15 / per_unit, roughness=0.9 - 0.4 * glow, glow=glow)
 
 
-@material("clouds", words=("clouds", "cloudy sky", "sky", "blue sky with white clouds"), colours=("blue", "blue", "blue", "pink", "orange", "purple", "grey", "teal"), wear=())
+@material("clouds", words=("cloudy sky", "clouds", "sky"), colours=("blue", "blue", "blue", "pink", "orange", "purple", "grey", "teal"), second=("white",), wear=())
 def clouds(canvas: Canvas) -> Surface:
     """White cumulus with shaded undersides in a sky of the main colour."""
     body = canvas.noise(2.0, 1.65, high=128.0, stretch=1.3)
@@ -67,7 +67,7 @@ def clouds(canvas: Canvas) -> Surface:
     thick = smoothstep(0.5, 2.2, body)
     wisps = smoothstep(-0.4, 1.6, body) * np.float32(0.22)
     sky = tint(canvas.main * 0.72 + rgb(0.16, 0.22, 0.28), 1.0 + 0.02 * canvas.noise(1.0, 2.0, high=4.0))
-    white = mix(rgb(0.97, 0.97, 0.98), rgb(0.80, 0.83, 0.88), thick * np.float32(0.8))
+    white = mix(canvas.second * 0.5 + 0.52, canvas.second * 0.78 + 0.11, thick * np.float32(0.8))
     colour = mix(sky, white, np.maximum(cover, wisps))
     return Surface(colour, cover + 0.5 * thick, relief=0.006, roughness=1.0, glow=0.55)
 

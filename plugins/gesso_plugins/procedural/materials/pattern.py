@@ -31,7 +31,7 @@ def checkerboard(canvas: Canvas) -> Surface:
     return Surface(colour, joint, relief=0.003, roughness=0.22 + 0.5 * (1.0 - joint))
 
 
-@material("stripes", words=("stripes", "striped fabric", "striped", "striped wallpaper"), second=(), variants=("vertical", "horizontal", "diagonal"), wear=SOFT)
+@material("stripes", words=("stripes", "striped fabric", "striped", "striped wallpaper"), second=(), absorbs=("fabric", "paper"), variants=("vertical", "horizontal", "diagonal"), wear=SOFT)
 def stripes(canvas: Canvas) -> Surface:
     """Even bands of two colours."""
     columns, rows = canvas.counts(canvas.by_scale(10, 6, 4))
@@ -43,7 +43,7 @@ def stripes(canvas: Canvas) -> Surface:
     return printed(canvas, mix(canvas.main, canvas.second, band + np.zeros((canvas.height, canvas.width), np.float32)))
 
 
-@material("polka_dots", words=("polka dots", "dots", "polka dot fabric", "spots", "dotted fabric"), second=(), wear=SOFT)
+@material("polka_dots", words=("polka dots", "dots", "polka dot fabric", "spots", "dotted fabric"), second=(), absorbs=("fabric", "paper"), wear=SOFT)
 def polka_dots(canvas: Canvas) -> Surface:
     """Dots of the main colour in staggered rows on the second."""
     cells = canvas.cells(canvas.by_scale(10, 7, 4) * 1.075, 0.0, staggered=True, stretch=1.155)
@@ -51,7 +51,7 @@ def polka_dots(canvas: Canvas) -> Surface:
     return printed(canvas, mix(canvas.second, canvas.main, dot))
 
 
-@material("chevron", words=("chevron", "zigzag", "chevron pattern", "zig zag", "chevrons"), second=(), wear=SOFT)
+@material("chevron", words=("chevron", "zigzag", "chevron pattern", "zig zag", "chevrons"), second=(), absorbs=("fabric", "paper"), wear=SOFT)
 def chevron(canvas: Canvas) -> Surface:
     """Zigzag bands of two colours."""
     columns, rows = canvas.counts(canvas.by_scale(8, 5, 3))
@@ -63,7 +63,7 @@ def chevron(canvas: Canvas) -> Surface:
     return printed(canvas, mix(canvas.main, canvas.second, band))
 
 
-@material("argyle", words=("argyle", "argyle pattern", "diamond pattern", "harlequin"), second=(), wear=SOFT)
+@material("argyle", words=("argyle", "argyle pattern", "diamond pattern", "harlequin"), second=(), absorbs=("fabric", "paper"), wear=SOFT)
 def argyle(canvas: Canvas) -> Surface:
     """Upright diamonds crossed by thin dashed lines."""
     columns, rows = canvas.counts(canvas.by_scale(6, 4, 3), stretch=0.75)

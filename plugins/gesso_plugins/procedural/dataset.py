@@ -1,0 +1,52 @@
+"""Captioned training pictures without end: a picture, a caption and labels for each call, and nothing kept between calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .captions import caption
+from .chance import one_of, random_recipe
+from .colours import COLOURS
+from .maps import shade, to_uint8
+from .registry import find_material, materials
+from .render import render
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One training pair."""
+
+    image: NDArray[np.uint8]
+    """(size, size, 3), the lit picture, rolled by a random offset of the torus."""
+    caption: str
+    labels: Mapping[str, str]
+    """`material` and `colour`, as named by the source."""
+
+
+class ProceduralSource:
+    """The training source of seamless materials. It holds no state, so any number of processes may share the work."""
+
+    name = "procedural"
+
+    @property
+    def materials(self) -> tuple[str, ...]:
+        """Every material that can be sampled."""
+        return tuple(materials())
+
+    @property
+    def colours(self) -> tuple[str, ...]:
+        """Every colour that can be sampled."""
+        return COLOURS
+
+    def sample(self, rng: np.random.Generator, size: int, materials: Sequence[str] | None = None) -> Sample:
+        """A random recipe, of one of `materials` if given, rendered at size x size; everything is drawn from `rng`."""
+        entry = find_material(one_of(rng, materials or self.materials))
+        recipe = random_recipe(entry, rng)
+        picture = to_uint8(shade(render(recipe, size, size, int(rng.integers(1 << 62)))))
+        rows, columns = rng.integers(size, size=2)
+        rolled = np.roll(picture, (int(rows), int(columns)), (0, 1))
+        return Sample(rolled, caption(recipe, rng), {"material": recipe.material, "colour": recipe.colour})
