@@ -1,0 +1,81 @@
+"""Runs one command line: finds the handler, imports only its module, and reports every error in the one way that `report` knows."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gesso import __version__
+from gesso.cli import report
+from gesso.cli.parser import build
+from gesso.cli.schema import Surface, load
+from gesso.errors import GessoError, PluginError, UsageError
+
+if TYPE_CHECKING:
+    from gesso.manifest import Manifest
+
+WITHOUT_SCHEMAS = ("doctor", "plugins", "serve", "status", "stop", "jobs", "show", "models")
+"""Commands that still run where the compiled schema file is broken."""
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(words)
+    except GessoError as error:
+        return report.failure(error, as_json="--json" in words)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # The reader of our output left (`gesso jobs list | head`): nothing is wrong, and the interpreter must not flush into the pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(words: list[str]) -> int:
+    if words and words[0] == "--version":
+        print(json.dumps({"version": __version__}) if "--json" in words else f"gesso {__version__}")
+        return 0
+    surface, manifest = describe()
+    if manifest is not None:
+        for entry in manifest.commands:
+            name = entry.name.split()
+            if words[: len(name)] == name:
+                return int(resolve(entry.run)(words[len(name) :]))
+    if surface.fault is not None and words and not words[0].startswith("-") and words[0] not in WITHOUT_SCHEMAS:
+        raise surface.fault
+    parser = build(surface, manifest)
+    args = parser.parse_args(words)
+    if not hasattr(args, "handler"):
+        raise UsageError("Gesso needs a command.", hint="See `gesso --help`.")
+    return int(resolve(args.handler)(args, surface))
+
+
+def describe() -> tuple[Surface, Manifest | None]:
+    """The surface and the manifest that ships with Gesso; a broken one is a fault in the surface."""
+    from gesso.manifest import first_party
+
+    try:
+        manifest = first_party()
+        return load(manifest.operations_file), manifest
+    except PluginError as fault:
+        return Surface(fault=fault), None
+
+
+def resolve(name: str) -> Callable[..., Any]:
+    """``module:function`` -> the function."""
+    module, _, function = name.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return found
+
+
+def incomplete(args: argparse.Namespace, _surface: Surface) -> int:
+    """A group was named without a command of it."""
+    raise UsageError(f"`gesso {args.group}` needs a command.", hint=f"See `gesso {args.group} --help`.")

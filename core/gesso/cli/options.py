@@ -1,0 +1,167 @@
+"""Makes options of an operation's parameters, and parameters of what was typed. It checks only what the wire could not carry."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from gesso.cli.schema import SIZE, OperationSchema, Property
+from gesso.errors import InvalidRequest, PluginError, UsageError
+
+PREFIX = "param:"
+"""Marks the destinations that are parameters in the parsed namespace, so that no parameter can meet an option of the job."""
+
+JOB_FLAGS = frozenset({"output", "json", "detach", "level", "from", "quiet", "force", "pattern", "help"})
+"""Options of every operation; a parameter may not take their names."""
+
+
+def integer(name: str, text: str) -> int:
+    """What was typed for a whole number."""
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"{name} must be a whole number, not {text!r}.", field=name) from None
+
+
+def number(name: str, text: str) -> float:
+    """What was typed for a number; NaN and infinity are refused here because JSON cannot carry them."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise UsageError(f"{name} must be a number, not {text!r}.", field=name) from None
+    if not math.isfinite(value):
+        raise InvalidRequest(f"{name} must be a finite number, not {text}.", field=name)
+    return value
+
+
+def size(text: str) -> tuple[int, int]:
+    """``N`` or ``WxH`` -> (width, height)."""
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isdecimal() for part in parts):
+        raise UsageError(f"size must be N or WxH in pixels, such as 512 or 768x512, not {text!r}.", field="size")
+    return int(parts[0]), int(parts[-1])
+
+
+def pair(name: str, text: str) -> tuple[tuple[str, ...], Any]:
+    """``KEY=VALUE`` -> (path of keys, value); dots in the key nest, a value that reads as JSON is taken as such."""
+    key, found, value = text.partition("=")
+    if not found or not key:
+        raise UsageError(f"{name} takes NAME=VALUE, not {text!r}.", field=name)
+    try:
+        parsed = json.loads(value, parse_constant=lambda constant: number(name, constant))
+    except ValueError:
+        parsed = value
+    return tuple(key.split(".")), parsed
+
+
+SCALARS: Mapping[str, Callable[[str, str], Any]] = {"integer": integer, "number": number}
+
+
+def _scalar(kind: str, name: str) -> Callable[[str], Any]:
+    convert = SCALARS.get(kind)
+    return str if convert is None else partial(convert, name)
+
+
+def add_parameters(parser: argparse.ArgumentParser, operation: OperationSchema) -> None:
+    """Give the parser one option per parameter. Nothing has a default: what was not typed is not sent."""
+    names = {p.name for p in operation.properties}
+    sized = names.issuperset(SIZE)
+    for parameter in operation.properties:
+        if parameter.name.replace("_", "-") in JOB_FLAGS:
+            raise PluginError(
+                f"The operation {operation.name!r} calls a parameter {parameter.name!r}; the command line needs that name itself."
+            )
+        if sized and parameter.name in SIZE:
+            if parameter.name == SIZE[0]:
+                _add_size(parser, operation)
+            continue
+        _add(parser, parameter)
+
+
+def _add_size(parser: argparse.ArgumentParser, operation: OperationSchema) -> None:
+    width = next(p for p in operation.properties if p.name == SIZE[0])
+    text = "width and height in pixels, one number for a square" + _bounds(width)
+    parser.add_argument("--size", dest=f"{PREFIX}size", type=size, default=None, metavar="N|WxH", help=_escape(text))
+
+
+def _add(parser: argparse.ArgumentParser, parameter: Property) -> None:
+    keywords: dict[str, Any] = {"default": None, "help": _escape(help_text(parameter))}
+    if parameter.kind == "prompt":
+        parser.add_argument(f"{PREFIX}{parameter.name}", nargs="?", metavar=parameter.name.upper(), **keywords)
+        return
+    flags = [f"--{parameter.name.replace('_', '-')}"]
+    if parameter.name == "count":
+        flags.insert(0, "-n")
+    keywords["dest"] = f"{PREFIX}{parameter.name}"
+    if parameter.kind == "boolean":
+        keywords["action"] = argparse.BooleanOptionalAction
+    elif parameter.kind == "object":
+        keywords.update(action="append", metavar="NAME=VALUE", type=partial(pair, parameter.name))
+    elif parameter.kind in ("array", "images"):
+        keywords.update(action="append", metavar=_metavar(parameter), type=_scalar(parameter.item, parameter.name))
+    else:
+        keywords.update(metavar=_metavar(parameter), type=_scalar(parameter.kind, parameter.name))
+    parser.add_argument(*flags, **keywords)
+
+
+def _metavar(parameter: Property) -> str:
+    if parameter.choices:
+        return "|".join(str(choice) for choice in parameter.choices if choice is not None)
+    if parameter.kind in ("image", "images"):
+        return "IMAGE"
+    if parameter.catalogue:
+        return parameter.catalogue.removesuffix("s").upper()
+    return {"integer": "N", "number": "X"}.get(parameter.item if parameter.kind == "array" else parameter.kind, "TEXT")
+
+
+def help_text(parameter: Property) -> str:
+    """One sentence of help: what it is, its bounds, where its names are listed, its default."""
+    text = parameter.description or parameter.title
+    text = text.split("\n\n")[0].replace("\n", " ").rstrip(".")
+    text += _bounds(parameter)
+    if parameter.catalogue:
+        listing = "gesso models list" if parameter.catalogue == "models" else f"gesso {parameter.catalogue}"
+        text += f" (see `{listing}`)"
+    if parameter.default:
+        text += f" (default: {parameter.default})"
+    return text
+
+
+def _bounds(parameter: Property) -> str:
+    if parameter.kind not in ("integer", "number") or parameter.minimum is None or parameter.maximum is None:
+        return ""
+    return "" if parameter.maximum >= 2**31 else f" ({parameter.minimum:g} to {parameter.maximum:g})"
+
+
+def _escape(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+def given(args: argparse.Namespace) -> dict[str, Any]:
+    """The parameters that were typed, as the wire names them; images are still paths."""
+    found: dict[str, Any] = {}
+    for dest, value in vars(args).items():
+        if not dest.startswith(PREFIX) or value is None:
+            continue
+        name = dest.removeprefix(PREFIX)
+        if name == "size":
+            found.update(zip(SIZE, value, strict=True))
+        elif isinstance(value, list) and value and isinstance(value[0], tuple):
+            found[name] = _nest(value)
+        else:
+            found[name] = value
+    return found
+
+
+def _nest(pairs: Sequence[tuple[tuple[str, ...], Any]]) -> dict[str, Any]:
+    root: dict[str, Any] = {}
+    for path, value in pairs:
+        table = root
+        for key in path[:-1]:
+            table = table.setdefault(key, {})
+        table[path[-1]] = value
+    return root

@@ -1,0 +1,140 @@
+"""The grammar of the command line: fixed commands, the manifest's commands, and one command per operation. It runs nothing."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from gesso.cli.options import add_parameters
+from gesso.errors import UsageError
+
+if TYPE_CHECKING:
+    from gesso.cli.schema import OperationSchema, Surface
+    from gesso.manifest import Manifest
+
+DESCRIPTION = "Gesso generates images for the creative tools on your desk: one local daemon owns the GPU, every tool asks it."
+EPILOGUE = """exit codes: 0 done, 1 failed or unreachable, 2 usage or invalid value, 130 cancelled
+state lies under GESSO_HOME where that is set; `gesso doctor` finds what is wrong"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that raises its complaints, so that they are reported like every other error, and takes no abbreviations."""
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **keywords)
+
+    def error(self, message: str) -> NoReturn:
+        """Called by argparse."""
+        if message.startswith("unrecognized arguments"):
+            message += " (text of several words goes in quotes)"
+        raise UsageError(f"{message[:1].upper()}{message[1:]}.", hint=f"See `{self.prog} --help`.")
+
+
+Commands = Callable[..., argparse.ArgumentParser]
+
+
+def build(surface: Surface, manifest: Manifest | None) -> Parser:
+    """The whole grammar. Every command names its handler as ``module:function``; that module is imported only when it runs."""
+    parser = Parser(prog="gesso", description=DESCRIPTION, epilog=EPILOGUE)
+    parser.add_argument("--version", action="store_true", help="print the version and leave")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text (every command takes it)")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", parser_class=Parser)
+
+    def add(name: str, handler: str, text: str, group: Any = commands) -> argparse.ArgumentParser:
+        command: argparse.ArgumentParser = group.add_parser(name, help=text, description=_sentence(text))
+        command.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object on standard output")
+        command.set_defaults(handler=handler)
+        return command
+
+    def group(name: str, text: str) -> Commands:
+        parent = commands.add_parser(name, help=text, description=_sentence(text))
+        parent.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        parent.set_defaults(handler="gesso.cli.app:incomplete", group=name)
+        inner = parent.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
+        return lambda name, handler, text: add(name, handler, text, inner)
+
+    for operation in surface.operations.values():
+        _add_operation(add(operation.name, "gesso.cli.generate:run", operation.summary or operation.title), operation)
+    _add_daemon(add)
+    _add_listings(add, group)
+    _add_jobs(group)
+    _add_pictures(add)
+    for entry in manifest.commands if manifest is not None else ():
+        # Routed by its words before parsing; it stands here so that `--help` lists it.
+        commands.add_parser(entry.name, help=entry.help, add_help=False)
+    return parser
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+def _add_operation(command: argparse.ArgumentParser, operation: OperationSchema) -> None:
+    add_parameters(command, operation)
+    job = command.add_argument_group("the job")
+    add_output(job)
+    job.add_argument(
+        "--level", choices=("exact", "fast"), default=None, help="exact: equal bytes every time (default); fast: may share work"
+    )
+    job.add_argument(
+        "--from", dest="source", metavar="PNG", default=None, help="start from the job inside this picture; what is typed here goes over it"
+    )
+    job.add_argument("--detach", action="store_true", help="print the job's id and leave; fetch the pictures later with `gesso jobs fetch`")
+    command.set_defaults(operation=operation.name)
+
+
+def add_output(parser: Any) -> None:
+    """Where pictures go; shared by operations, `jobs wait`, `jobs fetch` and `demo`."""
+    parser.add_argument(
+        "-o", "--output", metavar="PATH", default=None, help="a folder (existing, or ending in a slash) or a file name; default: here"
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite files that exist")
+    parser.add_argument(
+        "--pattern", metavar="TEXT", default=None, help="file names in a folder (default: {slug}-{seed}-{n}); also {operation}"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def _add_daemon(add: Commands) -> None:
+    serve = add("serve", "gesso.cli.daemon:serve", "run the daemon")
+    serve.add_argument("--detach", action="store_true", help="leave it running in the background")
+    serve.add_argument("--tcp", action="store_true", help="listen on loopback TCP as well, secured by a token")
+    add("status", "gesso.cli.daemon:status", "show what the daemon is doing")
+    add("stop", "gesso.cli.daemon:stop", "stop the daemon; jobs that are not done go on at the next start")
+    add("doctor", "gesso.cli.doctor:run", "check this installation and say how to mend what is wrong")
+
+
+def _add_listings(add: Commands, group: Callable[[str, str], Commands]) -> None:
+    group("models", "models that can be asked for")("list", "gesso.cli.listings:models", "list the models")
+    plugins = group("plugins", "plugins and what they provide")
+    plugins("list", "gesso.cli.listings:plugins", "list the plugins")
+    plugins("compile", "gesso.cli.listings:compile_schemas", "write the compiled schema file from the plugins")
+    add("samplers", "gesso.cli.listings:samplers", "list the samplers")
+    add("schedules", "gesso.cli.listings:schedules", "list the noise schedules")
+
+
+def _add_jobs(group: Callable[[str, str], Commands]) -> None:
+    jobs = group("jobs", "jobs of this daemon: list, wait, fetch, cancel")
+    listing = jobs("list", "gesso.cli.jobs:listing", "list the newest jobs")
+    listing.add_argument("--limit", type=int, default=20, metavar="N", help="how many (default: 20)")
+    listing.add_argument("--state", action="append", default=None, metavar="STATE", help="only jobs in this state; may be repeated")
+    for name, text in (
+        ("show", "show one job"),
+        ("wait", "wait for a job, then write its pictures where -o says so"),
+        ("fetch", "write the pictures of a job that is done"),
+        ("cancel", "cancel a job"),
+    ):
+        command = jobs(name, f"gesso.cli.jobs:{name}", text)
+        command.add_argument("job", metavar="ID")
+        if name in ("wait", "fetch"):
+            add_output(command)
+
+
+def _add_pictures(add: Commands) -> None:
+    show = add("show", "gesso.cli.listings:show", "print how a picture was made")
+    show.add_argument("picture", metavar="PNG")
+    demo = add("demo", "gesso.cli.demo:run", "make three textures and show where they are")
+    demo.add_argument("-o", "--output", metavar="FOLDER", default="gesso-demo", help="where they go (default: gesso-demo)")
+    demo.add_argument("--no-open", dest="open", action="store_false", help="do not open the folder")
+    demo.add_argument("--quiet", action="store_true", help="no progress")
