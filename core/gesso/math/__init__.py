@@ -1,0 +1,11 @@
+"""The mathematics that samplers, schedules and operations share: noise, spaces, quadrature. It holds no sampler and calls no model."""
+
+from gesso.math.noise import Noise, NoiseSource, initial_noise
+from gesso.math.quadrature import exponential_weights, fixed_adams_bashforth, lagrange_weights, phi
+from gesso.math.spaces import Space
+from gesso.math.times import sigma_at, time_of
+
+__all__ = [
+    "Noise", "NoiseSource", "Space", "exponential_weights", "fixed_adams_bashforth", "initial_noise", "lagrange_weights", "phi",
+    "sigma_at", "time_of",
+]
