@@ -1,0 +1,58 @@
+"""The names that requests may use: samplers, schedules, models, with aliases and titles. It knows what is called so, never what it does."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gesso.errors import InvalidRequest
+
+_SINGULAR = {"samplers": "sampler", "schedules": "schedule", "models": "model", "operations": "operation"}
+_SHOWN = 80
+
+
+def folded(name: str) -> str:
+    """A name as it is compared: case and runs of spaces do not count."""
+    return " ".join(name.casefold().split())
+
+
+class Catalogue:
+    """One list of names. ``kind`` is its plural, as in ``x-choices`` and as the command that lists it."""
+
+    def __init__(self, kind: str, entries: Iterable[Mapping[str, Any]]) -> None:
+        self.kind = kind
+        self.entries = [dict(entry) for entry in entries]
+        self._owners: dict[str, str] = {}
+        for entry in self.entries:
+            self._owners.setdefault(folded(entry["name"]), entry["name"])
+        for entry in self.entries:
+            for name in (entry.get("title", entry["name"]), *entry.get("aliases", ())):
+                self._owners.setdefault(folded(name), entry["name"])
+
+    def canonical(self, name: str) -> str | None:
+        """The name that stands first, or None."""
+        return self._owners.get(folded(name))
+
+    def unknown(self, name: str, field: str) -> InvalidRequest:
+        """The refusal of a name that nothing has, with the nearest ones."""
+        singular = _SINGULAR.get(self.kind, self.kind)
+        close = difflib.get_close_matches(folded(name)[:_SHOWN], self._owners, n=5, cutoff=0.5)
+        nearest = list(dict.fromkeys(self._owners[match] for match in close))[:3]
+        meant = f" Did you mean {' or '.join(repr(match) for match in nearest)}?" if nearest else ""
+        listed = f" `gesso {self.kind}` lists them." if self.kind != "operations" else ""
+        return InvalidRequest(f"There is no {singular} {name[:_SHOWN]!r}.{meant}{listed}", field=field, details={"nearest": nearest})
+
+
+def check_name(catalogues: Mapping[str, Catalogue], kind: str, name: str, field: str) -> None:
+    """Refuse an unknown name. A sampler may also be a label that ends in a schedule ("DPM++ 2M Karras")."""
+    catalogue = catalogues.get(kind)
+    if catalogue is None or catalogue.canonical(name) is not None:
+        return
+    words = folded(name).split(" ")
+    schedules = catalogues.get("schedules")
+    if kind == "samplers" and schedules is not None:
+        for cut in range(1, len(words)):
+            if catalogue.canonical(" ".join(words[:cut])) and schedules.canonical(" ".join(words[cut:])):
+                return
+    raise catalogue.unknown(name, field)

@@ -1,0 +1,114 @@
+"""Executors start, kill and watch worker processes, and nothing else: retries live in the journal. `LocalExecutor` spawns
+children on this machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from gesso.link import SECRET_VARIABLE
+
+COMMAND = (sys.executable, "-m", "gesso.worker")
+_LOG_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a worker needs to find and convince the front. The secret travels in its environment, never in its arguments."""
+
+    endpoint: str
+    secret: str
+    black_box: Path
+
+
+class Handle(Protocol):
+    """A worker process that was started."""
+
+    pid: int
+
+    def kill(self) -> None:
+        """End it at once, with everything that it started."""
+        ...
+
+
+Exited = Callable[[int], None]
+
+
+class Executor(Protocol):
+    """A place where workers run."""
+
+    def start(self, device: str, credentials: Credentials, exited: Exited) -> Handle:
+        """Start a worker; ``exited`` gets its exit status (negative: the signal) on the loop, once. OSError if it cannot be started."""
+        ...
+
+
+@dataclass
+class _Child:
+    pid: int
+    process: subprocess.Popen[bytes]
+
+    def kill(self) -> None:
+        if self.process.returncode is None:  # else the number may belong to somebody else by now
+            os.killpg(self.pid, signal.SIGKILL)
+
+
+class LocalExecutor:
+    """Children in sessions of their own, whose output goes to one log file. They are spawned by exec, never forked off a live front."""
+
+    def __init__(self, command: Sequence[str], log: Path) -> None:
+        self._command = tuple(command)
+        self._log = log
+        self._loop = asyncio.get_running_loop()
+
+    def start(self, device: str, credentials: Credentials, exited: Exited) -> Handle:
+        """Spawn it from the main thread: the kernel ties its life to the thread that spawned it."""
+        arguments = ("--link", credentials.endpoint, "--device", device, "--black-box", str(credentials.black_box))
+        if self._log.exists() and self._log.stat().st_size > _LOG_BYTES:
+            os.replace(self._log, self._log.with_suffix(".log.1"))
+        with open(self._log, "ab") as log:
+            process = subprocess.Popen(
+                (*self._command, *arguments),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, SECRET_VARIABLE: credentials.secret},
+                start_new_session=True,
+            )
+        threading.Thread(target=self._watch, args=(process, exited), name="gesso-watch", daemon=True).start()
+        return _Child(process.pid, process)
+
+    def _watch(self, process: subprocess.Popen[bytes], exited: Exited) -> None:
+        status = process.wait()
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the front has left already
+            self._loop.call_soon_threadsafe(exited, status)
+
+
+def last_words(log: Path) -> str:
+    """The last line that workers wrote, for a sentence to the user; empty if there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 4096))
+            lines = file.read().decode("utf-8", "replace").split("\n")
+    except FileNotFoundError:
+        return ""
+    return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "")
+
+
+def describe_exit(status: int) -> str:
+    """``-11`` -> ``was ended by SIGSEGV``."""
+    if status >= 0:
+        return f"ended with exit status {status}"
+    try:
+        return f"was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was ended by signal {-status}"

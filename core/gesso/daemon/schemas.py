@@ -1,0 +1,174 @@
+"""Checks requests against the compiled schema files and completes them: literal defaults, the seed. It imports no plugin
+and no pydantic, and the validator itself only with the first request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gesso.daemon.catalogues import Catalogue, check_name
+from gesso.daemon.sentences import refusal
+from gesso.errors import PluginError
+from gesso.manifest import ModelEntry
+
+if TYPE_CHECKING:
+    import jsonschema_rs
+
+SCHEMA = 1
+_SEEDS = 2**32
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A request that may be journaled: complete params and the input blobs they name."""
+
+    params: Mapping[str, Any]
+    blobs: tuple[str, ...]
+
+
+class Schemas:
+    """What all operations take. ``files`` are compiled schema files; ``models_file`` lists what the owner added, if it exists."""
+
+    def __init__(self, files: Sequence[Path], models: Sequence[ModelEntry], models_file: Path) -> None:
+        self._files = files
+        self._models = models
+        self._models_file = models_file
+        self._models_stamp: tuple[int, int] | None = None
+        self._operations: dict[str, Any] | None = None
+        self._catalogues: dict[str, Catalogue] = {}
+        self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
+
+    def check(self, operation: str, params: Mapping[str, Any]) -> Checked:
+        """Complete the params, or raise InvalidRequest that names the field. A null counts as not given."""
+        properties = self._properties(operation)
+        given = {name: value for name, value in params.items() if value is not None}
+        for name, schema in properties.items():
+            if name not in given and schema.get("default") is not None:
+                given[name] = schema["default"]
+            if name not in given and _widget(schema) == "seed":
+                given[name] = secrets.randbelow(_SEEDS)
+        for fault in self._validator(operation).iter_errors(given):
+            raise refusal(fault, sorted(properties))
+        for name, kind, value in _chosen(properties, given):
+            check_name(self._catalogues, kind, value, name)
+        return Checked(given, tuple(dict.fromkeys(_blobs(properties, given))))
+
+    def describe(self) -> tuple[str, bytes]:
+        """(digest, the merged schema file with the models as one more catalogue)."""
+        operations = self._load()
+        catalogues = {kind: catalogue.entries for kind, catalogue in sorted(self._catalogues.items())}
+        document = {"schema": SCHEMA, "operations": operations, "catalogues": catalogues}
+        raw = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+        return hashlib.sha256(raw).hexdigest(), raw
+
+    def models(self) -> list[dict[str, Any]]:
+        """The models by name, as `state` lists them."""
+        self._refresh_models()
+        return self._catalogues["models"].entries
+
+    def model_of(self, params: Mapping[str, Any]) -> str | None:
+        """The canonical name of the model that a request asks for, if it names one."""
+        name = params.get("model")
+        return self._catalogues["models"].canonical(name) if isinstance(name, str) and "models" in self._catalogues else None
+
+    def _properties(self, operation: str) -> Mapping[str, Any]:
+        operations = self._load()
+        if operation not in operations:
+            raise Catalogue("operations", [{"name": name} for name in operations]).unknown(operation, "operation")
+        found: Mapping[str, Any] = operations[operation]["params"].get("properties", {})
+        return found
+
+    def _validator(self, operation: str) -> jsonschema_rs.Draft202012Validator:
+        import jsonschema_rs
+
+        if operation not in self._validators:
+            self._validators[operation] = jsonschema_rs.Draft202012Validator(self._load()[operation]["params"])
+        return self._validators[operation]
+
+    def _load(self) -> dict[str, Any]:
+        if self._operations is None:
+            operations: dict[str, Any] = {}
+            entries: dict[str, list[Any]] = {"samplers": [], "schedules": []}
+            for document in map(read_document, self._files):
+                operations.update(document["operations"])
+                for kind, listed in document["catalogues"].items():
+                    entries.setdefault(kind, []).extend(listed)
+            self._catalogues.update({kind: Catalogue(kind, listed) for kind, listed in entries.items()})
+            self._operations = operations
+        self._refresh_models()
+        return self._operations
+
+    def _refresh_models(self) -> None:
+        stamp = _stamp(self._models_file)
+        if "models" in self._catalogues and stamp == self._models_stamp:
+            return
+        added = read_models(self._models_file) if stamp is not None else []
+        declared = [
+            {"name": m.name, "title": m.title, "family": m.family, "capabilities": list(m.capabilities), "licence": m.licence}
+            for m in self._models
+        ]
+        self._catalogues["models"] = Catalogue("models", [*declared, *added])
+        self._models_stamp = stamp
+
+
+def read_document(path: Path) -> Mapping[str, Any]:
+    """One compiled schema file; PluginError where it is missing or of another shape."""
+    try:
+        document = json.loads(path.read_bytes())
+        if document["schema"] != SCHEMA or not all(entry["params"]["type"] == "object" for entry in document["operations"].values()):
+            raise ValueError(f"it is not of schema {SCHEMA}")
+        document["catalogues"].items()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
+        raise PluginError(
+            f"The schema file {path} cannot be used: {fault}.", hint="Write it anew with `gesso plugins compile`.",
+        ) from fault  # fmt: skip
+    found: Mapping[str, Any] = document
+    return found
+
+
+def read_models(path: Path) -> list[dict[str, Any]]:
+    """The models that the owner added; PluginError where the list cannot be read."""
+    try:
+        return [{key: value for key, value in entry.items() if key != "path"} for entry in json.loads(path.read_bytes()) if entry["name"]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
+        raise PluginError(f"The list of models {path} cannot be read: {fault}.", hint="`gesso models` writes it.") from fault
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def _widget(schema: Mapping[str, Any]) -> str | None:
+    widget = schema.get("x-ui", {}).get("widget")
+    return str(widget) if widget is not None else None
+
+
+def _chosen(properties: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """(field, catalogue, name) of every value that has to stand in a catalogue."""
+    for name, schema in properties.items():
+        kind = schema.get("x-choices")
+        value = params.get(name)
+        if kind is not None:
+            for item in value if isinstance(value, list) else [value]:
+                if isinstance(item, str):
+                    yield name, kind, item
+
+
+def _blobs(properties: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[str]:
+    """The hashes that image and mask parameters name."""
+    for name, schema in properties.items():
+        if _widget(schema) in ("image", "mask"):
+            value = params.get(name)
+            for item in value if isinstance(value, list) else [value]:
+                if isinstance(item, dict) and isinstance(item.get("sha256"), str):
+                    yield item["sha256"]
