@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gesso.errors import InvalidRequest
 from gesso.model.parametrisation import Parametrisation
 
 
@@ -28,6 +29,13 @@ class Limits:
     smallest: int = 64
     largest: int = 2048
     multiple: int = 8
+
+    def nearest(self, side: int) -> int:
+        """The possible side nearest to ``side`` (the larger of two)."""
+        lowest = -(-self.smallest // self.multiple) * self.multiple
+        highest = self.largest // self.multiple * self.multiple
+        rounded = (side + self.multiple // 2) // self.multiple * self.multiple
+        return min(max(rounded, lowest), highest)
 
 
 @dataclass(frozen=True)
@@ -62,3 +70,19 @@ class ModelCard:
     parametrisation: Parametrisation | None = None
     latent: Latent | None = None
     options: tuple[str, ...] = ()
+
+    def size(self, width: int | None, height: int | None) -> tuple[int, int]:
+        """The size asked for, or the model's own where none was; InvalidRequest names the side that the model cannot do and the nearest."""
+        asked = {"width": self.defaults.width if width is None else width, "height": self.defaults.height if height is None else height}
+        for field_name, side in asked.items():
+            nearest = self.limits.nearest(side)
+            if side != nearest:
+                steps = f" in steps of {self.limits.multiple}" if self.limits.multiple > 1 else ""
+                raise InvalidRequest(
+                    f"The model {self.name!r} makes pictures of {self.limits.smallest} to {self.limits.largest} pixels a side{steps}, "
+                    f"and the {field_name} {side} is not one of them; the nearest is {nearest}.",
+                    field=field_name,
+                    hint=f"Ask for {nearest}.",
+                    details={"nearest": nearest},
+                )
+        return asked["width"], asked["height"]

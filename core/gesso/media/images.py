@@ -1,0 +1,94 @@
+"""Pictures in and out of numbers: safe decoding of what clients send, exact rounding of what models make. It reads no path."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from gesso.errors import InvalidRequest
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+MAX_SIDE = 16_384
+MAX_PIXELS = 40_000_000
+
+
+def decode(data: bytes, field: str = "image") -> npt.NDArray[np.float32]:
+    """Bytes of a PNG, JPEG or WebP file -> float32 (H, W, 3) in 0..1, sRGB, upright, over white where it is transparent.
+
+    The size is checked before a pixel is decoded: at most 16384 a side and 40 megapixels. Raises InvalidRequest.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+                _check_size(picture.width, picture.height, field)
+                picture.load()
+                return _colours(ImageOps.exif_transpose(picture))
+    except UnidentifiedImageError as fault:
+        raise InvalidRequest(f"The {field} is not a picture that Gesso reads; it reads {', '.join(FORMATS)}.", field=field) from fault
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as fault:
+        raise InvalidRequest(
+            f"The {field} has too many pixels; at most {MAX_PIXELS // 1_000_000} million are allowed.", field=field
+        ) from fault
+    except (OSError, SyntaxError, ValueError) as fault:
+        raise InvalidRequest(f"The {field} is damaged and cannot be read: {fault}.", field=field) from fault
+
+
+def _check_size(width: int, height: int, field: str) -> None:
+    if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
+        raise InvalidRequest(
+            f"The {field} has {width} x {height} pixels; {MAX_SIDE} a side and {MAX_PIXELS // 1_000_000} million in all are allowed.",
+            field=field,
+            hint="Make it smaller first.",
+        )
+
+
+def _colours(picture: Image.Image) -> npt.NDArray[np.float32]:
+    if picture.mode in {"I", "I;16", "I;16L", "I;16B", "F"}:
+        grey = np.asarray(picture, np.float32) / np.float32(65535.0)
+        return np.repeat(np.clip(grey, 0.0, 1.0)[..., None], 3, axis=2)
+    if picture.mode in {"RGBA", "LA", "PA"} or "transparency" in picture.info:
+        rgba = np.asarray(picture.convert("RGBA"), np.float32) / np.float32(255.0)
+        alpha = rgba[..., 3:]
+        return np.asarray(rgba[..., :3] * alpha + (1.0 - alpha), np.float32)
+    return np.asarray(picture.convert("RGB"), np.float32) / np.float32(255.0)
+
+
+def to_planes(data: bytes, width: int, height: int) -> Tensor:
+    """Bytes of a picture file -> (1, 3, height, width) float32 in 0..1: scaled to cover the size, the overhang cut off evenly."""
+    colours = decode(data)
+    if colours.shape[:2] != (height, width):
+        planes = [_fitted(colours[..., channel], width, height) for channel in range(3)]
+        colours = np.clip(np.stack(planes, axis=2), 0.0, 1.0)
+    return torch.from_numpy(np.ascontiguousarray(colours.transpose(2, 0, 1))[None])
+
+
+def _fitted(plane: npt.NDArray[np.float32], width: int, height: int) -> npt.NDArray[np.float32]:
+    fitted = ImageOps.fit(Image.fromarray(np.ascontiguousarray(plane)), (width, height), Image.Resampling.LANCZOS)
+    return np.asarray(fitted, np.float32)
+
+
+def quantised(values: npt.NDArray[np.floating[Any]], bits: int) -> npt.NDArray[Any]:
+    """Floats in 0..1 -> uint8 or uint16, rounded to the nearest (halves up), clipped; NaN is refused."""
+    if bits not in (8, 16):
+        raise ValueError(f"pictures have 8 or 16 bits a sample, not {bits}")
+    if np.isnan(np.sum(values)):
+        raise ValueError("a picture holds NaN")
+    top = float(2**bits - 1)
+    samples: npt.NDArray[Any] = values.astype(np.float32 if bits == 8 else np.float64)
+    scaled = np.clip(samples * top, 0.0, top)
+    rounded: npt.NDArray[Any] = np.floor(scaled + 0.5).astype(np.uint8 if bits == 8 else np.uint16)
+    return rounded
+
+
+def to_uint8(image: Tensor) -> npt.NDArray[np.uint8]:
+    """(1, 3, H, W) in 0..1 -> uint8 (H, W, 3)."""
+    array = image[0].detach().to("cpu", torch.float32).permute(1, 2, 0).contiguous().numpy()
+    return quantised(array, 8)

@@ -1,0 +1,71 @@
+"""Writes PNG files: 8 or 16 bits, grey, RGB or RGBA, with the recipe inside. It holds no time and no id; equal input gives equal bytes."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gesso.media.outputs import Output
+from gesso.recipe import Recipe, infotext
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_COLOUR_TYPES = {1: 0, 3: 2, 4: 6}
+_PAETH = 4
+
+
+def encode(output: Output, recipe: Recipe | None) -> bytes:
+    """The file of one result, with the text chunks `parameters` (for the peers) and `gesso` (for us) where there is a recipe."""
+    texts = {} if recipe is None else {"parameters": infotext(recipe), "gesso": recipe.dumps()}
+    return write(output.pixels, texts)
+
+
+def write(pixels: npt.NDArray[Any], texts: dict[str, str]) -> bytes:
+    """Pixels uint8 or uint16, (H, W), (H, W, 3) or (H, W, 4) -> a PNG file with these text chunks.
+
+    Every row takes the Paeth filter and zlib only looks for runs: on photographs and textures that is smaller than the usual search for
+    repeats, and three times faster.
+    """
+    planes = pixels[..., None] if pixels.ndim == 2 else pixels
+    if planes.dtype not in (np.uint8, np.uint16) or planes.ndim != 3 or planes.shape[2] not in _COLOUR_TYPES or 0 in planes.shape:
+        raise ValueError(f"a PNG cannot hold {pixels.dtype} samples of shape {pixels.shape}")
+    height, width, channels = planes.shape
+    depth = planes.dtype.itemsize * 8
+    header = struct.pack(">IIBBBBB", width, height, depth, _COLOUR_TYPES[channels], 0, 0, 0)
+    raw = np.ascontiguousarray(planes, dtype=planes.dtype.newbyteorder(">")).view(np.uint8).reshape(height, -1)
+    compressor = zlib.compressobj(3, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
+    data = compressor.compress(_filtered(raw, channels * depth // 8).tobytes()) + compressor.flush()
+    chunks = [_chunk(b"IHDR", header), *(_text(key, value) for key, value in texts.items()), _chunk(b"IDAT", data), _chunk(b"IEND", b"")]
+    return SIGNATURE + b"".join(chunks)
+
+
+def _filtered(raw: npt.NDArray[np.uint8], stride: int) -> npt.NDArray[np.uint8]:
+    """Rows with their filter byte; a, b, c and p as in the PNG specification, section 9.4."""
+    a = np.zeros(raw.shape, np.int16)
+    a[:, stride:] = raw[:, :-stride]
+    b = np.zeros(raw.shape, np.int16)
+    b[1:] = raw[:-1]
+    c = np.zeros(raw.shape, np.int16)
+    c[1:, stride:] = raw[:-1, :-stride]
+    to_a, to_b, to_c = np.abs(b - c), np.abs(a - c), np.abs(a + b - 2 * c)
+    p = np.where((to_a <= to_b) & (to_a <= to_c), a, np.where(to_b <= to_c, b, c))
+    rows = np.empty((raw.shape[0], raw.shape[1] + 1), np.uint8)
+    rows[:, 0] = _PAETH
+    rows[:, 1:] = raw - p.astype(np.uint8)
+    return rows
+
+
+def _text(keyword: str, text: str) -> bytes:
+    """`tEXt` where Latin-1 suffices, else `iTXt` in UTF-8, as the peers do."""
+    key = keyword.encode("latin-1")
+    try:
+        return _chunk(b"tEXt", key + b"\0" + text.encode("latin-1"))
+    except UnicodeEncodeError:
+        return _chunk(b"iTXt", key + b"\0\0\0\0\0" + text.encode("utf-8"))
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

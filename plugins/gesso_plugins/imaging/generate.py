@@ -1,0 +1,149 @@
+"""The operation `generate`: dispatches on what the model can do, never on what it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, ClassVar
+
+from gesso.engine import All, Apply, Decode, EncodeImage, EncodeText, Host, Load, ModelRef, Warn
+from gesso.engine.calls import Emit
+from gesso.engine.denoiser import classifier_free, plain, reporting
+from gesso.engine.drive import Run, drive
+from gesso.math import Noise, Space, initial_noise
+from gesso.media import Output, Rendered, images
+from gesso.model import Conditioning, ModelCard, Patch, Seamless
+from gesso.plugin import JobContext, OperationParams, ResolveContext, SamplerSpec
+from gesso_plugins.imaging.params import GenerateParams
+from gesso_plugins.imaging.resolve import resolve_generate
+
+
+class Generate:
+    """Makes pictures from a prompt, or from a prompt and a picture. Any model that denoises or renders will do."""
+
+    name: ClassVar[str] = "generate"
+    title: ClassVar[str] = "Generate"
+    Params: ClassVar[type[OperationParams]] = GenerateParams
+
+    def resolve(self, ctx: ResolveContext, params: GenerateParams) -> GenerateParams:
+        """Fill the model's defaults and check across fields."""
+        return resolve_generate(ctx, params)
+
+    def run(self, ctx: JobContext, params: GenerateParams) -> Generator[Any, Any, list[Output]]:
+        """All pictures at once, one generator each."""
+        card = ctx.model(params.model)
+        if "denoise" in card.capabilities:
+            return (yield from _sample_all(ctx, card, params))
+        return (yield from _render_all(card, params))
+
+
+def _sample_all(ctx: JobContext, card: ModelCard, params: GenerateParams) -> Generator[Any, Any, list[Output]]:
+    task = _Sampling(ctx, card, params)
+    yield Load(task.model)
+    yield from task.prepare()
+    return list((yield All(*(task.picture(i) for i in range(params.count)))))
+
+
+class _Sampling:
+    """What the pictures of one job share: the conditionings, the noise levels, the patches, the picture to start from."""
+
+    def __init__(self, ctx: JobContext, card: ModelCard, params: GenerateParams) -> None:
+        assert params.sampler is not None
+        assert params.schedule is not None
+        assert params.steps is not None
+        assert params.guidance is not None
+        assert card.parametrisation is not None
+        assert card.latent is not None
+        self._ctx, self._card, self._params = ctx, card, params
+        self.model = ModelRef(card.name, card.digest)
+        self._parametrisation = card.parametrisation
+        self._shape = (1, *card.latent.shape(params.width or 0, params.height or 0))
+        self._guidance = params.guidance
+        self._sampler = ctx.sampler(params.sampler)
+        self._schedule = ctx.schedule(params.schedule)
+        self._sigmas = started([float(s) for s in self._schedule(card.parametrisation, params.steps)], params.strength)
+        self._patches: tuple[Patch, ...] = ()
+        if params.tile != "none":
+            self._patches = (Seamless("x" in params.tile, "y" in params.tile),)
+        self._conds: tuple[Conditioning, ...] = ()
+        self._start: Any = None
+
+    def prepare(self) -> Generator[Any, Any, None]:
+        """Encode the words, and the picture to start from, once for all pictures."""
+        params = self._params
+        texts = (params.prompt,) if self._guidance == 1 else (params.prompt, params.negative)
+        self._conds = yield EncodeText(self.model, texts)
+        if params.image is not None:
+            source = self._ctx.blob(params.image.sha256)
+            picture = yield Host(images.to_planes, (source, params.width, params.height))
+            self._start = yield EncodeImage(self.model, picture, self._patches)
+
+    def picture(self, index: int) -> Generator[Any, Any, Output]:
+        """One picture: noise, sampler, decoder."""
+        params = self._params
+        assert params.seed is not None
+        seed = params.seed + index
+        latent = self._start
+        if len(self._sigmas) > 1:
+            latent = yield from self._sampled(seed, index)
+        image = yield Decode(self.model, latent, self._patches)
+        return Output(
+            pixels=images.to_uint8(image),
+            role="image",
+            index=index,
+            seed=seed,
+            params=alone(params, seed),
+            model=self._card.name,
+            info={"labels": {"sampler": self._sampler.title, "schedule": self._schedule.title}},
+        )
+
+    def _sampled(self, seed: int, index: int) -> Generator[Any, Any, Any]:
+        sigmas, parametrisation = self._sigmas, self._parametrisation
+        unit = initial_noise(self._shape, seed)
+        x = unit * sigmas[0] if self._start is None else Space.of(parametrisation).mix(self._start, unit, sigmas[0])
+        if self._guidance == 1:
+            denoiser = plain(self.model, self._conds[0], self._patches)
+        else:
+            denoiser = classifier_free(self.model, self._conds[0], self._conds[1], self._guidance, self._patches)
+        denoiser = reporting(denoiser, image=index, model=self.model, sigmas=sigmas, total=evaluations(self._sampler, len(sigmas) - 1))
+        given = {"noise": Noise.like(x, seed), "parametrisation": parametrisation}
+        wanted = {name: value for name, value in given.items() if name in self._sampler.takes}
+        return (yield from drive(Run(self._sampler(x, sigmas, **wanted), name=self._sampler.name), denoiser))
+
+
+def started(sigmas: list[float], strength: float | None) -> list[float]:
+    """The noise levels that are left where a picture is redone by ``strength``: the last ``int(steps * strength)`` steps, at least one
+    unless the strength is 0. One level alone means that nothing is sampled.
+    """
+    if strength is None:
+        return sigmas
+    steps = len(sigmas) - 1
+    kept = min(int(steps * strength), steps)
+    if strength > 0:
+        kept = max(kept, 1)
+    return sigmas[steps - kept :]
+
+
+def evaluations(sampler: SamplerSpec, steps: int) -> int | None:
+    """How many model evaluations a run takes; None where the sampler cannot know. The last step, to zero, is one for every sampler."""
+    return None if sampler.evaluations == 0 else sampler.evaluations * (steps - 1) + 1
+
+
+def alone(params: GenerateParams, seed: int) -> dict[str, Any]:
+    """The parameters of the job that makes just this picture."""
+    return params.model_copy(update={"count": 1, "seed": seed}).model_dump(mode="json")
+
+
+def _render_all(card: ModelCard, params: GenerateParams) -> Generator[Any, Any, list[Output]]:
+    model = ModelRef(card.name, card.digest)
+    yield Load(model)
+    return list((yield All(*(_render(model, card, params, i) for i in range(params.count)))))
+
+
+def _render(model: ModelRef, card: ModelCard, params: GenerateParams, index: int) -> Generator[Any, Any, Output]:
+    assert params.seed is not None
+    seed = params.seed + index
+    inputs = {"prompt": params.prompt, "width": params.width, "height": params.height, "seed": seed, "tile": params.tile}
+    rendered: Rendered = yield Apply(model, "render", inputs)
+    for warning in rendered.warnings if index == 0 else ():
+        yield Emit(Warn(warning))
+    return Output(pixels=rendered.pixels, role="image", index=index, seed=seed, params=alone(params, seed), model=card.name)

@@ -1,0 +1,65 @@
+"""What `generate` takes. No torch here: schemas are compiled from this module, and clients are drawn from the schemas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from gesso.plugin.fields import SEED_MAX, InputBlob, Tile, ui
+from gesso.plugin.specs import OperationParams
+
+
+class GenerateParams(OperationParams):
+    """Parameters of `generate`. Fields left out take the model's own defaults."""
+
+    prompt: str = Field(title="Prompt", min_length=1, max_length=10_000, pattern=r"\S", json_schema_extra=ui("prompt", 10, "prompt"))
+    """What the picture shows."""
+
+    negative: str = Field("", title="Negative prompt", max_length=10_000, json_schema_extra=ui("negative", 20, "prompt"))
+    """What the picture must not show. Models without guidance ignore it and say so."""
+
+    model: str | None = Field(
+        None, title="Model", min_length=1, max_length=200, json_schema_extra=ui("model", 30, "model", choices="models")
+    )
+    """The model's name; by default the first that can do the job."""
+
+    width: int | None = Field(None, title="Width", ge=16, le=4096, json_schema_extra=ui("size", 40, "size"))
+    """Width in pixels. A size that the model cannot do is refused, not rounded."""
+
+    height: int | None = Field(None, title="Height", ge=16, le=4096, json_schema_extra=ui("size", 41, "size"))
+    """Height in pixels."""
+
+    tile: Tile = Field("none", title="Tile", json_schema_extra=ui("tile", 50, "size"))
+    """Make the picture wrap around without a seam along x, y or both."""
+
+    count: int = Field(1, title="Count", ge=1, le=100, json_schema_extra=ui("count", 60, "size"))
+    """How many pictures. Picture i has the seed `seed + i`, and equals the picture of count 1 with that seed."""
+
+    seed: int | None = Field(None, title="Seed", ge=0, le=SEED_MAX, json_schema_extra=ui("seed", 70, "sampling"))
+    """Seed of the first picture; chosen at random when it is left out."""
+
+    steps: int | None = Field(None, title="Steps", ge=1, le=1000, json_schema_extra=ui("slider", 80, "sampling", span=(1, 100, 1)))
+    """Sampling steps."""
+
+    guidance: float | None = Field(None, title="Guidance", ge=0, le=100, json_schema_extra=ui("slider", 90, "sampling", span=(1, 20, 0.5)))
+    """Classifier-free guidance scale; 1 means none."""
+
+    sampler: str | None = Field(
+        None, title="Sampler", min_length=1, max_length=100, json_schema_extra=ui("choice", 100, "sampling", choices="samplers")
+    )
+    """The sampler's name or alias. A label such as "DPM++ 2M Karras" names the schedule too."""
+
+    schedule: str | None = Field(
+        None, title="Schedule", min_length=1, max_length=100, json_schema_extra=ui("choice", 110, "sampling", choices="schedules")
+    )
+    """The noise schedule's name or alias."""
+
+    image: InputBlob | None = Field(None, title="Image", json_schema_extra=ui("image", 120, "image"))
+    """A picture to start from; it is scaled to the size asked for."""
+
+    strength: float | None = Field(None, title="Strength", ge=0, le=1, json_schema_extra=ui("slider", 130, "image", span=(0, 1, 0.05)))
+    """How much of the starting picture is redone: 0 keeps it, 1 keeps at most its broadest colours. Only together with an image."""
+
+    options: dict[str, dict[str, Any]] = Field({}, title="Options", json_schema_extra=ui("hidden", 140, "advanced", advanced=True))
+    """Parameters of one model family, under the family's name."""

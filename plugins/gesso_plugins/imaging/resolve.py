@@ -1,0 +1,83 @@
+"""From what was asked to what will run: fills the model's defaults and checks across fields. Pure; no model is loaded, no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gesso.errors import InvalidRequest
+from gesso.plugin.fields import SEED_MAX
+from gesso_plugins.imaging.params import GenerateParams
+
+if TYPE_CHECKING:
+    from gesso.model import ModelCard
+    from gesso.plugin import ResolveContext
+
+DEFAULT_STRENGTH = 0.6
+_SAMPLING = ("sampler", "schedule", "steps", "guidance")
+
+
+def resolve_generate(ctx: ResolveContext, params: GenerateParams) -> GenerateParams:
+    """Complete, canonical parameters; resolving them again changes nothing."""
+    card = ctx.model(params.model, capability="encode_image" if params.image is not None else None)
+    if not card.capabilities & {"denoise", "render"}:
+        raise InvalidRequest(f"The model {card.name!r} cannot make pictures from text.", field="model")
+    if params.seed is None:
+        raise InvalidRequest("The seed is missing. A job's seed is chosen before it is resolved.", field="seed")
+    if params.seed + params.count - 1 > SEED_MAX:
+        raise InvalidRequest(f"The seed of the last picture would be over {SEED_MAX}; choose a smaller seed.", field="seed")
+    _check_options(card, params)
+    width, height = card.size(params.width, params.height)
+    filled = {"model": card.name, "width": width, "height": height}
+    own = _sampled(ctx, card, params) if "denoise" in card.capabilities else _rendered(ctx, card, params)
+    return params.model_copy(update={**filled, **own})
+
+
+def _sampled(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> dict[str, Any]:
+    sampler, schedule = ctx.sampling(params.sampler or card.defaults.sampler, params.schedule)
+    guidance = card.defaults.guidance if params.guidance is None else params.guidance
+    if params.negative.strip() and guidance == 1:
+        ctx.warn("The negative prompt has no effect at guidance 1.")
+    if params.image is None and params.strength is not None:
+        raise InvalidRequest(
+            "A strength was given without an image to start from.", field="strength", hint="Give an image, or leave it out."
+        )
+    strength = params.strength
+    if params.image is not None and strength is None:
+        strength = DEFAULT_STRENGTH
+    return {
+        "sampler": sampler,
+        "schedule": ctx.schedule(schedule or card.defaults.schedule).name,
+        "steps": card.defaults.steps if params.steps is None else params.steps,
+        "guidance": guidance,
+        "strength": strength,
+    }
+
+
+def _rendered(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> dict[str, Any]:
+    """A model that renders in one go has no use for the sampling fields; it says so and drops them."""
+    for name in ("image", "strength"):
+        if getattr(params, name) is not None:
+            raise InvalidRequest(
+                f"The model {card.name!r} makes pictures from text only and cannot start from an image.",
+                field=name,
+                hint="Choose another model.",
+            )
+    unused = [name for name in _SAMPLING if getattr(params, name) is not None]
+    if params.negative.strip():
+        unused.append("negative")
+    if unused:
+        ctx.warn(f"The model {card.name!r} renders directly and does not use {', '.join(unused)}.")
+    return {**dict.fromkeys(_SAMPLING), "negative": ""}
+
+
+def _check_options(card: ModelCard, params: GenerateParams) -> None:
+    for family, options in params.options.items():
+        if family != card.family:
+            raise InvalidRequest(
+                f"Options for the family {family!r} were given, but the model {card.name!r} is of the family {card.family!r}.",
+                field=f"options.{family}",
+            )
+        for name in options:
+            if name not in card.options:
+                allowed = f"it takes {', '.join(card.options)}" if card.options else "it takes none"
+                raise InvalidRequest(f"The family {family!r} has no option {name!r}; {allowed}.", field=f"options.{family}.{name}")
