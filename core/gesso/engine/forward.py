@@ -1,0 +1,220 @@
+"""Runs calls on models: one forward for calls of equal key. It decides neither what runs next nor who is to blame."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor
+
+from gesso.engine.batching import stack
+from gesso.engine.calls import Apply, Call, Decode, Denoise, Denoised, DenoiseGrad, EncodeImage, EncodeText, Host, Load, ModelRef
+from gesso.errors import ModelError
+from gesso.model import Applies, Conditioning, Decodes, Denoises, EncodesImages, EncodesText, Model, ModelCard
+
+
+class Models(Protocol):
+    """What the engine needs of the models' residency (`gesso.device.ModelPool`)."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are, and where calls run."""
+        ...
+
+    def using(self, ref: ModelRef) -> AbstractContextManager[Model]:
+        """The loaded model, pinned for the time of the context; loads it if need be."""
+        ...
+
+    def card(self, ref: ModelRef) -> ModelCard:
+        """The model's card."""
+        ...
+
+    def make_room(self) -> int:
+        """Drop every model that is not in use, and cached memory; returns the bytes."""
+        ...
+
+
+class TextCache:
+    """The newest embeddings by (model digest, text); the least recently used go first."""
+
+    def __init__(self, most: int = 512) -> None:
+        self._most = most
+        self._held: OrderedDict[tuple[str, str], Conditioning] = OrderedDict()
+
+    def get(self, digest: str, text: str) -> Conditioning | None:
+        """The embedding of one text, if held."""
+        found = self._held.get((digest, text))
+        if found is not None:
+            self._held.move_to_end((digest, text))
+        return found
+
+    def put(self, digest: str, text: str, cond: Conditioning) -> None:
+        """Hold one more."""
+        self._held[(digest, text)] = cond
+        while len(self._held) > self._most:
+            self._held.popitem(last=False)
+
+    def all(self, call: EncodeText) -> tuple[Conditioning, ...] | None:
+        """The whole reply of a call, if every text of it is held."""
+        found = [self.get(call.model.digest, text) for text in call.texts]
+        return None if any(cond is None for cond in found) else tuple(cond for cond in found if cond is not None)
+
+
+class Forward:
+    """Executes batches. ``run`` takes calls of one key and gives their replies in order, or raises for all of them."""
+
+    def __init__(self, models: Models, texts: TextCache) -> None:
+        self._models = models
+        self._texts = texts
+        self._how: dict[type[Call], Callable[[Any], list[Any]]] = {
+            Denoise: self._denoise,
+            DenoiseGrad: lambda calls: [self._denoise_grad(call) for call in calls],
+            EncodeText: self._encode_text,
+            EncodeImage: self._encode_image,
+            Decode: self._decode,
+            Apply: lambda calls: [self._apply(call) for call in calls],
+            Load: lambda calls: [self._load(call) for call in calls],
+        }
+
+    def run(self, calls: Sequence[Call]) -> list[Any]:
+        """Replies to calls of equal key, in order."""
+        how = self._how.get(type(calls[0]))
+        if how is None:
+            raise ModelError(f"The engine cannot run a call of type {type(calls[0]).__name__}.")
+        replies = how(calls)
+        if self._models.device.type == "cuda":
+            torch.cuda.synchronize(self._models.device)  # errors and times belong to this forward, not to the next
+        return replies
+
+    def _load(self, call: Load) -> ModelCard:
+        with self._models.using(call.model) as model:
+            return model.card
+
+    def _denoise(self, calls: Sequence[Denoise]) -> list[Denoised]:
+        first = calls[0]
+        with self._models.using(first.model) as model:
+            denoiser = _denoiser(model, first)
+            with model.patched(first.patches):
+                predictions = self._predict(denoiser, calls, [call.x for call in calls])
+        return [Denoised(rows[0], rows[-1], tuple(rows)) for rows in predictions]
+
+    def _predict(self, denoiser: Denoises, calls: Sequence[Denoise], xs: Sequence[Tensor]) -> list[list[Tensor]]:
+        """x0 per call and conditioning. Rows of one conditioning layout share a forward, in the order of calls and conditionings.
+
+        Replies go back to where x came from: samplers do their arithmetic on the CPU, the same on every machine.
+        """
+        device = self._models.device
+        groups: dict[tuple[object, ...], list[tuple[int, int]]] = {}
+        for i, call in enumerate(calls):
+            for j, cond in enumerate(call.conds):
+                groups.setdefault(cond.layout(), []).append((i, j))
+        found: dict[tuple[int, int], Tensor] = {}
+        for places in groups.values():
+            x = torch.cat([xs[i] for i, _ in places]).to(device)
+            sigma = torch.tensor([calls[i].sigma for i, _ in places], dtype=torch.float32, device=device)
+            x0 = denoiser.denoise(x, sigma, _moved(stack([calls[i].conds[j] for i, j in places]), device))
+            if x0.shape != x.shape:
+                raise ModelError(
+                    f"The model {calls[0].model.name!r} answered with shape {tuple(x0.shape)} to an input of shape {tuple(x.shape)}."
+                )
+            found.update(zip(places, torch.split(x0.to(xs[0].device), 1), strict=True))
+        return [[found[i, j] for j in range(len(call.conds))] for i, call in enumerate(calls)]
+
+    def _denoise_grad(self, call: DenoiseGrad) -> tuple[Denoised, float, Tensor]:
+        inner = call.denoise
+        with self._models.using(inner.model) as model, self._models.using(call.loss.model) as judge, torch.enable_grad():
+            denoiser = _denoiser(model, inner)
+            x = inner.x.detach().to(self._models.device).clone().requires_grad_(True)
+            with model.patched(inner.patches):
+                rows = self._predict(denoiser, [inner], [x])[0]
+            loss = _applier(judge, call.loss).apply(call.loss.method, {**call.loss.inputs, "x0": rows[0]})
+            (gradient,) = torch.autograd.grad(loss, x)
+        plain = tuple(row.detach().to(inner.x.device) for row in rows)
+        return Denoised(plain[0], plain[-1], plain), float(loss.detach()), gradient.to(inner.x.device)
+
+    def _encode_text(self, calls: Sequence[EncodeText]) -> list[tuple[Conditioning, ...]]:
+        ref = calls[0].model
+        wanted = list(dict.fromkeys(text for call in calls for text in call.texts if self._texts.get(ref.digest, text) is None))
+        known = {text: cond for call in calls for text in call.texts if (cond := self._texts.get(ref.digest, text)) is not None}
+        if wanted:
+            with self._models.using(ref) as model:
+                if not isinstance(model, EncodesText):
+                    raise _cannot(ref, "encode text")
+                known |= dict(zip(wanted, model.encode_text(wanted), strict=True))
+        for text in wanted:
+            self._texts.put(ref.digest, text, known[text])
+        return [tuple(known[text] for text in call.texts) for call in calls]
+
+    def _encode_image(self, calls: Sequence[EncodeImage]) -> list[Tensor]:
+        with self._models.using(calls[0].model) as model:
+            if not isinstance(model, EncodesImages):
+                raise _cannot(calls[0].model, "encode images")
+            with model.patched(calls[0].patches):
+                latents = model.encode_image(torch.cat([call.image for call in calls]).to(self._models.device))
+        return list(torch.split(latents.to(calls[0].image.device), 1))
+
+    def _decode(self, calls: Sequence[Decode]) -> list[Tensor]:
+        with self._models.using(calls[0].model) as model:
+            if not isinstance(model, Decodes):
+                raise _cannot(calls[0].model, "decode latents")
+            with model.patched(calls[0].patches):
+                images = model.decode(torch.cat([call.latent for call in calls]).to(self._models.device))
+        return list(torch.split(images.to(calls[0].latent.device), 1))
+
+    def _apply(self, call: Apply) -> Any:
+        with self._models.using(call.model) as model:
+            return _applier(model, call).apply(call.method, call.inputs)
+
+
+def on_pool(models: Models, call: Call) -> Callable[[], Any] | None:
+    """The work of a call that belongs on the thread pool, or None where the call needs the device: `Host`, and the methods of models that
+    say they are pure CPU work. Loads the model, on this thread.
+    """
+    if isinstance(call, Host):
+        return _without_gradients(call.function, call.args)
+    if isinstance(call, Apply):
+        with models.using(call.model) as model:
+            if _applier(model, call).methods[call.method]:
+                return _without_gradients(_apply_pinned, (models, call))
+    return None
+
+
+def _without_gradients(function: Callable[..., Any], args: tuple[Any, ...]) -> Callable[[], Any]:
+    def work() -> Any:
+        with torch.no_grad():
+            return function(*args)
+
+    return work
+
+
+def _apply_pinned(models: Models, call: Apply) -> Any:
+    with models.using(call.model) as model:
+        return cast(Applies, model).apply(call.method, call.inputs)
+
+
+def _denoiser(model: Model, call: Denoise) -> Denoises:
+    if not isinstance(model, Denoises):
+        raise _cannot(call.model, "denoise")
+    if call.controls:
+        raise _cannot(call.model, "take controls")
+    return model
+
+
+def _applier(model: Model, call: Apply) -> Applies:
+    if not isinstance(model, Applies) or call.method not in model.methods:
+        raise _cannot(call.model, f"do {call.method!r}")
+    return model
+
+
+def _cannot(ref: ModelRef, what: str) -> ModelError:
+    return ModelError(f"The model {ref.name!r} cannot {what}.", hint="Choose another model; `gesso models list` shows what each can do.")
+
+
+def _moved(cond: Conditioning, device: torch.device) -> Conditioning:
+    if cond.tokens.device == device:
+        return cond
+    pooled = None if cond.pooled is None else cond.pooled.to(device)
+    return Conditioning(cond.tokens.to(device), pooled, {name: tensor.to(device) for name, tensor in cond.extras.items()})
