@@ -82,10 +82,14 @@ class Canvas:
             field = np.roll(field, (-self.offset[1], -self.offset[0]), (0, 1))
         return field
 
+    def push(self, amount: float, low: float = 3.0, slope: float = 2.0) -> tuple[Field, Field]:
+        """Noise to push coordinates about with, right and down, in tiles; its deviation is `amount` units."""
+        right, down = (self.noise(low, slope, high=low * 6.0) for _ in range(2))
+        return right * np.float32(amount / self.aspect[0]), down * np.float32(amount / self.aspect[1])
+
     def warped(self, amount: float, low: float = 3.0, slope: float = 2.0) -> tuple[Field, Field]:
         """The coordinates pushed about by noise with a deviation of `amount` units."""
-        right = self.noise(low, slope, high=low * 16) * np.float32(amount / self.aspect[0])
-        down = self.noise(low, slope, high=low * 16) * np.float32(amount / self.aspect[1])
+        right, down = self.push(amount, low, slope)
         return self.u + right, self.v + down
 
     def cells(
@@ -95,14 +99,14 @@ class Canvas:
         *,
         stretch: float = 1.0,
         staggered: bool = False,
-        at: tuple[Field, Field] | None = None,
+        push: tuple[Field, Field] | None = None,
     ) -> Cells:
-        """A cellular pattern with about `per_unit` cells a unit, at coordinates `at` (the canvas's own by default)."""
+        """A cellular pattern with about `per_unit` rows of cells a unit, its coordinates moved by `push` (in tiles) if given."""
         columns, rows = self.counts(per_unit, stretch, even_rows=staggered)
         spacing = (self.aspect[0] / columns * per_unit, self.aspect[1] / rows * per_unit)
         points = jittered_points(self.rng, columns, rows, jitter, staggered, spacing)
-        u, v = at if at is not None else (self.u, self.v)
-        return worley(points, u, v)
+        moved = None if push is None else (push[0] * np.float32(columns), push[1] * np.float32(rows))
+        return worley(points, self.u, self.v, moved)
 
     def turns(self, along: float) -> int:
         """A whole number of repeats along x nearest to `along` a unit, for waves that must close."""

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .arrays import Field, Ids, float32
+from .arrays import Field, Ids, float32, wrapped
+
+_BLOCK = 1 << 14
+"""Pixels searched at a time, so that the work stays in the cache."""
 
 
 @dataclass(frozen=True)
@@ -65,58 +68,89 @@ def jittered_points(
     return Points(float32(x), float32(y), spacing)
 
 
-def worley(points: Points, u: Field, v: Field) -> Cells:
-    """The pattern at tile coordinates (u, v), in tiles: any real number, the pattern wraps at 1."""
-    columns, rows = points.columns, points.rows
-    x, y = np.broadcast_arrays(u * columns, v * rows)
-    left, top = np.floor(x), np.floor(y)
-    fx, fy = x - left, y - top
-    base = (top.astype(np.int32) % rows + 1) * (columns + 2) + (left.astype(np.int32) % columns + 1)
-    wide_x, wide_y = _padded(points.x), _padded(points.y)
-    first, second = _two_nearest(base, fx, fy, wide_x, wide_y, columns + 2, points.spacing)
-    x1, y1, where1 = _decode(first, base, fx, fy, wide_x, wide_y, columns + 2, points.spacing)
-    x2, y2, _ = _decode(second, base, fx, fy, wide_x, wide_y, columns + 2, points.spacing)
-    d1, d2 = x1 * x1 + y1 * y1, x2 * x2 + y2 * y2
-    apart = np.sqrt((x1 - x2) ** 2 + (y1 - y2) ** 2)
-    edge = (d2 - d1) / np.maximum(2.0 * apart, 1e-6)
-    index = np.arange(points.count, dtype=np.int32).reshape(rows, columns)
-    return Cells(np.take(_padded(index), where1), np.sqrt(d1), edge, x1, y1, points.count)
+def worley(points: Points, u: Field, v: Field, push: tuple[Field, Field] | None = None) -> Cells:
+    """The pattern at tile coordinates u (1, W) and v (H, 1), in tiles: any real number, the pattern wraps at 1.
 
-
-def _padded(table: Field | Ids) -> Field:
-    """A ring of wrapped neighbours around a table, flattened, so that a neighbour is one constant step away."""
-    return np.pad(table, 1, mode="wrap").ravel()
-
-
-def _two_nearest(
-    base: Ids, fx: Field, fy: Field, wide_x: Field, wide_y: Field, stride: int, spacing: tuple[float, float]
-) -> tuple[Ids, Ids]:
-    """Codes 0..8 of the nearest and second nearest neighbour cell.
-
-    A positive float32 sorts like its bits, so the code rides in the low four bits of the squared distance and two integer
-    minima carry distance and code at once.
+    `push` moves each pixel by that many grid cells (right, down); beyond 0.4 of a cell it is cut, or the search would miss points.
     """
-    first = np.full(base.shape, 0x7F000000, np.int32)
-    second = first.copy()
-    for code in range(9):
-        i, j = code % 3 - 1, code // 3 - 1
-        where = base + (j * stride + i)
-        dx = (np.take(wide_x, where) + (i - fx)) * np.float32(spacing[0])
-        dy = (np.take(wide_y, where) + (j - fy)) * np.float32(spacing[1])
-        key = ((dx * dx + dy * dy).view(np.int32) & ~15) | code
-        np.minimum(second, np.maximum(first, key), out=second)
-        np.minimum(first, key, out=first)
-    return first & 15, second & 15
+    search = _Search(points, u[0], v[:, 0])
+    height, width = v.shape[0], u.shape[1]
+    ident = np.empty((height, width), np.intp)
+    layers = np.empty((4, height, width), np.float32)
+    step = max(1, _BLOCK // width)
+    for top in range(0, height, step):
+        rows = slice(top, top + step)
+        pushed = None if push is None else tuple(np.clip(part[rows], -0.4, 0.4) for part in push)
+        search.look(rows, pushed, ident[rows], layers[:, rows])
+    nearest, edge, dx, dy = layers
+    return Cells(ident, nearest, edge, dx, dy, points.count)
 
 
-def _decode(
-    code: Ids, base: Ids, fx: Field, fy: Field, wide_x: Field, wide_y: Field, stride: int, spacing: tuple[float, float]
-) -> tuple[Field, Field, Ids]:
-    """Vector from the coded neighbour's point to the pixel, and that neighbour's place in the padded tables."""
-    i = np.array([c % 3 - 1 for c in range(9)], np.float32)
-    j = np.array([c // 3 - 1 for c in range(9)], np.float32)
-    step = np.array([(c // 3 - 1) * stride + c % 3 - 1 for c in range(9)], np.int32)
-    where = base + np.take(step, code)
-    dx = (fx - np.take(wide_x, where) - np.take(i, code)) * np.float32(spacing[0])
-    dy = (fy - np.take(wide_y, where) - np.take(j, code)) * np.float32(spacing[1])
-    return dx, dy, where
+class _Search:
+    """The nine neighbours of every pixel, as tables by grid row: all pixels of one column in one grid row share their neighbours' x."""
+
+    def __init__(self, points: Points, u: Field, v: Field) -> None:
+        x, y = u * points.columns, v * points.rows
+        column, row = wrapped(np.floor(x), points.columns), wrapped(np.floor(y), points.rows)
+        self.wide, self.high = (np.float32(size) for size in points.spacing)
+        self.down = ((y - np.floor(y)) * self.high)[:, None]
+        self.row = row
+        index = np.arange(points.count, dtype=np.intp).reshape(points.rows, points.columns)
+        around = [_neighbours(code) for code in range(9)]
+        places = [np.roll(index, (-j, -i), (0, 1))[:, column] for i, j in around]
+        self.ident = np.stack(places)
+        within = x - np.floor(x)
+        self.dx = np.stack([(points.x.ravel()[at] + (i - within)) * self.wide for at, (i, _) in zip(places, around, strict=True)])
+        self.y = np.stack([(points.y.ravel()[at] + j) * self.high for at, (_, j) in zip(places, around, strict=True)])
+        self.dx_squared = self.dx * self.dx
+
+    def look(self, rows: slice, push: tuple[Field, ...] | None, ident: Ids, layers: Field) -> None:
+        """Fill index and (nearest, edge, dx, dy) for some rows of pixels."""
+        row, down = self.row[rows], self.down[rows]
+        right: Field = np.zeros((1, 1), np.float32)
+        if push is not None:
+            right, down = push[0] * self.wide, down + push[1] * self.high
+        first, second = self._two_nearest(row, down, right if push is not None else None)
+        width = self.dx.shape[2]
+        base = row[:, None] * width + np.arange(width)
+        one, two = (base + code * np.intp(self.dx[0].size) for code in (first, second))
+        np.take(self.ident, one, out=ident, mode="clip")
+        x1, y1 = right - np.take(self.dx, one), down - np.take(self.y, one)
+        x2, y2 = right - np.take(self.dx, two), down - np.take(self.y, two)
+        d1, d2 = x1 * x1 + y1 * y1, x2 * x2 + y2 * y2
+        apart = np.sqrt((x1 - x2) ** 2 + (y1 - y2) ** 2)
+        layers[0] = np.sqrt(d1)
+        layers[1] = (d2 - d1) / np.maximum(2.0 * apart, np.float32(1e-6))
+        layers[2], layers[3] = x1, y1
+
+    def _two_nearest(self, row: Ids, down: Field, right: Field | None) -> tuple[Ids, Ids]:
+        """Codes 0..8 of the nearest and second nearest neighbour.
+
+        A positive float32 sorts like its bits, so the code rides in the low four bits of the squared distance and two integer
+        minima carry distance and code at once.
+        """
+        first = np.full((len(row), self.dx.shape[2]), 0x7F000000, np.int32)
+        second = first.copy()
+        larger = np.empty_like(first)
+        for code in range(9):
+            distance = np.take(self.y[code], row, axis=0)
+            distance -= down
+            distance *= distance
+            if right is None:
+                distance += np.take(self.dx_squared[code], row, axis=0)
+            else:
+                across = np.take(self.dx[code], row, axis=0)
+                across -= right
+                across *= across
+                distance += across
+            key = distance.view(np.int32)
+            key &= ~15
+            key |= code
+            np.minimum(second, np.maximum(first, key, out=larger), out=second)
+            np.minimum(first, key, out=first)
+        return first & 15, second & 15
+
+
+def _neighbours(code: int) -> tuple[int, int]:
+    """The step (right, down) to one of the nine cells of a neighbourhood."""
+    return code % 3 - 1, code // 3 - 1

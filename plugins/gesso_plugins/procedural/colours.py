@@ -73,7 +73,8 @@ def jittered(colour: Rgb, rng: np.random.Generator, amount: float = 1.0) -> Rgb:
 
 
 def shades(colour: Rgb, rng: np.random.Generator, count: int, spread: float, hue: float = 0.03) -> Field:
-    """A table (3, count) of neighbours of a colour: brightness varies by `spread`, each channel by `hue` on top."""
+    """A table (3, count) of neighbours of a colour: brightness varies by `spread`, each channel by up to `hue` on top (greys keep grey)."""
+    hue *= 0.2 + 0.8 * min(1.0, 2.5 * float(colour.max() - colour.min()))
     brightness = 1.0 + rng.normal(0.0, spread, count)
     channels = 1.0 + rng.normal(0.0, hue, (3, count))
     return np.clip(colour[:, None] * (brightness * channels).astype(np.float32), 0.0, 1.0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .arrays import Field, Ids, float32
+from .arrays import Field, Ids, float32, wrapped
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ def courses(
     row_position = v * rows
     row = np.floor(row_position)
     y = row_position - row
-    row_index = row.astype(np.int32) % rows
+    row_index = wrapped(row, rows)
     position = u * columns + shifts[row_index]
     cell = np.floor(position)
-    column = cell.astype(np.int32) % columns
+    column = wrapped(cell, columns)
     left: Field = position - cell
     width: Field = np.ones((1, 1), np.float32)
     if uneven is not None:
@@ -96,16 +96,16 @@ def checks(columns: int, rows: int, aspect: tuple[float, float], u: Field, v: Fi
 def herringbone(columns: int, rows: int, aspect: tuple[float, float], u: Field, v: Field) -> tuple[Blocks, Field]:
     """Two-by-one blocks in a herringbone on a grid of `columns` x `rows` squares (multiples of 4); also 1 where a block stands upright."""
     x, y = np.broadcast_arrays(u * columns, v * rows)
-    i, j = np.floor(x).astype(np.int32), np.floor(y).astype(np.int32)
-    part = (i - j) % 4
+    i, j = np.floor(x), np.floor(y)
+    part = wrapped(i - j, 4)
     upright = part >= 2
-    start_x = np.where(part == 1, i - 1, i)
-    start_y = np.where(part == 2, j - 1, j)
+    start_x = i - (part == 1)
+    start_y = j - (part == 2)
     along_x, along_y = x - start_x, y - start_y
     long_x, long_y = np.where(upright, 1.0, 2.0), np.where(upright, 2.0, 1.0)
     cell_x, cell_y = aspect[0] / columns, aspect[1] / rows
     side_x = float32(np.minimum(along_x, long_x - along_x) * cell_x)
     side_y = float32(np.minimum(along_y, long_y - along_y) * cell_y)
-    ident = (start_y % rows) * columns + start_x % columns
+    ident = wrapped(start_y, rows) * columns + wrapped(start_x, columns)
     blocks = Blocks(ident, float32(along_x / long_x), float32(along_y / long_y), side_x, side_y, rows * columns)
     return blocks, float32(upright)

@@ -79,7 +79,7 @@ def shade(maps: Maps) -> Map:
 
 def to_uint8(picture: Map) -> NDArray[np.uint8]:
     """A picture in 0..1 as bytes, rounded to nearest."""
-    return (picture * np.float32(255.0) + np.float32(0.5)).astype(np.uint8)
+    return (picture * np.float32(255.0) + np.float32(0.5)).astype(np.int32).astype(np.uint8)
 
 
 def _layer(layer: Field | float, shape: tuple[int, ...], factor: int) -> Map:

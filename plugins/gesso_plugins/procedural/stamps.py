@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .arrays import Field, Ids, float32, hypot, per_cell
+from .arrays import Field, Ids, float32, hypot, per_cell, wrapped
 from .canvas import Canvas
 
 
@@ -40,7 +40,7 @@ def stamps(
     shift_u, shift_v = canvas.uniform(0.0, 1.0), canvas.uniform(0.0, 1.0)
     x, y = (canvas.u + np.float32(shift_u)) * columns, (canvas.v + np.float32(shift_v)) * rows
     left, top = np.floor(x), np.floor(y)
-    ident = (top.astype(np.int32) % rows) * columns + left.astype(np.int32) % columns
+    ident = wrapped(top, rows) * columns + wrapped(left, columns)
     room = max(0.5 - size, 0.0) if jitter is None else jitter
     size_of = float32(size * canvas.rng.uniform(0.72, 1.0, count))
     turn = canvas.rng.uniform(-spread, spread, count)

@@ -59,7 +59,7 @@ def _scratched(surface: Surface, canvas: Canvas) -> None:
 
 
 def _cracked(surface: Surface, canvas: Canvas) -> None:
-    cells = canvas.cells(canvas.by_scale(5, 4, 3), 1.0, at=canvas.warped(0.022, 4.0, 1.5))
+    cells = canvas.cells(canvas.by_scale(5, 4, 3), 1.0, push=canvas.push(0.022, 4.0, 1.5))
     width = 0.045 + 0.03 * canvas.spread(cells.ident, cells.count, -1.0, 1.0)
     crack = 1.0 - smoothstep(0.3, 1.0, cells.edge / width)
     surface.colour = surface.colour * (1.0 - 0.72 * crack)
@@ -96,14 +96,15 @@ def _mossy(surface: Surface, canvas: Canvas) -> None:
 
 
 def _wet(surface: Surface, canvas: Canvas) -> None:
-    film = smoothstep(-1.6, 0.2, canvas.noise(2.0, 1.5, high=16.0))
-    pool = smoothstep(0.5, 0.9, canvas.noise(2.0, 1.7, high=24.0) + 0.5 * _low_places(surface))
-    surface.colour = surface.colour * (1.0 - 0.34 * film - 0.10 * pool)
-    mirrored = mix(surface.colour * 0.72, rgb(0.62, 0.72, 0.82), np.float32(0.34) + np.zeros_like(pool))
-    surface.colour = mix(surface.colour, mirrored, pool * np.float32(0.85))
-    surface.roughness = lerp(lerp(surface.roughness, 0.28, film), 0.06, pool)
+    sheen = canvas.noise(1.5, 2.2, high=10.0)
+    pool = smoothstep(0.95, 1.35, sheen + 0.45 * _low_places(surface))
+    grey = surface.colour.mean(axis=0, keepdims=True)
+    surface.colour = np.clip(surface.colour * 1.12 - grey * 0.12, 0.0, 1.0) * (0.66 - 0.03 * sheen)
+    mirror = mix(rgb(0.50, 0.58, 0.66), rgb(0.80, 0.85, 0.90), smoothstep(0.9, 2.2, sheen))
+    surface.colour = mix(surface.colour, mirror, pool * np.float32(0.26))
+    surface.roughness = lerp(lerp(surface.roughness, 0.16, np.float32(0.85) + np.zeros_like(pool)), 0.04, pool)
     level = float(surface.height.mean())
-    surface.height = lerp(surface.height, level, pool * np.float32(0.85))
+    surface.height = lerp(surface.height, level, pool * np.float32(0.9))
 
 
 def _snowy(surface: Surface, canvas: Canvas) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import Field, mix, per_cell, rgb, smoothstep, tint
+from ..arrays import Field, mix, per_cell, rgb, smoothstep, tint, wrapped
 from ..canvas import Canvas
 from ..grids import checks
 from ..registry import SOFT, material
@@ -39,8 +39,8 @@ def burlap(canvas: Canvas) -> Surface:
     columns, rows = canvas.counts(canvas.by_scale(24, 18, 12), even_rows=True)
     columns += columns % 2
     u, v = canvas.warped(0.10 / rows, 4.0, 0.9)
-    thick_x = per_cell(canvas.table(columns, 0.55, 1.0), np.floor(canvas.u * columns).astype(np.int32) % columns)
-    thick_y = per_cell(canvas.table(rows, 0.55, 1.0), np.floor(canvas.v * rows).astype(np.int32) % rows)
+    thick_x = per_cell(canvas.table(columns, 0.55, 1.0), wrapped(np.floor(canvas.u * columns), columns))
+    thick_y = per_cell(canvas.table(rows, 0.55, 1.0), wrapped(np.floor(canvas.v * rows), rows))
     blocks, weft = checks(columns, rows, canvas.aspect, u, v)
     warp_thread = np.sqrt(np.maximum(1.0 - ((blocks.x - 0.5) * 2.3 / thick_x) ** 2, 0.0))
     weft_thread = np.sqrt(np.maximum(1.0 - ((blocks.y - 0.5) * 2.3 / thick_y) ** 2, 0.0))
@@ -79,7 +79,7 @@ def knit(canvas: Canvas) -> Surface:
     height = yarn * body
     twist = np.sin(np.float32(2.0 * np.pi) * (along * 3.0 + side * 2.0))
     fuzz = canvas.noise(30.0, 0.4, high=200.0)
-    ident = (np.floor(along).astype(np.int32) % rows) * columns + np.floor(x).astype(np.int32) % columns
+    ident = wrapped(np.floor(along), rows) * columns + wrapped(np.floor(x), columns)
     shade = canvas.shaded(canvas.main, ident, rows * columns, 0.05, 0.012)
     colour = shade * ((0.34 + 0.70 * height) * (1.0 + 0.05 * twist * body + 0.05 * fuzz))
     return Surface(colour, height + 0.06 * twist + 0.05 * fuzz, relief=0.35 * canvas.aspect[1] / rows, roughness=0.98)
@@ -88,9 +88,9 @@ def knit(canvas: Canvas) -> Surface:
 @material("leather", words=("leather", "cowhide leather", "leather upholstery", "hide"), colours=("brown", "brown", "black", "beige", "red", "white"), wear=("worn", "scratched", "dirty", "cracked"))
 def leather(canvas: Canvas) -> Surface:
     """Fine, soft creases that join into larger folds, with a sheen."""
-    at = canvas.warped(0.012, 6.0, 1.2)
-    cells = canvas.cells(canvas.by_scale(34, 25, 17), 1.0, at=at)
-    folds = canvas.cells(canvas.by_scale(9, 7, 5), 1.0, at=at)
+    push = canvas.push(0.012, 6.0, 1.2)
+    cells = canvas.cells(canvas.by_scale(34, 25, 17), 1.0, push=push)
+    folds = canvas.cells(canvas.by_scale(9, 7, 5), 1.0, push=push)
     crease = smoothstep(0.0, 0.30, cells.edge)
     fold = smoothstep(0.0, 0.16, folds.edge)
     blotch = canvas.noise(2.0, 1.6, high=32.0)
@@ -116,8 +116,8 @@ def fur(canvas: Canvas) -> Surface:
 @material("carpet", words=("carpet", "rug", "shag carpet", "carpeting"), wear=SOFT)
 def carpet(canvas: Canvas) -> Surface:
     """A loop pile: small round tufts in wandering rows."""
-    at = canvas.warped(0.006, 6.0, 1.2)
-    cells = canvas.cells(canvas.by_scale(34, 25, 17), 0.55, staggered=True, at=at)
+    push = canvas.push(0.006, 6.0, 1.2)
+    cells = canvas.cells(canvas.by_scale(34, 25, 17), 0.55, staggered=True, push=push)
     loop = np.sqrt(smoothstep(0.62, 0.0, cells.nearest))
     yarn = canvas.noise(30.0, 0.4, high=200.0)
     flecks = canvas.shaded(canvas.main, cells.ident, cells.count, 0.13, 0.03)

@@ -51,7 +51,7 @@ def flower_meadow(canvas: Canvas) -> Surface:
 def moss(canvas: Canvas) -> Surface:
     """Soft cushions of tiny fronds."""
     per_unit = canvas.by_scale(9, 6, 4)
-    cushions = canvas.cells(per_unit, 1.0, at=canvas.warped(0.02, 5.0, 1.2))
+    cushions = canvas.cells(per_unit, 1.0, push=canvas.push(0.02, 5.0, 1.2))
     dome = np.sqrt(smoothstep(-0.03, 0.6, cushions.edge))
     fronds = canvas.noise(22.0, 0.35, high=90.0)
     clump = canvas.noise(6.0, 1.1, high=64.0)
@@ -65,10 +65,10 @@ def sand(canvas: Canvas) -> Surface:
     """Wind ripples that fork and fade, in fine grain."""
     ripples = canvas.counts(canvas.by_scale(16, 11, 7))[1]
     sway = canvas.noise(1.5, 1.9, high=20.0, stretch=1.6)
-    position = canvas.v * ripples + canvas.u * canvas.turns(1) + np.float32(ripples * 0.055) * sway
+    position = canvas.v * ripples + canvas.u * canvas.turns(1) + np.float32(ripples * 0.022) * sway
     part = position - np.floor(position)
     wave = np.where(part < 0.68, smoothstep(0.0, 0.68, part), smoothstep(1.0, 0.68, part))
-    strength = 0.62 + 0.38 * smoothstep(-1.2, 0.6, canvas.noise(2.0, 1.7, high=12.0))
+    strength = 0.45 + 0.55 * smoothstep(-1.2, 0.6, canvas.noise(2.0, 1.7, high=12.0))
     grain = canvas.noise(40.0, 0.2, high=220.0)
     height = wave * strength + 0.035 * grain
     colour = tint(canvas.main, 0.90 + 0.11 * height + 0.045 * grain + 0.02 * sway)
@@ -81,8 +81,8 @@ def dirt(canvas: Canvas) -> Surface:
     clods, crumbs = canvas.noise(3.0, 1.4, high=160.0), np.abs(canvas.noise(10.0, 0.8, high=160.0))
     height = 0.3 * clods + 0.28 * crumbs
     colour = tint(canvas.main, 0.80 + 0.13 * clods + 0.14 * crumbs)
-    mark = stamps(canvas, canvas.by_scale(16, 12, 8), size=0.30, keep=0.5)
-    stone = np.sqrt(np.maximum(1.0 - mark.distance**2, 0.0)) * mark.kept
+    mark = stamps(canvas, canvas.by_scale(12, 9, 6), size=0.24, keep=0.32)
+    stone = np.sqrt(np.maximum(1.0 - mark.x**2 - 1.7 * mark.y**2 - 0.35 * mark.x * crumbs, 0.0)) * mark.kept
     shade = canvas.shaded(canvas.main * 0.6 + 0.22, mark.ident, mark.count, 0.16, 0.03)
     colour = mix(colour, shade * (0.75 + 0.25 * stone), smoothstep(0.0, 0.35, stone))
     height = np.maximum(height, height * 0.3 + stone * (0.9 + 0.2 * crumbs))
@@ -93,11 +93,11 @@ def dirt(canvas: Canvas) -> Surface:
 def cracked_mud(canvas: Canvas) -> Surface:
     """Plates curled up at their rims between wide, deep cracks, with hairline cracks inside."""
     per_unit = canvas.by_scale(8, 6, 4)
-    at = canvas.warped(0.018, 4.0, 1.4)
-    cells = canvas.cells(per_unit, 0.95, at=at)
-    fine = canvas.cells(per_unit * 3.0, 1.0, at=at)
+    push = canvas.push(0.018, 4.0, 1.4)
+    cells = canvas.cells(per_unit, 0.95, push=push)
+    fine = canvas.cells(per_unit * 3.0, 1.0, push=push)
     grain = canvas.noise(10.0, 1.0, high=200.0)
-    body = smoothstep(0.03, 0.085, cells.edge + 0.008 * grain)
+    body = smoothstep(0.03, 0.085, cells.edge + 0.004 * grain)
     curl = np.exp(-np.maximum(cells.edge - 0.07, 0.0) / 0.10)
     hairline = smoothstep(0.07, 0.0, fine.edge) * np.float32(0.28)
     colour = canvas.shaded(canvas.main, cells.ident, cells.count, 0.07, 0.02) * (0.93 + 0.05 * grain + 0.14 * curl - hairline)
@@ -113,7 +113,7 @@ def leaves(canvas: Canvas) -> Surface:
     colour: Planes = tint(canvas.main * 0.25, 1.0 + 0.2 * litter)
     height: Field = 0.05 * litter
     for layer in range(6):
-        mark = stamps(canvas, per_unit, size=0.50, keep=0.92, jitter=0.12)
+        mark = stamps(canvas, per_unit * (0.86 + 0.09 * (layer % 4)), size=0.50, keep=0.92, jitter=0.08)
         leaf = _leaf(mark)
         shade = canvas.shaded(canvas.main, mark.ident, mark.count, 0.17, 0.13)
         rib = smoothstep(0.07, 0.02, np.abs(mark.y)) + 0.5 * smoothstep(0.13, 0.03, np.abs(_veins(mark)))
@@ -141,8 +141,8 @@ def straw(canvas: Canvas) -> Surface:
     height: Field = np.zeros((1, 1), np.float32)
     colour: Planes = tint(canvas.main * 0.35, 1.0 + 0.1 * canvas.noise(8.0, 1.0, high=128.0))
     per_unit = canvas.by_scale(8, 6, 4)
-    for layer in range(9):
-        mark = stamps(canvas, per_unit, size=0.5, keep=1.0, jitter=0.04, spread=1.0)
+    for layer in range(11):
+        mark = stamps(canvas, per_unit * (0.62 + 0.11 * (layer * 5 % 9)), size=0.5, jitter=0.04, spread=1.1)
         bend = 0.10 * (1.0 - mark.x**2) * mark.lean
         across = (mark.y - bend) / 0.105
         stalk = np.where(np.abs(mark.x) < 0.97, np.sqrt(np.maximum(1.0 - across**2, 0.0)), 0.0)
@@ -156,14 +156,14 @@ def straw(canvas: Canvas) -> Surface:
 @material("snow", words=("snow", "fresh snow", "snowdrift", "powder snow"), colours=("white",), wear=("dirty", "wet"))
 def snow(canvas: Canvas) -> Surface:
     """Soft drifts with fine sparkling grain."""
-    drift = canvas.noise(1.5, 2.1, high=40.0)
+    drift = canvas.noise(1.5, 2.6, high=24.0)
     crumbs = canvas.noise(14.0, 0.9, high=160.0)
     sparkle = smoothstep(2.1, 2.6, canvas.noise(50.0, 0.1, high=120.0))
     body = canvas.main * 0.45 + 0.545
     colour = tint(body, 0.985 + 0.012 * crumbs)
-    hollow = smoothstep(0.4, -1.4, drift) * np.float32(0.55)
-    colour = mix(colour, body * rgb(0.80, 0.88, 0.99), hollow) + sparkle * np.float32(0.04)
-    return Surface(colour, 0.55 * drift + 0.03 * crumbs, relief=0.028, roughness=0.75 - 0.5 * sparkle)
+    hollow = smoothstep(0.4, -1.4, drift) * np.float32(0.6)
+    colour = mix(colour, body * rgb(0.84, 0.91, 1.0), hollow) + sparkle * np.float32(0.04)
+    return Surface(colour, 0.6 * drift + 0.022 * crumbs, relief=0.020, roughness=0.75 - 0.5 * sparkle)
 
 
 @material("pine_needles", words=("pine needles", "forest floor", "needle litter"), colours=("brown", "orange", "green", "brown"), wear=("mossy", "snowy", "wet"))
@@ -173,7 +173,7 @@ def pine_needles(canvas: Canvas) -> Surface:
     colour: Planes = tint(canvas.main * 0.34, 1.0 + 0.9 * height)
     per_unit = canvas.by_scale(10, 7, 5)
     for layer in range(8):
-        mark = stamps(canvas, per_unit, size=0.5, keep=0.9, jitter=0.04, spread=np.pi)
+        mark = stamps(canvas, per_unit * (0.66 + 0.12 * (layer * 3 % 8)), size=0.5, keep=0.9, jitter=0.04)
         bend = 0.22 * (1.0 - mark.x**2) * mark.lean
         across = np.abs(mark.y - bend) / 0.06
         needle = smoothstep(1.0, 0.4, across) * (np.abs(mark.x) < 0.95) * mark.kept

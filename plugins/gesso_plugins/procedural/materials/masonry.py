@@ -73,7 +73,7 @@ def cobblestone(canvas: Canvas) -> Surface:
 )
 def flagstone(canvas: Canvas) -> Surface:
     """Flat slabs of broken stone with thin joints."""
-    cells = canvas.cells(canvas.by_scale(6, 4, 3), 0.95, at=canvas.warped(0.006, 6.0, 1.4))
+    cells = canvas.cells(canvas.by_scale(6, 4, 3), 0.95, push=canvas.push(0.006, 6.0, 1.4))
     grain = canvas.noise(6.0, 1.25, high=200.0)
     body = smoothstep(0.018, 0.06, cells.edge * np.float32(4.0 / canvas.by_scale(6, 4, 3)) + 0.003 * grain)
     step = canvas.spread(cells.ident, cells.count, -0.2, 0.2)

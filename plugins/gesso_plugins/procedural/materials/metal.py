@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import Field, float32, hypot, luminance, mix, rgb, smoothstep, tint
+from ..arrays import Field, float32, hypot, luminance, mix, rgb, smoothstep, tint, wrapped
 from ..canvas import Canvas
 from ..grids import courses
 from ..registry import METAL, material
@@ -81,11 +81,11 @@ def corrugated_metal(canvas: Canvas) -> Surface:
 def hammered_metal(canvas: Canvas) -> Surface:
     """Overlapping round dents with bright ridges between them."""
     cells = canvas.cells(canvas.by_scale(17, 12, 8), 0.9)
-    dent = np.minimum(cells.nearest * 1.25, 1.0) ** 2
-    ridge = smoothstep(0.14, 0.0, cells.edge)
+    dent = 1.0 - (1.0 - np.minimum(cells.nearest * 1.2, 1.0) ** 2) * smoothstep(0.0, 0.28, cells.edge) ** 0.5
+    ridge = smoothstep(0.10, 0.0, cells.edge)
     patch = canvas.noise(2.0, 1.6, high=32.0)
-    colour = tint(canvas.main, 0.84 + 0.17 * dent + 0.10 * ridge + 0.05 * patch)
-    return Surface(colour, dent, relief=0.12 * 12 / canvas.by_scale(17, 12, 8) / 6, roughness=0.28 + 0.05 * patch, metallic=1.0)
+    colour = tint(canvas.main, 0.90 + 0.08 * dent + 0.05 * ridge + 0.05 * patch)
+    return Surface(colour, dent, relief=0.16 / canvas.by_scale(17, 12, 8), roughness=0.28 + 0.05 * patch, metallic=1.0)
 
 
 @material("rust", words=("rusty metal", "rust", "rusted iron", "corroded metal", "rusted steel"), colours=("orange", "brown", "orange"), wear=("wet", "scratched", "dirty"))
@@ -105,7 +105,7 @@ def rust(canvas: Canvas) -> Surface:
 @material("chainmail", words=("chainmail", "chain mail", "metal rings", "mail armour"), colours=ALLOYS, wear=METAL)
 def chainmail(canvas: Canvas) -> Surface:
     """Interlocked rings in staggered rows, over a dark ground."""
-    columns, rows = canvas.counts(canvas.by_scale(16, 11, 7), even_rows=True)
+    columns, rows = canvas.counts(canvas.by_scale(11, 8, 5), even_rows=True)
     aspect = float32(canvas.aspect[0] / columns * rows / canvas.aspect[1])
     height: Field = np.full((1, 1), -0.5, np.float32)
     for parity in (0, 1):
@@ -141,7 +141,7 @@ def circuit_board(canvas: Canvas) -> Surface:
     columns, rows = canvas.counts(canvas.by_scale(28, 20, 14))
     traces, pads, chips = _route(canvas.rng, columns, rows)
     x, y = np.broadcast_arrays(canvas.u * columns, canvas.v * rows)
-    i, j = np.floor(x).astype(np.int32) % columns, np.floor(y).astype(np.int32) % rows
+    i, j = wrapped(np.floor(x), columns), wrapped(np.floor(y), rows)
     dx, dy = x - np.floor(x) - 0.5, y - np.floor(y) - 0.5
     links = traces[j, i]
     line = np.full(dx.shape, 9.0, np.float32)
@@ -172,7 +172,7 @@ def _route(rng: np.random.Generator, columns: int, rows: int) -> tuple[Field, Fi
         x, y, w, h = rng.integers(columns), rng.integers(rows), rng.integers(2, 5), rng.integers(2, 4)
         chips[np.ix_((y + np.arange(h)) % rows, (x + np.arange(w)) % columns)] = True
     steps = ((1, 0, 1, 2), (-1, 0, 2, 1), (0, 1, 4, 8), (0, -1, 8, 4))
-    for _ in range(rows * columns // 14):
+    for _ in range(rows * columns // 9):
         x, y, heading = int(rng.integers(columns)), int(rng.integers(rows)), int(rng.integers(4))
         pads[y, x] = True
         for _ in range(int(rng.integers(3, 10))):

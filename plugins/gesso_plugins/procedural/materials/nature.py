@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import Field, float32, luminance, mix, per_cell, rgb, smoothstep, tint
+from ..arrays import Field, float32, luminance, mix, per_cell, rgb, smoothstep, tint, wrapped
 from ..canvas import Canvas
 from ..registry import material
 from ..surface import Surface
@@ -14,9 +14,9 @@ from .stone import vein
 @material("ice", words=("ice", "frozen lake", "frozen water"), colours=("blue", "teal", "white"), wear=("snowy", "wet", "scratched"))
 def ice(canvas: Canvas) -> Surface:
     """Clear, deep ice crossed by thin white fractures and faint clouds of bubbles."""
-    at = canvas.warped(0.02, 3.0, 1.6)
-    big = canvas.cells(canvas.by_scale(5, 4, 3), 1.0, at=at)
-    small = canvas.cells(canvas.by_scale(11, 8, 6), 1.0, at=at)
+    push = canvas.push(0.02, 3.0, 1.6)
+    big = canvas.cells(canvas.by_scale(5, 4, 3), 1.0, push=push)
+    small = canvas.cells(canvas.by_scale(11, 8, 6), 1.0, push=push)
     broken = smoothstep(-0.1, 0.9, canvas.noise(2.0, 1.6, high=12.0))
     crack = np.clip(np.exp(-big.edge / 0.018) + 0.55 * broken * np.exp(-small.edge / 0.022), 0.0, 1.0)
     halo = np.exp(-big.edge / 0.14)
@@ -31,9 +31,9 @@ def ice(canvas: Canvas) -> Surface:
 @material("water", words=("water", "pool water", "rippling water", "sea water", "ocean", "swimming pool"), colours=("blue", "blue", "teal", "green"), wear=())
 def water(canvas: Canvas) -> Surface:
     """Shallow water over a pale ground: a net of bright caustics on slow swells."""
-    at = canvas.warped(0.045, 2.0, 2.0)
-    net = canvas.cells(canvas.by_scale(9, 6, 4), 0.95, at=at)
-    second = canvas.cells(canvas.by_scale(13, 9, 6), 0.95, at=at)
+    push = canvas.push(0.045, 2.0, 2.0)
+    net = canvas.cells(canvas.by_scale(9, 6, 4), 0.95, push=push)
+    second = canvas.cells(canvas.by_scale(13, 9, 6), 0.95, push=push)
     light = np.exp(-net.edge * 7.0) + 0.45 * np.exp(-second.edge * 9.0)
     swell = canvas.noise(1.5, 1.9, high=16.0)
     base = canvas.main * 0.9 + rgb(0.0, 0.05, 0.07)
@@ -46,7 +46,7 @@ def water(canvas: Canvas) -> Surface:
 def lava(canvas: Canvas) -> Surface:
     """Dark, broken crust over a glow that shines from the cracks."""
     per_unit = canvas.by_scale(8, 5, 4)
-    cells = canvas.cells(per_unit, 0.95, at=canvas.warped(0.025, 3.0, 1.5))
+    cells = canvas.cells(per_unit, 0.95, push=canvas.push(0.025, 3.0, 1.5))
     grain = canvas.noise(6.0, 1.15, high=160.0)
     spread = 0.10 + 0.05 * canvas.noise(2.0, 1.6, high=12.0)
     heat = np.exp(-cells.edge / np.maximum(spread + 0.012 * grain, 0.03)) * 1.35
@@ -99,7 +99,7 @@ def crystal(canvas: Canvas) -> Surface:
     face = np.floor(turn * np.float32(sides / (2.0 * np.pi)))
     middle = (face + 0.5) * np.float32(2.0 * np.pi / sides) - turn
     slope = cells.nearest * np.cos(middle)
-    facet = canvas.spread((cells.ident * 7 + (face.astype(np.int32) % 6)) % 997, 997, -1.0, 1.0)
+    facet = canvas.spread((cells.ident * 7 + wrapped(face, 6)) % 997, 997, -1.0, 1.0)
     rise = canvas.spread(cells.ident, cells.count, 0.7, 1.3)
     body = smoothstep(0.0, 0.07, cells.edge)
     inner = canvas.noise(4.0, 1.4, high=96.0)
@@ -124,13 +124,14 @@ def paper(canvas: Canvas) -> Surface:
     """A sheet crumpled and smoothed out again: flat facets, sharp folds."""
     height: Field = np.zeros((1, 1), np.float32)
     folds: Field = np.zeros((1, 1), np.float32)
-    for octave, weight in ((1.0, 1.0), (2.2, 0.5)):
+    for octave, weight in ((1.0, 1.0), (2.3, 0.35)):
         cells = canvas.cells(canvas.by_scale(5, 4, 3) * octave, 1.0)
-        height = height + np.float32(weight / octave) * cells.edge
+        lean_x, lean_y = (canvas.spread(cells.ident, cells.count, -1.0, 1.0) for _ in range(2))
+        height = height + np.float32(weight / octave) * (0.8 * cells.edge + 0.4 * (lean_x * cells.dx + lean_y * cells.dy) * smoothstep(0.0, 0.25, cells.edge))
         folds = np.maximum(folds, np.float32(weight) * np.exp(-cells.edge / 0.03))
     pulp = canvas.noise(20.0, 0.6, high=220.0)
     colour = tint(canvas.main, 0.985 - 0.05 * folds + 0.015 * pulp)
-    return Surface(colour, height + 0.004 * pulp, relief=0.15, roughness=0.95)
+    return Surface(colour, height + 0.004 * pulp, relief=0.085, roughness=0.95)
 
 
 @material("smoke", words=("smoke", "fog", "mist", "swirling smoke"), colours=("grey", "grey", "white", "black", "blue", "purple", "red"), wear=())

@@ -34,7 +34,7 @@ def scales(canvas: Canvas) -> Surface:
 @material("snake_skin", words=("snake skin", "snakeskin", "python skin", "reptile skin"), colours=("green", "brown", "yellow", "grey", "black", "beige", "red"), wear=("worn", "dirty", "wet"))
 def snake_skin(canvas: Canvas) -> Surface:
     """Keeled diamond scales with a dark saddle pattern running over them."""
-    columns, rows = canvas.counts(canvas.by_scale(20, 14, 10), even_rows=True)
+    columns, rows = canvas.counts(canvas.by_scale(32, 24, 16), even_rows=True)
     columns += columns % 2
     x, y = canvas.u * columns, canvas.v * rows
     first, second = (x + y) * 0.5, (x - y) * 0.5
@@ -43,7 +43,7 @@ def snake_skin(canvas: Canvas) -> Surface:
     body = smoothstep(0.02, 0.16, edge)
     keel = smoothstep(0.10, 0.0, np.abs(a - b) - 0.02) * body
     middle_u, middle_v = (np.floor(first) + np.floor(second) + 1.0) / columns, (np.floor(first) - np.floor(second)) / rows
-    saddles = canvas.counts(2.0)
+    saddles = canvas.counts(canvas.by_scale(4, 3, 2))
     wave = np.cos(np.float32(2.0 * np.pi * saddles[0]) * middle_u) + np.cos(np.float32(2.0 * np.pi * saddles[1]) * middle_v)
     mark = smoothstep(0.25, 0.75, wave) + 0.8 * smoothstep(-1.1, -1.5, wave)
     rim = smoothstep(0.30, 0.0, np.abs(wave - 0.35))
@@ -70,9 +70,9 @@ def tiger(canvas: Canvas) -> Surface:
     """Tapering black stripes, pale in places, on a warm coat."""
     bands = canvas.counts(canvas.by_scale(11, 8, 5))[1]
     bend = canvas.noise(2.0, 1.9, high=24.0)
-    wave = np.sin(np.float32(2.0 * np.pi) * (canvas.v * bands) + 2.6 * bend)
+    wave = np.sin(np.float32(2.0 * np.pi) * (canvas.v * bands) + 1.7 * bend)
     swell = canvas.noise(2.0, 1.7, high=16.0, stretch=0.7)
-    stripe = smoothstep(0.35, 0.60, wave + 0.42 * swell - 0.25)
+    stripe = smoothstep(0.35, 0.60, wave + 0.55 * swell - 0.28)
     hair = coat(canvas)
     belly = smoothstep(0.2, 2.0, canvas.noise(1.5, 1.9, high=6.0))
     ground = mix(canvas.main * rgb(1.0, 0.94, 0.82), canvas.main * 0.35 + 0.58, belly * np.float32(0.8))
@@ -83,13 +83,13 @@ def tiger(canvas: Canvas) -> Surface:
 @material("leopard", words=("leopard fur", "leopard print", "leopard skin", "leopard spots", "jaguar fur"), colours=("yellow", "orange", "beige", "white", "black"), wear=HAIRY)
 def leopard(canvas: Canvas) -> Surface:
     """Broken rosettes with a darker heart."""
-    at = canvas.warped(0.014, 6.0, 1.2)
-    cells = canvas.cells(canvas.by_scale(12, 8, 6), 0.62, staggered=True, at=at)
+    push = canvas.push(0.008, 6.0, 1.4)
+    cells = canvas.cells(canvas.by_scale(11, 7, 5), 0.72, push=push)
     size = canvas.spread(cells.ident, cells.count, 0.85, 1.2)
     turn = np.arctan2(cells.dy, cells.dx) + canvas.spread(cells.ident, cells.count, 0.0, 6.28)
     gaps = smoothstep(-0.62, -0.30, np.cos(3.0 * turn))
     away = cells.nearest * size
-    ring = smoothstep(0.20, 0.25, away) * smoothstep(0.42, 0.36, away) * gaps
+    ring = smoothstep(0.20, 0.25, away) * smoothstep(0.40, 0.35, away) * gaps
     hair = coat(canvas)
     if luminance(canvas.main) > 0.2:
         ground = tint(canvas.main * 0.80 + rgb(0.15, 0.11, 0.05), 1.0 + 0.07 * hair)
@@ -104,7 +104,7 @@ def leopard(canvas: Canvas) -> Surface:
 @material("giraffe", words=("giraffe skin", "giraffe fur", "giraffe pattern", "giraffe print"), colours=("brown", "orange", "brown"), wear=HAIRY)
 def giraffe(canvas: Canvas) -> Surface:
     """Brown polygons divided by cream lines."""
-    cells = canvas.cells(canvas.by_scale(8, 5, 4), 0.85, at=canvas.warped(0.012, 5.0, 1.4))
+    cells = canvas.cells(canvas.by_scale(8, 5, 4), 0.85, push=canvas.push(0.012, 5.0, 1.4))
     patch = smoothstep(0.055, 0.09, cells.edge - 0.12 * np.maximum(cells.nearest - 0.5, 0.0))
     hair = coat(canvas)
     face = canvas.shaded(canvas.main, cells.ident, cells.count, 0.08, 0.03) * (0.80 + 0.30 * np.exp(-4.0 * cells.edge))
@@ -125,7 +125,7 @@ def cow(canvas: Canvas) -> Surface:
 @material("honeycomb", words=("honeycomb", "beehive", "wax comb", "honey"), colours=("yellow", "orange", "gold", "yellow"), wear=("wet", "dirty"))
 def honeycomb(canvas: Canvas) -> Surface:
     """Six-sided wax cells, some brimming with honey, some empty."""
-    cells = canvas.cells(canvas.by_scale(10, 7, 4) * 1.075, 0.0, staggered=True, stretch=1.155, at=canvas.warped(0.004, 4.0, 1.5))
+    cells = canvas.cells(canvas.by_scale(10, 7, 4) * 1.075, 0.0, staggered=True, stretch=1.155, push=canvas.push(0.004, 4.0, 1.5))
     wall = smoothstep(0.135, 0.075, cells.edge)
     fill = canvas.spread(cells.ident, cells.count)
     full = smoothstep(0.35, 0.45, fill)

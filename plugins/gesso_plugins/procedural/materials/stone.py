@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import Field, float32, luminance, mix, per_cell, rgb, smoothstep, tint
+from ..arrays import Field, float32, luminance, mix, per_cell, rgb, smoothstep, tint, wrapped
 from ..canvas import Canvas
 from ..registry import HARD, STONES, material
 from ..surface import Surface
@@ -20,16 +20,16 @@ def rock(canvas: Canvas) -> Surface:
     """A broken cliff face: big facets, smaller facets, fissures."""
     height: Field = np.zeros((1, 1), np.float32)
     per_unit = canvas.by_scale(5, 4, 3)
-    at = canvas.warped(0.03, 3.0, 1.5)
-    for octave, weight in ((1, 1.0), (3, 0.42)):
-        cells = canvas.cells(per_unit * octave, 1.0, at=at, stretch=1.3)
+    push = canvas.push(0.05 / per_unit, 3.0, 1.5)
+    for octave, weight in ((1.0, 1.0), (2.6, 0.40)):
+        cells = canvas.cells(per_unit * octave, 1.0, push=push, stretch=1.3)
         lean_x, lean_y, rise = (canvas.spread(cells.ident, cells.count, -1.0, 1.0) for _ in range(3))
-        facet = 0.55 * (lean_x * cells.dx + lean_y * cells.dy) + 0.3 * rise
-        height = height + weight * facet * smoothstep(0.0, 0.06, cells.edge) - 0.12 * weight * (1.0 - smoothstep(0.0, 0.05, cells.edge))
-    rough = canvas.noise(8.0, 1.3, high=220.0)
-    height = height + 0.07 * rough
-    colour = tint(canvas.main, 0.98 + 0.16 * np.clip(height, -1.0, 1.0) + 0.08 * rough + 0.05 * canvas.noise(2.0, 1.5))
-    return Surface(colour, height, relief=0.20 / per_unit, roughness=0.92)
+        fissure = 1.0 - smoothstep(0.0, 0.05, cells.edge)
+        height = height + np.float32(weight) * (0.95 * (lean_x * cells.dx + lean_y * cells.dy) + 0.35 * rise - 0.25 * fissure)
+    rough = canvas.noise(8.0, 1.4, high=220.0)
+    height = height + 0.05 * rough
+    colour = tint(canvas.main, 0.95 + 0.16 * np.clip(height, -1.2, 1.2) + 0.06 * rough + 0.05 * canvas.noise(2.0, 1.5))
+    return Surface(colour, height, relief=0.34 / per_unit, roughness=0.92)
 
 
 @material("marble", words=("marble", "polished marble", "marble slab"), colours=("white", "white", "black", "green", "beige", "pink", "grey"), wear=("cracked", "dirty", "wet"))
@@ -37,14 +37,15 @@ def marble(canvas: Canvas) -> Surface:
     """Clouded stone with branching veins along a drift."""
     drift = 2.0 * np.pi * (canvas.u * canvas.turns(1) + canvas.v * max(1, round(canvas.aspect[1])))
     cloud = canvas.noise(1.5, 1.7, high=96.0)
-    swirl = canvas.noise(2.0, 1.75, high=128.0)
-    main_veins = vein(np.sin(drift + 1.5 * swirl), 0.055) * smoothstep(-1.0, 1.0, cloud)
-    fine_veins = vein(canvas.noise(3.0, 1.55, high=128.0), 0.05) * smoothstep(-0.3, 1.2, -cloud) * np.float32(0.6)
+    swirl = canvas.noise(1.5, 2.3, high=96.0)
+    wave = np.abs(np.sin(drift + 2.0 * swirl))
+    main_veins = vein(wave, 0.075) * smoothstep(-1.6, 0.6, cloud) + 0.42 * vein(wave, 0.34)
+    fine_veins = vein(canvas.noise(2.0, 2.0, high=96.0), 0.035) * smoothstep(-0.6, 1.0, -cloud) * np.float32(0.75)
     veins = np.clip(main_veins + fine_veins, 0.0, 1.0)
     dark = luminance(canvas.main) < 0.45
-    line = canvas.main * 0.35 + rgb(0.60, 0.59, 0.56) if dark else canvas.main * 0.42
+    line = canvas.main * 0.35 + rgb(0.60, 0.59, 0.56) if dark else canvas.main * 0.36
     ground = tint(canvas.main, 1.0 + 0.055 * cloud + 0.03 * swirl)
-    colour = mix(ground, line, veins * np.float32(0.8))
+    colour = mix(ground, line, veins * np.float32(0.88))
     return Surface(colour, veins * np.float32(-0.15), relief=0.003, roughness=0.12)
 
 
@@ -70,7 +71,7 @@ def sandstone(canvas: Canvas) -> Surface:
     position = (canvas.v + wave / canvas.aspect[1]) * layers
     layer = np.floor(position)
     inside = position - layer
-    ident = layer.astype(np.int32) % layers
+    ident = wrapped(layer, layers)
     grain = canvas.noise(24.0, 0.5, high=220.0, stretch=1.6)
     hardness = canvas.spread(ident, layers, 0.0, 1.0)
     ledge = smoothstep(0.0, 0.16, inside) * (1.0 - smoothstep(0.8, 1.0, inside))
@@ -142,7 +143,7 @@ def terrazzo(canvas: Canvas) -> Surface:
     per_unit = canvas.by_scale(13, 9, 6)
     kinds = np.stack((canvas.second, canvas.second * 0.62, canvas.second * 0.5 + 0.45, canvas.main * 0.5, canvas.main * 0.3 + 0.6), axis=1)
     for finer, share in ((2.3, 0.55), (1.0, 0.62)):
-        cells = canvas.cells(per_unit * finer, 1.0, at=canvas.warped(0.004, 9.0, 1.2))
+        cells = canvas.cells(per_unit * finer, 1.0, push=canvas.push(0.004, 9.0, 1.2))
         kept = canvas.spread(cells.ident, cells.count) < share
         inset = canvas.spread(cells.ident, cells.count, 0.05, 0.2)
         chip = smoothstep(0.0, 0.04, cells.edge - inset) * kept

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import Field, float32, luminance, mix, per_cell, rgb, smoothstep, tint
+from ..arrays import Field, float32, luminance, mix, per_cell, rgb, smoothstep, tint, wrapped
 from ..canvas import Canvas
 from ..grids import courses, half_bond
 from ..registry import material
@@ -80,7 +80,7 @@ def overlapping(canvas: Canvas, columns: int, rows: int, reach: float, flat: flo
     ident: Field = np.zeros((1, 1), np.int32)
     rim: Field = np.zeros((1, 1), np.float32)
     for above in (1, 0):
-        index = (row.astype(np.int32) - above) % rows
+        index = wrapped(row - above, rows)
         along = down + above
         shift = 0.5 * (index % 2)
         cell = canvas.u * columns + shift
@@ -91,7 +91,7 @@ def overlapping(canvas: Canvas, columns: int, rows: int, reach: float, flat: flo
         height = 0.15 + 0.85 * along / reach + 0.12 * (1.0 - across**2)
         seen = (inside > 0.0) & (height > best_height)
         best_height = np.where(seen, height, best_height)
-        ident = np.where(seen, index * columns + column.astype(np.int32) % columns, ident)
+        ident = np.where(seen, index * columns + wrapped(column, columns), ident)
         rim = np.where(seen, smoothstep(0.0, 0.22, inside), rim)
     return best_height, ident, rim
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import Field, Ids, float32, mix, per_cell, rgb, smoothstep, tint
+from ..arrays import Field, Ids, float32, mix, per_cell, rgb, smoothstep, tint, wrapped
 from ..canvas import Canvas
 from ..grids import checks, courses, random_bond
 from ..registry import WOOD, material
 from ..surface import Surface
+from .stone import vein
 
 WOODEN = ("brown", "brown", "brown", "beige", "beige", "orange", "grey", "white", "black")
 
@@ -58,15 +59,16 @@ def wood(canvas: Canvas) -> Surface:
     fibre = canvas.noise(16.0, 0.7, high=220.0, stretch=16.0)
     cells = canvas.cells(canvas.by_scale(3, 2, 2), 0.7, stretch=0.8)
     has_knot = canvas.spread(cells.ident, cells.count) < 0.45
-    away = (cells.dx * 0.55) ** 2 + cells.dy**2
-    knot = np.where(has_knot, np.exp(-away * 60.0), 0.0)
-    pull = np.where(has_knot, np.exp(-away * 18.0) * np.sign(cells.dy) * (1.0 - np.exp(-np.abs(cells.dy) * 14.0)), 0.0)
+    away = np.where(has_knot, (cells.dx * 0.62) ** 2 + cells.dy**2, 9.0)
+    knot = smoothstep(0.0052, 0.0030, away)
+    halo = np.exp(-away * 90.0)
+    pull = np.exp(-away * 24.0) * np.clip(cells.dy * 14.0, -1.0, 1.0)
     rings = canvas.by_scale(16, 11, 7)
-    phase = np.float32(max(1, round(rings * canvas.aspect[1]))) * canvas.v + np.float32(rings * 0.13) * bend + 2.2 * pull + 3.0 * knot
+    phase = np.float32(max(1, round(rings * canvas.aspect[1]))) * canvas.v + np.float32(rings * 0.13) * bend + 2.6 * pull
     saw = phase - np.floor(phase)
     ring = saw * saw * (1.0 - smoothstep(0.84, 1.0, saw))
     tone = 1.06 - 0.34 * ring + 0.07 * fibre + 0.04 * bend
-    colour = mix(tint(canvas.main, tone), canvas.main * 0.33, np.clip(knot * 1.2, 0.0, 0.9))
+    colour = mix(tint(canvas.main, tone), canvas.main * 0.33, np.clip(0.45 * halo + 0.75 * knot, 0.0, 0.92))
     return Surface(colour, 0.3 * fibre - 0.4 * ring, relief=0.0022, roughness=0.42 + 0.12 * ring)
 
 
@@ -97,17 +99,14 @@ def parquet(canvas: Canvas) -> Surface:
 def bark(canvas: Canvas) -> Surface:
     """Long, split plates between deep upright furrows."""
     per_unit = canvas.by_scale(9, 6, 4)
-    at = canvas.warped(0.035, 2.5, 1.5)
-    cells = canvas.cells(per_unit / 2.6, 1.0, stretch=1.0 / 2.6, at=at)
-    fibre = canvas.noise(6.0, 1.1, high=200.0, stretch=5.0, angle=np.pi / 2.0)
-    edge = cells.edge * 2.2 + 0.05 * fibre
-    plate = smoothstep(0.03, 0.42, edge)
-    split = smoothstep(0.9, 1.5, canvas.noise(4.0, 1.2, high=96.0, stretch=4.0, angle=np.pi / 2.0)) * np.float32(0.4)
-    height = plate * (0.9 + 0.15 * fibre) - split + 0.08 * fibre
-    deep = canvas.main * 0.30
-    face = canvas.shaded(canvas.main, cells.ident, cells.count, 0.08, 0.03) * (0.92 + 0.16 * fibre * plate + 0.10 * plate)
-    colour = mix(deep, face, np.clip(plate * 1.1 - split, 0.0, 1.0))
-    return Surface(colour, height, relief=0.20 / per_unit, roughness=0.97)
+    ridges = 1.0 - np.abs(canvas.noise(per_unit * 0.55, 1.25, high=per_unit * 14.0, stretch=4.0, angle=np.pi / 2.0)) * 1.1
+    plates = smoothstep(-0.2, 0.75, -ridges + 0.75)
+    fibre = canvas.noise(8.0, 0.9, high=200.0, stretch=5.0, angle=np.pi / 2.0)
+    crossing = vein(canvas.noise(per_unit * 1.1, 1.3, high=per_unit * 10.0, stretch=0.55, angle=np.pi / 2.0), 0.10)
+    height = plates * (0.85 + 0.13 * fibre) - 0.30 * crossing * plates + 0.05 * fibre
+    light = np.clip(0.08 + 0.86 * plates + 0.10 * fibre - 0.30 * crossing, 0.0, 1.1)
+    colour = mix(canvas.main * 0.24, canvas.main * 1.06, light) * (1.0 + 0.05 * canvas.noise(2.0, 1.6, high=16.0))
+    return Surface(colour, height, relief=0.17 / per_unit, roughness=0.97)
 
 
 @material("wicker", words=("wicker", "basket weave", "rattan", "woven basket", "basket"), colours=("beige", "brown", "orange", "white", "black", "grey"), wear=("worn", "dirty", "dusty"))
@@ -133,7 +132,7 @@ def wicker(canvas: Canvas) -> Surface:
 @material("cork", words=("cork", "cork board", "corkboard"), colours=("beige", "brown", "orange"), wear=("worn", "dirty"))
 def cork(canvas: Canvas) -> Surface:
     """Pressed granules of cork with dark flecks."""
-    cells = canvas.cells(canvas.by_scale(30, 21, 14), 1.0, at=canvas.warped(0.008, 12.0, 1.0))
+    cells = canvas.cells(canvas.by_scale(30, 21, 14), 1.0, push=canvas.push(0.008, 12.0, 1.0))
     table = canvas.paint.choice([0.62, 0.85, 1.0, 1.0, 1.12], cells.count) * canvas.paint.normal(1.0, 0.05, cells.count)
     body = smoothstep(0.0, 0.12, cells.edge)
     mottle = canvas.noise(20.0, 0.8, high=200.0)
@@ -149,7 +148,7 @@ def bamboo(canvas: Canvas) -> Surface:
     columns = canvas.counts(canvas.by_scale(14, 9, 6))[0]
     knots = max(1, round(1.6 * canvas.aspect[1]))
     blocks = courses(knots, canvas.table(columns), canvas.aspect[::-1], canvas.v, canvas.u)
-    cane = np.floor(canvas.u * columns).astype(np.int32) % columns
+    cane = wrapped(np.floor(canvas.u * columns), columns)
     across = (blocks.y - 0.5) * 2.0
     tube = np.sqrt(np.maximum(1.0 - across**2, 0.0))
     ring = np.exp(-((blocks.side_x / 0.011) ** 2))
