@@ -7,7 +7,7 @@ import re
 import tempfile
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,10 @@ class Destination:
         self._refuse_existing(paths)
         return paths
 
+    def unchecked(self) -> Destination:
+        """The same place without the check for existing files: for trying a pattern before the seed is known."""
+        return replace(self, force=True)
+
     def _refuse_existing(self, paths: Iterable[Path]) -> None:
         if self.force:
             return
@@ -64,7 +68,7 @@ class Destination:
         values = {**fields, "seed": picture.seed, "n": picture.n}
         try:
             stem = self.pattern.format_map(values)
-        except (KeyError, IndexError, ValueError) as fault:
+        except (KeyError, IndexError, ValueError, AttributeError, TypeError) as fault:
             known = ", ".join("{" + key + "}" for key in values)
             raise UsageError(
                 f"The pattern {self.pattern!r} cannot be filled: {fault}.", field="pattern", hint=f"It may use {known}."

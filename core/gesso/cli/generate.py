@@ -1,0 +1,97 @@
+"""Runs any operation of the schema file as a command. It knows no operation by name: what it sends was generated from the schema."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gesso.cli import report, work
+from gesso.cli.options import given
+from gesso.cli.output import Destination, Picture, destination
+from gesso.cli.schema import OperationSchema, Surface
+from gesso.errors import InvalidRequest, UsageError
+
+if TYPE_CHECKING:
+    from gesso.client import Client
+
+
+def run(args: argparse.Namespace, surface: Surface) -> int:
+    """Check what can be checked here, submit, follow, write."""
+    operation = surface.operations[args.operation]
+    params, level = request(args, operation)
+    place = None if args.detach else _place(args, operation, params)
+    with work.connect(start=True) as client:
+        job = client.submit(operation.name, level=level, **_with_images(client, operation, params))
+        if place is None:
+            return _detached(job.id, as_json=args.json)
+        result = work.follow(job, operation.name, quiet=args.quiet)
+        outcome = work.save(job.id, operation.name, job.params, result, place)
+    return work.tell(outcome, as_json=args.json, quiet=args.quiet)
+
+
+def request(args: argparse.Namespace, operation: OperationSchema) -> tuple[dict[str, Any], str]:
+    """What to send: the job inside ``--from``, overlaid by what was typed."""
+    base, level = _embedded(args.source, operation) if args.source is not None else ({}, "exact")
+    params = {**base, **given(args)}
+    prompt = operation.prompt
+    if prompt is not None and prompt not in params:
+        needed = any(p.required for p in operation.properties if p.name == prompt)
+        if needed:
+            raise UsageError(
+                f"`gesso {operation.name}` needs a {prompt.upper()}.", field=prompt, hint=f"See `gesso {operation.name} --help`."
+            )
+    return params, args.level or level
+
+
+def _embedded(source: str, operation: OperationSchema) -> tuple[dict[str, Any], str]:
+    """The parameters and level of the job that made a picture, ours or a peer's."""
+    from gesso.recipe import read_params, read_recipe
+
+    path = Path(source)
+    recipe = read_recipe(path)
+    if recipe is None:
+        return read_params(path), "exact"
+    if recipe.operation != operation.name:
+        raise UsageError(f"{source} was made by `gesso {recipe.operation}`, not by `gesso {operation.name}`.", field="from")
+    return dict(recipe.params), recipe.level
+
+
+def _place(args: argparse.Namespace, operation: OperationSchema, params: dict[str, Any]) -> Destination:
+    """The checked destination; files that a known seed will surely name are refused now, not after the work."""
+    count = params.get("count", 1)
+    place = destination(args.output, pattern=args.pattern, force=args.force, count=count)
+    seed = params.get("seed")
+    known = isinstance(seed, int) and isinstance(count, int) and 0 < count <= 1000
+    pictures = [Picture(seed + n, n + 1, "image") for n in range(count)] if known else [Picture(0, 1, "image")]
+    named = place if known else place.unchecked()
+    named.paths(pictures, work.fields(operation.name, params))
+    return place
+
+
+def _with_images(client: Client, operation: OperationSchema, params: dict[str, Any]) -> dict[str, Any]:
+    """Input images as the daemon knows them: sent there, named by their hash. An image out of a recipe is such a name already."""
+    sent = dict(params)
+    for name in operation.images:
+        value = params.get(name)
+        if isinstance(value, str):
+            sent[name] = _upload(client, name, value)
+        elif isinstance(value, list):
+            sent[name] = [_upload(client, name, item) if isinstance(item, str) else item for item in value]
+    return sent
+
+
+def _upload(client: Client, name: str, path: str) -> dict[str, str]:
+    try:
+        data = Path(path).read_bytes()
+    except OSError as fault:
+        raise InvalidRequest(f"The image {path} cannot be read: {(fault.strerror or str(fault)).lower()}.", field=name) from fault
+    return {"sha256": client.upload(data)}
+
+
+def _detached(job: str, *, as_json: bool) -> int:
+    if as_json:
+        report.document({"job": job})
+    else:
+        print(job)
+    return 0

@@ -1,0 +1,152 @@
+"""Commands that print what is declared: models, plugins, samplers, schedules, the recipe in a picture. They need no daemon."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gesso.cli import report
+from gesso.cli.schema import Surface
+from gesso.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from gesso.manifest import ModelEntry
+
+
+def models(args: argparse.Namespace, _surface: Surface) -> int:
+    """Every model that can be asked for, and whether its files are there."""
+    from gesso.manifest import first_party
+
+    found = [_model(entry) for entry in first_party().models]
+    if args.json:
+        report.document({"models": found})
+        return 0
+    rows = [
+        (
+            model["name"],
+            model["family"],
+            ", ".join(model["capabilities"]),
+            "ready" if model["available"] else f"no files at {model['path']}",
+        )
+        for model in found
+    ]
+    report.table(rows, ("model", "family", "can", "state"))
+    return 0
+
+
+def _model(entry: ModelEntry) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "title": entry.title,
+        "family": entry.family,
+        "capabilities": list(entry.capabilities),
+        "licence": entry.licence,
+        "path": None if entry.path is None else str(entry.path),
+        "available": entry.path is None or entry.path.exists(),
+    }
+
+
+def plugins(args: argparse.Namespace, _surface: Surface) -> int:
+    """Every plugin as the manifest declares it; none is imported."""
+    from gesso.manifest import first_party
+
+    found = [asdict(entry) for entry in first_party().plugins]
+    if args.json:
+        report.document({"plugins": found})
+        return 0
+    rows = [(plugin["name"], _provided(plugin["provides"]), plugin["summary"]) for plugin in found]
+    report.table(rows, ("plugin", "provides", "what it is"))
+    return 0
+
+
+def _provided(provides: Mapping[str, Sequence[str]]) -> str:
+    """Names where they are few, else how many."""
+    parts = [f"{len(names)} {kind}" if len(names) > 2 else f"{kind} {', '.join(names)}" for kind, names in provides.items() if names]
+    return "; ".join(parts) or "-"
+
+
+def compile_schemas(args: argparse.Namespace, _surface: Surface) -> int:
+    """Write the schema file from the plugins' parameter models; the one listing that imports plugins."""
+    from gesso.plugin.compile import compile_first_party
+
+    path, changed = compile_first_party()
+    if args.json:
+        report.document({"path": str(path), "changed": changed})
+    else:
+        print(f"{'wrote' if changed else 'nothing changed in'} {path}")
+    return 0
+
+
+def samplers(args: argparse.Namespace, surface: Surface) -> int:
+    """Every sampler with its paper, order, cost and aliases."""
+    return _catalogue(
+        args,
+        surface,
+        "samplers",
+        lambda entry: (
+            entry["name"],
+            str(entry["order"]),
+            str(entry["evaluations"]) if entry["evaluations"] else "varies",
+            "yes" if entry["stochastic"] else "no",
+            entry["paper"],
+            ", ".join(entry["aliases"]),
+        ),
+        ("sampler", "order", "evaluations", "stochastic", "paper", "aliases"),
+    )
+
+
+def schedules(args: argparse.Namespace, surface: Surface) -> int:
+    """Every schedule with its paper and aliases."""
+    return _catalogue(
+        args,
+        surface,
+        "schedules",
+        lambda entry: (entry["name"], entry["paper"], ", ".join(entry["aliases"])),
+        ("schedule", "paper", "aliases"),
+    )
+
+
+def _catalogue(args: argparse.Namespace, surface: Surface, kind: str, row: Any, header: Sequence[str]) -> int:
+    if surface.fault is not None:
+        raise surface.fault
+    entries = surface.catalogues.get(kind, ())
+    if args.json:
+        report.document({kind: [dict(entry) for entry in entries]})
+    else:
+        report.table([row(entry) for entry in entries], header)
+    return 0
+
+
+def show(args: argparse.Namespace, _surface: Surface) -> int:
+    """How a picture was made: our own recipe, or what a peer wrote into it."""
+    from gesso.recipe import infotext, read_params, read_recipe
+
+    path = Path(args.picture)
+    recipe = read_recipe(path)
+    if recipe is None:
+        params = read_params(path)
+        if args.json:
+            report.document({"recipe": None, "params": params})
+        else:
+            report.note(f"{path} was not made by Gesso; this much can be read from it")
+            _print_fields(params)
+        return 0
+    if args.json:
+        report.document({"recipe": asdict(recipe), "parameters": infotext(recipe)})
+        return 0
+    head = {"operation": recipe.operation, "role": recipe.role, "level": recipe.level, "gesso": recipe.version}
+    digest = {"model": f"{recipe.model} ({recipe.model_digest[:16] or 'no weights'})"}
+    _print_fields({**head, **recipe.params, **digest, **{f"environment {key}": value for key, value in recipe.environment.items()}})
+    return 0
+
+
+def _print_fields(fields: Mapping[str, Any]) -> None:
+    shown = {key: value for key, value in fields.items() if value not in (None, "", {}, [])}
+    if not shown:
+        raise InvalidRequest("The picture's recipe is empty.")
+    width = max(map(len, shown))
+    for key, value in shown.items():
+        print(f"{key.ljust(width)}  {value}")

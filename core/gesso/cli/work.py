@@ -1,0 +1,112 @@
+"""What every command that runs a job shares: reach the daemon, follow the job through Ctrl-C, write its pictures, tell the outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gesso.cli import report
+from gesso.cli.output import Destination, Picture, slug, write
+from gesso.cli.progress import Reporter, reporter
+from gesso.errors import Cancelled
+
+if TYPE_CHECKING:
+    from gesso.client import Client, Job, Result
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished job, and where its pictures lie."""
+
+    job: str
+    operation: str
+    result: Result
+    paths: tuple[Path, ...]
+
+    def document(self) -> dict[str, Any]:
+        """The JSON object of the command."""
+        images = self.result.images
+        results = [
+            {
+                "path": str(path),
+                "seed": image.seed,
+                "sha256": image.sha256,
+                "width": image.width,
+                "height": image.height,
+                "role": image.role,
+                "score": image.score,
+            }
+            for path, image in zip(self.paths, images, strict=True)
+        ]
+        return {
+            "job": self.job,
+            "operation": self.operation,
+            "images": [str(path) for path in self.paths],
+            "results": results,
+            "seed": images[0].seed if images else None,
+            "level": self.result.level,
+            "seconds": self.result.seconds,
+            "warnings": list(self.result.warnings),
+        }
+
+
+def connect(*, start: bool) -> Client:
+    """A client of the running daemon; with ``start`` it starts one where none runs, and says so."""
+    from gesso.client import Client
+
+    return Client(start=start, on_start=lambda: report.note("no daemon is running, starting one (it stays; `gesso stop` ends it)"))
+
+
+def follow(job: Job, label: str, *, quiet: bool) -> Result:
+    """Show a job until its end. The first Ctrl-C cancels it and waits for that, the second leaves and names the job."""
+    with reporter(label, quiet=quiet) as shown:
+        _until_the_end(job, shown)
+    return job.result()
+
+
+def _until_the_end(job: Job, shown: Reporter) -> None:
+    asked = False
+    while True:
+        try:
+            if asked:
+                job.cancel()
+            for event in job:
+                shown.show(event)
+            return
+        except KeyboardInterrupt:
+            if asked:
+                raise Cancelled(
+                    f"Left without waiting for job {job.id} to end.", hint=f"`gesso jobs show {job.id}` tells what became of it."
+                ) from None
+            asked = True
+            report.note("cancelling (press Ctrl-C again to leave without waiting)")
+
+
+def save(job: str, operation: str, params: Mapping[str, Any], result: Result, destination: Destination) -> Outcome:
+    """Write every picture of a result, all names being checked before the first is written."""
+    pictures = [Picture(image.seed, image.index + 1, image.role) for image in result.images]
+    paths = destination.paths(pictures, fields(operation, params))
+    for path, image in zip(paths, result.images, strict=True):
+        write(path, image.read(), force=destination.force)
+    return Outcome(job, operation, result, tuple(paths))
+
+
+def fields(operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file name may be made of, beside seed and number."""
+    return {"slug": slug(str(params.get("prompt") or operation)), "operation": operation}
+
+
+def tell(outcome: Outcome, *, as_json: bool, quiet: bool) -> int:
+    """Print the outcome: the paths for a program, sentences about them for a person."""
+    if as_json:
+        report.document(outcome.document())
+        return 0
+    if not quiet:
+        for warning in outcome.result.warnings:
+            report.note(warning)
+        report.note(f"{len(outcome.paths)} file{'' if len(outcome.paths) == 1 else 's'} in {outcome.result.seconds:.1f} s")
+    for path in outcome.paths:
+        print(path)
+    return 0
