@@ -20,7 +20,9 @@ def one_of(rng: np.random.Generator, options: Sequence[str]) -> str:
 
 
 def chosen_colour(entry: Material, rng: np.random.Generator, avoid: str = "") -> str:
-    """A usual colour of a material, other than `avoid` where it can be."""
+    """A usual colour of a material, other than `avoid` where it can be; the first is the commonest."""
+    if entry.colours and entry.colours[0] != avoid and rng.random() < 0.5:
+        return entry.colours[0]
     options = [name for name in entry.colours or COLOURS if name != avoid]
     return one_of(rng, options or COLOURS)
 

@@ -88,15 +88,15 @@ def knit(canvas: Canvas) -> Surface:
 @material("leather", words=("leather", "cowhide leather", "leather upholstery", "hide"), colours=("brown", "brown", "black", "beige", "red", "white"), wear=("worn", "scratched", "dirty", "cracked"))
 def leather(canvas: Canvas) -> Surface:
     """Fine, soft creases that join into larger folds, with a sheen."""
-    push = canvas.push(0.012, 6.0, 1.2)
+    push = canvas.push(0.006, 6.0, 1.2)
     cells = canvas.cells(canvas.by_scale(34, 25, 17), 1.0, push=push)
     folds = canvas.cells(canvas.by_scale(9, 7, 5), 1.0, push=push)
     crease = smoothstep(0.0, 0.30, cells.edge)
-    fold = smoothstep(0.0, 0.16, folds.edge)
+    fold = smoothstep(0.0, 0.12, folds.edge)
     blotch = canvas.noise(2.0, 1.6, high=32.0)
-    height = crease * 0.6 + fold * 0.5 + 0.05 * blotch
-    colour = tint(canvas.main, (0.74 + 0.18 * crease + 0.10 * fold) * (1.0 + 0.06 * blotch))
-    return Surface(colour, height, relief=0.0075, roughness=0.50 - 0.12 * crease)
+    height = crease * 0.7 + fold * 0.25 + 0.05 * blotch
+    colour = tint(canvas.main, (0.80 + 0.16 * crease + 0.05 * fold) * (1.0 + 0.06 * blotch))
+    return Surface(colour, height, relief=0.0055, roughness=0.46 - 0.12 * crease)
 
 
 @material("fur", words=("fur", "fluffy fur", "animal fur", "faux fur", "fuzzy fur"), colours=("brown", "white", "grey", "black", "beige", "orange", "pink"), wear=("dirty", "wet", "snowy"))
@@ -123,7 +123,7 @@ def carpet(canvas: Canvas) -> Surface:
     flecks = canvas.shaded(canvas.main, cells.ident, cells.count, 0.13, 0.03)
     patch = canvas.noise(2.0, 1.5, high=16.0)
     colour = flecks * ((0.42 + 0.62 * loop) * (1.0 + 0.06 * yarn + 0.03 * patch))
-    return Surface(colour, loop + 0.1 * yarn, relief=0.35 / canvas.by_scale(34, 25, 17), roughness=1.0)
+    return Surface(colour, loop + 0.1 * yarn, relief=0.22 / canvas.by_scale(34, 25, 17), roughness=1.0)
 
 
 @material("quilt", words=("quilted fabric", "quilt", "padded upholstery", "tufted upholstery", "quilted leather", "padded fabric"), wear=SOFT)

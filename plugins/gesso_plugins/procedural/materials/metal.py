@@ -85,7 +85,7 @@ def hammered_metal(canvas: Canvas) -> Surface:
     ridge = smoothstep(0.10, 0.0, cells.edge)
     patch = canvas.noise(2.0, 1.6, high=32.0)
     colour = tint(canvas.main, 0.90 + 0.08 * dent + 0.05 * ridge + 0.05 * patch)
-    return Surface(colour, dent, relief=0.16 / canvas.by_scale(17, 12, 8), roughness=0.28 + 0.05 * patch, metallic=1.0)
+    return Surface(colour, dent, relief=0.085 / canvas.by_scale(17, 12, 8), roughness=0.28 + 0.05 * patch, metallic=1.0)
 
 
 @material("rust", words=("rusty metal", "rust", "rusted iron", "corroded metal", "rusted steel"), colours=("orange", "brown", "orange"), wear=("wet", "scratched", "dirty"))
@@ -104,23 +104,27 @@ def rust(canvas: Canvas) -> Surface:
 
 @material("chainmail", words=("chainmail", "chain mail", "metal rings", "mail armour"), colours=ALLOYS, wear=METAL)
 def chainmail(canvas: Canvas) -> Surface:
-    """Interlocked rings in staggered rows, over a dark ground."""
-    columns, rows = canvas.counts(canvas.by_scale(11, 8, 5), even_rows=True)
-    aspect = float32(canvas.aspect[0] / columns * rows / canvas.aspect[1])
-    height: Field = np.full((1, 1), -0.5, np.float32)
-    for parity in (0, 1):
-        y = (canvas.v * rows - parity) * 0.5
-        x = canvas.u * columns + 0.5 * parity
-        for side in (0.0, 0.5):
-            dx = (x + side - np.floor(x + side) - 0.5) * 2.0 * (aspect * 0.5)
-            dy = y - np.floor(y) - 0.5
-            radius = hypot(dx * 0.72, dy * 1.0)
-            tube = 1.0 - ((radius - 0.36) / 0.105) ** 2
-            lean = (dx if side == 0.0 else -dx) * 0.9
-            height = np.maximum(height, np.where(tube > 0.0, np.sqrt(np.maximum(tube, 0.0)) * 0.5 + lean, -0.5))
-    seen = smoothstep(-0.45, 0.1, height)
-    colour = mix(canvas.main * 0.10, canvas.main, seen * (0.75 + 0.25 * np.clip(height, 0.0, 1.0)))
-    return Surface(colour, height, relief=0.22 * canvas.aspect[1] / rows, roughness=0.32, metallic=np.minimum(seen * 1.2, 1.0))
+    """Rings through rings: rows leaning by turns to the left and to the right."""
+    per_unit = canvas.by_scale(12, 8, 5)
+    columns, rows = canvas.counts(per_unit)[0], canvas.counts(per_unit / 0.72, even_rows=True)[1]
+    high = np.float32(canvas.aspect[1] / rows * columns / canvas.aspect[0])
+    x, y = canvas.u * columns, canvas.v * rows
+    row = np.floor(y)
+    below = (y - row - 0.5) * high
+    height: Field = np.full((1, 1), -0.6, np.float32)
+    for up in (-1, 0, 1):
+        odd = (row + up) % 2.0
+        at = x + 0.5 * odd
+        beside = at - np.floor(at) - 0.5
+        sign = 1.0 - 2.0 * odd
+        for right in (-1, 0, 1):
+            dx, dy = beside - np.float32(right), below - np.float32(up) * high
+            tube = 1.0 - ((hypot(dx, dy) - 0.60) / 0.165) ** 2
+            ring = np.sqrt(np.maximum(tube, 0.0)) * 0.30 + (0.36 * sign) * dx
+            height = np.maximum(height, np.where(tube > 0.0, ring, -0.6))
+    seen = smoothstep(-0.55, -0.1, height)
+    colour = mix(canvas.main * 0.08, canvas.main, seen * (0.80 + 0.25 * np.clip(height, -0.4, 0.6)))
+    return Surface(colour, height, relief=0.75 / per_unit, roughness=0.30, metallic=np.minimum(seen * 1.2, 1.0))
 
 
 @material("metal_grate", words=("metal grate", "metal grid", "perforated metal", "metal mesh", "steel grating"), colours=ALLOYS, wear=METAL)

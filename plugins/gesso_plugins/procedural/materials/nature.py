@@ -137,8 +137,8 @@ def paper(canvas: Canvas) -> Surface:
 @material("smoke", words=("smoke", "fog", "mist", "swirling smoke"), colours=("grey", "grey", "white", "black", "blue", "purple", "red"), wear=())
 def smoke(canvas: Canvas) -> Surface:
     """Veils of smoke folding over each other before the dark."""
-    swirl, fold = canvas.noise(1.5, 1.9, high=96.0), canvas.noise(2.0, 1.8, high=96.0)
-    veils = vein(swirl + 0.25 * fold, 0.9) * 0.55 + vein(fold - 0.3 * swirl, 0.28) * 0.55 + 0.08 * fold
+    swirl, fold = canvas.noise(1.5, 2.4, high=64.0, stretch=1.5, angle=0.7), canvas.noise(2.0, 2.2, high=64.0)
+    veils = vein(swirl + 0.25 * fold, 0.9) * 0.55 + vein(fold - 0.3 * swirl, 0.45) * 0.5 + 0.08 * fold
     bright = canvas.main * 0.62 + (0.30 if luminance(canvas.main) > 0.25 else 0.12)
     colour = mix(canvas.main * 0.12 + 0.015, bright, np.clip(veils, 0.0, 1.0))
     return Surface(colour, veils, relief=0.004, roughness=1.0, glow=0.7)

@@ -119,8 +119,8 @@ def asphalt(canvas: Canvas) -> Surface:
     stone = 1.0 - smoothstep(0.7, 1.0, cells.nearest / size)
     pale = per_cell(float32(canvas.paint.choice([0.5, 0.8, 1.0, 1.9, 2.6], cells.count, p=(0.3, 0.25, 0.25, 0.12, 0.08))), cells.ident)
     tar = 0.72 + 0.07 * canvas.noise(2.0, 1.3, high=32.0)
-    lift = np.clip(canvas.main * 1.0 + 0.05, 0.0, 1.0)
-    colour = tint(lift, tar + stone * (0.15 + 0.36 * pale))
+    lift = canvas.main * 0.66 + 0.05
+    colour = tint(lift, tar + stone * (0.10 + 0.30 * pale))
     return Surface(colour, stone * (0.5 + 0.2 * pale), relief=0.008, roughness=0.95)
 
 

@@ -20,8 +20,8 @@ def grain(canvas: Canvas, rings: float, across: Field, ident: Ids | None = None,
     `across` is the coordinate across the grain in tiles; each board given by `ident` gets its own phase.
     """
     angle = np.pi / 2.0 if upright else 0.0
-    bend = canvas.noise(1.5, 1.7, high=48.0, stretch=5.0, angle=angle)
-    phase = np.float32(rings) * across + np.float32(1.25) * bend
+    bend = canvas.noise(1.5, 2.3, high=24.0, stretch=4.0, angle=angle)
+    phase = np.float32(rings) * across + np.float32(1.6) * bend
     if ident is not None:
         phase = phase + canvas.spread(ident, count, 0.0, 9.0)
     saw = phase - np.floor(phase)
@@ -43,7 +43,7 @@ def planks(canvas: Canvas) -> Surface:
     ring, fibre = grain(canvas, rows * canvas.choice((2, 3)), across, blocks.ident, blocks.count, upright)
     body = smoothstep(cell * 0.02, cell * 0.05, blocks.edge())
     bevel = smoothstep(cell * 0.02, cell * 0.10, blocks.edge())
-    face = canvas.shaded(canvas.main, blocks.ident, blocks.count, 0.13, 0.03) * (1.03 - 0.26 * ring + 0.06 * fibre)
+    face = canvas.shaded(canvas.main, blocks.ident, blocks.count, 0.13, 0.015) * (1.04 - 0.30 * ring + 0.06 * fibre)
     nail_x = blocks.side_x - cell * 0.16
     nail_y = np.abs(blocks.y - 0.5) * cell - cell * 0.28
     nail = 1.0 - smoothstep(cell * 0.035, cell * 0.05, np.sqrt(nail_x**2 + nail_y**2))
@@ -55,7 +55,7 @@ def planks(canvas: Canvas) -> Surface:
 @material("wood", words=("wood grain", "wood", "wood surface", "polished wood", "timber", "veneer"), colours=WOODEN, wear=("worn", "scratched", "dirty", "wet", "cracked"))
 def wood(canvas: Canvas) -> Surface:
     """One wide cut with flowing rings and a few knots."""
-    bend = canvas.noise(1.5, 2.1, high=24.0, stretch=3.0)
+    bend = canvas.noise(1.5, 2.6, high=16.0, stretch=2.4)
     fibre = canvas.noise(16.0, 0.7, high=220.0, stretch=16.0)
     cells = canvas.cells(canvas.by_scale(3, 2, 2), 0.7, stretch=0.8)
     has_knot = canvas.spread(cells.ident, cells.count) < 0.45
@@ -64,7 +64,7 @@ def wood(canvas: Canvas) -> Surface:
     halo = np.exp(-away * 90.0)
     pull = np.exp(-away * 24.0) * np.clip(cells.dy * 14.0, -1.0, 1.0)
     rings = canvas.by_scale(16, 11, 7)
-    phase = np.float32(max(1, round(rings * canvas.aspect[1]))) * canvas.v + np.float32(rings * 0.13) * bend + 2.6 * pull
+    phase = np.float32(max(1, round(rings * canvas.aspect[1]))) * canvas.v + np.float32(rings * 0.17) * bend + 2.6 * pull
     saw = phase - np.floor(phase)
     ring = saw * saw * (1.0 - smoothstep(0.84, 1.0, saw))
     tone = 1.06 - 0.34 * ring + 0.07 * fibre + 0.04 * bend
@@ -129,10 +129,10 @@ def wicker(canvas: Canvas) -> Surface:
     return Surface(colour, height, relief=0.16 * canvas.aspect[1] / rows, roughness=0.65)
 
 
-@material("cork", words=("cork", "cork board", "corkboard"), colours=("beige", "brown", "orange"), wear=("worn", "dirty"))
+@material("cork", words=("cork", "cork board", "corkboard"), colours=("beige", "brown", "beige"), wear=("worn", "dirty"))
 def cork(canvas: Canvas) -> Surface:
     """Pressed granules of cork with dark flecks."""
-    cells = canvas.cells(canvas.by_scale(30, 21, 14), 1.0, push=canvas.push(0.008, 12.0, 1.0))
+    cells = canvas.cells(canvas.by_scale(30, 21, 14), 1.0, push=canvas.push(0.004, 12.0, 1.4))
     table = canvas.paint.choice([0.62, 0.85, 1.0, 1.0, 1.12], cells.count) * canvas.paint.normal(1.0, 0.05, cells.count)
     body = smoothstep(0.0, 0.12, cells.edge)
     mottle = canvas.noise(20.0, 0.8, high=200.0)
