@@ -1,7 +1,4 @@
-"""The device a worker owns: which weights are on it, how many threads serve it, and the name of the environment that fixes a result's bytes."""
+"""The device a worker owns: which weights are on it, how many threads serve it, and the environment that fixes a result's bytes.
 
-from gesso.device.environment import environment
-from gesso.device.residency import Catalogue, ModelPool, budget_of
-from gesso.device.threads import thread_count
-
-__all__ = ["Catalogue", "ModelPool", "budget_of", "environment", "thread_count"]
+Nothing is imported here, because `gesso.device.threads` has to be read before torch.
+"""

@@ -18,17 +18,12 @@ def environment(device: torch.device) -> dict[str, str | int]:
     }
     if device.type == "cuda":
         major, minor = torch.cuda.get_device_capability(device)
-        found |= {
-            "name": torch.cuda.get_device_name(device),
-            "kernels": f"sm_{major}{minor}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}",
-        }
+        cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+        found |= {"name": torch.cuda.get_device_name(device), "kernels": f"sm_{major}{minor}, CUDA {torch.version.cuda}, cuDNN {cudnn}"}
     else:
-        onednn = "oneDNN" if torch.backends.mkldnn.is_available() else "native"
-        found |= {
-            "name": _processor(),
-            "threads": torch.get_num_threads(),
-            "kernels": f"{onednn}, {torch.backends.cpu.get_cpu_capability()}",
-        }
+        onednn = "oneDNN" if torch.backends.mkldnn.is_available() else "native"  # type: ignore[no-untyped-call]
+        capability = torch.backends.cpu.get_cpu_capability()
+        found |= {"name": _processor(), "threads": torch.get_num_threads(), "kernels": f"{onednn}, {capability}"}
     return found
 
 

@@ -1,4 +1,4 @@
-"""Which models are on the device now, and which leave when another needs the room. It knows no job: a model is pinned only while a call runs.
+"""Which models are on the device now, and which leave when another needs the room. It knows no job: models are pinned while a call runs.
 
 absent --load--> resident --use--> pinned --use ends--> resident --evicted--> absent
 """

@@ -1,9 +1,9 @@
-"""How many threads compute on the CPU, and how they wait for one another. The choice changes bits, so it is made by rule and not by the load
-of the moment, stays for the life of the worker, and is part of the environment that a result records. It must not import torch: the waiting
-policy is read once, when torch's OpenMP library is loaded.
+"""How many threads compute on the CPU, and how they wait for one another. The choice changes bits, so it is made by rule and not by the
+load of the moment, stays for the life of the worker, and is part of the environment that a result records. The module does not import
+torch: OpenMP reads the waiting policy once, when torch is loaded.
 
-By default OpenMP's threads spin while they wait. Beside another busy program one of them is then always descheduled while the others burn their
-time slices: a step of a small UNet with 2 threads took 1200 ms instead of 54 ms on a loaded 2-core machine. Sleeping instead
+By default OpenMP's threads spin while they wait. Beside another busy program one of them is then always descheduled while the others burn
+their time slices: a step of a small UNet with 2 threads took 1200 ms instead of 54 ms on a loaded 2-core machine. Sleeping instead
 (OMP_WAIT_POLICY=passive) took 120 ms idle and 180 ms loaded, one thread 72 ms and 130 ms. So one core is left to the hosts, and where
 more than one thread remains they spin only briefly.
 """
@@ -11,23 +11,28 @@ more than one thread remains they spin only briefly.
 from __future__ import annotations
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 
 MOST = 16
 """Beyond this, steps of the models in use get no faster (memory bandwidth), and hosts suffer."""
+VARIABLE = "GESSO_THREADS"
+"""The owner's own choice, in the environment."""
 SPIN = "20000"
 """Iterations a waiting thread spins before it sleeps: some tens of microseconds, about the gap between two layers."""
 
 
-def thread_count(cores: int | None = None) -> int:
-    """Threads for computing: one core is left to the hosts."""
-    usable = cores or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+def thread_count(environ: Mapping[str, str] = os.environ) -> int:
+    """Threads for computing: the owner's choice, else all cores but one, which is left to the hosts."""
+    chosen = environ.get(VARIABLE, "")
+    if chosen.isdecimal() and int(chosen) > 0:
+        return int(chosen)
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(usable - 1, MOST))
 
 
 def prepare(threads: int, environ: MutableMapping[str, str] = os.environ) -> None:
-    """Set what OpenMP reads when torch is imported; what the owner has set already wins."""
-    environ.setdefault("OMP_NUM_THREADS", str(threads))
+    """Set what OpenMP reads when torch is imported."""
+    environ["OMP_NUM_THREADS"] = str(threads)
     environ.setdefault("GOMP_SPINCOUNT", SPIN)
     environ.setdefault("KMP_BLOCKTIME", "0")
 
