@@ -18,6 +18,8 @@ FILE_NAME = "plugin_manifest.toml"
 KINDS = ("samplers", "schedules", "operations", "families", "datasets")
 """What a plugin may provide, each by its names."""
 
+_DEFAULTS: Mapping[str, type] = {"sampler": str, "schedule": str, "steps": int, "guidance": float, "width": int, "height": int}
+_LIMITS: Mapping[str, type] = {"smallest": int, "largest": int, "multiple": int}
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _TARGET = re.compile(rf"{_MODULE.pattern}:[A-Za-z_]\w*")
@@ -40,7 +42,11 @@ class PluginEntry:
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One model as declared or added by its owner. ``path`` is a directory or file, or None for models without weights."""
+    """One model as declared or added by its owner. ``path`` is a directory or file, or None for models without weights.
+
+    ``defaults`` and ``limits`` overlay what the family finds in the model's own files; their keys are those of `gesso.model.Defaults` and
+    `gesso.model.Limits`.
+    """
 
     name: str
     family: str
@@ -48,6 +54,8 @@ class ModelEntry:
     path: Path | None
     capabilities: tuple[str, ...]
     licence: str = ""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -165,7 +173,7 @@ def _plugin(table: _Table) -> PluginEntry:
 
 
 def _model(table: _Table) -> ModelEntry:
-    table.allow("name", "family", "title", "path", "capabilities", "licence")
+    table.allow("name", "family", "title", "path", "capabilities", "licence", "defaults", "limits")
     return ModelEntry(
         name=table.text("name", _NAME, "lower-case letters, digits, '.', '_' and '-'"),
         family=table.text("family"),
@@ -173,6 +181,8 @@ def _model(table: _Table) -> ModelEntry:
         path=table.path("path"),
         capabilities=table.texts("capabilities"),
         licence=table.text("licence", default=""),
+        defaults=table.settings("defaults", _DEFAULTS),
+        limits=table.settings("limits", _LIMITS),
     )
 
 
@@ -225,6 +235,18 @@ class _Table:
             raise self._fault(f"provides.{unknown[0]}", f"is not known; allowed are {', '.join(KINDS)}")
         return {kind: self._names(f"provides.{kind}", names) for kind, names in value.items()}
 
+    def settings(self, key: str, kinds: Mapping[str, type]) -> dict[str, Any]:
+        """A table of names to texts or to numbers above zero."""
+        value = self._values.get(key, {})
+        if not isinstance(value, dict):
+            raise self._fault(key, "must be a table")
+        for name, setting in value.items():
+            if name not in kinds:
+                raise self._fault(f"{key}.{name}", f"is not known; allowed are {', '.join(kinds)}")
+            if not _suits(setting, kinds[name]):
+                raise self._fault(f"{key}.{name}", f"cannot be {setting!r}")
+        return dict(value)
+
     def path(self, key: str) -> Path | None:
         if key not in self._values:
             return None
@@ -266,3 +288,11 @@ class _Table:
             if re.match(rf"(\[\[)?\s*{re.escape(key)}\b", stripped):
                 return number + 1
         return self._line
+
+
+def _suits(setting: object, kind: type) -> bool:
+    if kind is str:
+        return isinstance(setting, str) and setting.strip() != ""
+    if isinstance(setting, bool) or not isinstance(setting, (int, float)):
+        return False
+    return setting > 0 and (kind is float or isinstance(setting, int))

@@ -1,0 +1,108 @@
+"""The border of discrete variance-preserving models: noise levels in, timesteps and scaled inputs out; eps, v and x0 end here.
+
+Letters as in Karras et al. 2022 (arXiv 2206.00364), section 3: x = x0 + sigma * noise, sigma_t = sqrt((1 - abar_t) / abar_t).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gesso.errors import ModelError
+from gesso.model import Parametrisation
+from gesso.model.parametrisation import Prediction
+
+ZERO_SNR = 2.0**-24
+"""Stands for abar_T = 0 (Lin et al. 2023, arXiv 2305.08891), as diffusers has it: an infinite sigma would be of no use."""
+
+
+def parametrisation_of(config: Mapping[str, Any]) -> Parametrisation:
+    """From the scheduler's configuration in a diffusers directory."""
+    prediction = config.get("prediction_type", "epsilon")
+    known: dict[object, Prediction] = {"epsilon": "epsilon", "v_prediction": "v_prediction", "sample": "sample"}
+    if prediction not in known:
+        raise ModelError(f"The model predicts {prediction!r}; this family knows {', '.join(map(str, known))}.")
+    abar = torch.cumprod(1.0 - _betas(config), dim=0)
+    if config.get("rescale_betas_zero_snr"):
+        abar = _zero_snr(abar)
+    abar = abar.to(torch.float64)
+    return Parametrisation(known[prediction], tuple(((1.0 - abar) / abar).sqrt().tolist()))
+
+
+def _betas(config: Mapping[str, Any]) -> Tensor:
+    """Float32 as in diffusers, so that the noise levels agree to the last bit."""
+    trained = config.get("trained_betas")
+    if trained is not None:
+        return torch.tensor(trained, dtype=torch.float32)
+    steps = int(config.get("num_train_timesteps", 1000))
+    start, end = float(config.get("beta_start", 0.0001)), float(config.get("beta_end", 0.02))
+    if not (2 <= steps <= 10_000 and 0.0 < start <= end < 1.0):
+        raise ModelError(f"The model's noise schedule makes no sense: {steps} steps from {start} to {end}.")
+    shape = config.get("beta_schedule", "linear")
+    if shape == "linear":
+        return torch.linspace(start, end, steps, dtype=torch.float32)
+    if shape == "scaled_linear":
+        return torch.linspace(start**0.5, end**0.5, steps, dtype=torch.float32) ** 2
+    if shape == "squaredcos_cap_v2":
+        return _cosine_betas(steps)
+    raise ModelError(f"The model's noise schedule {shape!r} is not known; known are linear, scaled_linear, squaredcos_cap_v2.")
+
+
+def _cosine_betas(steps: int) -> Tensor:
+    """Nichol and Dhariwal 2021 (arXiv 2102.09672), equation 17."""
+
+    def kept(t: float) -> float:
+        return math.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2
+
+    return torch.tensor([min(1 - kept((i + 1) / steps) / kept(i / steps), 0.999) for i in range(steps)], dtype=torch.float32)
+
+
+def _zero_snr(abar: Tensor) -> Tensor:
+    """Lin et al. 2023, algorithm 1: shift and scale sqrt(abar) so that the last is zero and the first stays."""
+    root = abar.sqrt()
+    first, last = root[0].clone(), root[-1].clone()
+    rescaled = ((root - last) * first / (first - last)) ** 2
+    rescaled[-1] = ZERO_SNR
+    return rescaled
+
+
+@dataclass(frozen=True)
+class Border:
+    """Between a sampler's (x, sigma) and a network's (input, timestep)."""
+
+    parametrisation: Parametrisation
+    log_sigmas: Tensor
+
+    @staticmethod
+    def of(parametrisation: Parametrisation, device: torch.device) -> Border:
+        """The border of a model on a device."""
+        return Border(parametrisation, torch.tensor(parametrisation.sigmas, dtype=torch.float64, device=device).log())
+
+    def timestep(self, sigma: Tensor) -> Tensor:
+        """Sigma (B,) -> t (B,) float32, linear in log sigma between the trained levels and whole numbers on them."""
+        logs = self.log_sigmas
+        level = sigma.to(torch.float64).log().clamp(logs[0], logs[-1])
+        low = (torch.searchsorted(logs, level, right=True) - 1).clamp(0, len(logs) - 2)
+        share = (level - logs[low]) / (logs[low + 1] - logs[low])
+        t = low + share
+        nearest = t.round()
+        return torch.where((t - nearest).abs() < 1e-4, nearest, t).to(torch.float32)
+
+    def scaled(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """What the network was trained to see: unit variance, c_in = 1 / sqrt(sigma^2 + 1)."""
+        return x * torch.rsqrt(sigma.square() + 1.0).view(-1, 1, 1, 1)
+
+    def x0(self, x: Tensor, sigma: Tensor, output: Tensor) -> Tensor:
+        """From the network's output. v = alpha * noise - sigma_vp * x0 (Salimans and Ho 2022, arXiv 2202.00512, appendix D)."""
+        s = sigma.view(-1, 1, 1, 1)
+        if self.parametrisation.prediction == "epsilon":
+            return x - s * output
+        if self.parametrisation.prediction == "v_prediction":
+            variance = s.square() + 1.0
+            return x / variance - output * s * torch.rsqrt(variance)
+        return output

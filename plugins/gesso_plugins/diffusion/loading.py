@@ -1,0 +1,128 @@
+"""Builds networks from a configuration and safetensors files: no initialisation is spent, and every weight must fit."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gesso.errors import ModelError
+from gesso_plugins.diffusion.files import read_header, read_json, weight_files
+
+_NOT_SETTINGS = ("architectures", "model_type", "transformers_version", "torch_dtype", "dtype")
+_AGAIN = "Download or export the model again."
+_OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+"""How diffusers named the autoencoder's attention before 0.15; many checkpoints still do."""
+
+
+def load_unet(folder: Path) -> nn.Module:
+    """The denoising network."""
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    return _diffusers_module(UNet2DConditionModel, folder)
+
+
+def load_autoencoder(folder: Path) -> nn.Module:
+    """The picture codec."""
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+    return _diffusers_module(AutoencoderKL, folder)
+
+
+def load_text_encoder(folder: Path) -> nn.Module:
+    """CLIP's text encoder."""
+    from transformers.models.clip.configuration_clip import CLIPTextConfig
+    from transformers.models.clip.modeling_clip import CLIPTextModel
+
+    settings = read_json(folder / "config.json")
+    kept = {key: value for key, value in settings.items() if key not in _NOT_SETTINGS}
+    try:
+        with torch.device("meta"):
+            module = CLIPTextModel(CLIPTextConfig(**kept))
+    except (TypeError, ValueError, RuntimeError) as fault:
+        raise _unfit(folder, fault) from fault
+    weights = {key.removeprefix("text_model."): value for key, value in _read(folder).items()}
+    weights.pop("embeddings.position_ids", None)
+    _assign(module, weights, folder)
+    positions = torch.arange(module.config.max_position_embeddings)[None]
+    module.embeddings.position_ids = positions  # a buffer that no file carries
+    return _ready(module)
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """CLIP's tokenizer, from its vocabulary files only."""
+    from transformers.models.clip.tokenization_clip import CLIPTokenizer
+
+    try:
+        return CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
+    except (OSError, ValueError, TypeError, KeyError) as fault:
+        raise ModelError(f"The tokenizer in {folder} cannot be read: {fault}.", hint=_AGAIN) from fault
+
+
+def _diffusers_module(kind: Any, folder: Path) -> nn.Module:
+    settings = {key: value for key, value in read_json(folder / "config.json").items() if not key.startswith("_")}
+    try:
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # old configurations carry names that diffusers translates
+            module: nn.Module = kind.from_config(settings)
+    except (TypeError, ValueError, RuntimeError, KeyError) as fault:
+        raise _unfit(folder, fault) from fault
+    _assign(module, _renamed(_read(folder)), folder)
+    return _ready(module)
+
+
+def _read(folder: Path) -> dict[str, Tensor]:
+    """All tensors of a component."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    tensors: dict[str, Tensor] = {}
+    for path in weight_files(folder):
+        read_header(path)
+        try:
+            tensors.update(load_file(path))
+        except (SafetensorError, OSError) as fault:
+            raise ModelError(f"{path} cannot be read: {fault}.", hint=_AGAIN) from fault
+    return tensors
+
+
+def _renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    renamed: dict[str, Tensor] = {}
+    for key, value in weights.items():
+        head, _, leaf = key.rpartition(".")
+        block, _, part = head.rpartition(".")
+        if ".attentions." in key and part in _OLD_ATTENTION:
+            renamed[f"{block}.{_OLD_ATTENTION[part]}.{leaf}"] = value.reshape(value.shape[:2]) if value.dim() == 4 else value
+        else:
+            renamed[key] = value
+    return renamed
+
+
+def _assign(module: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
+    """Put the tensors in; none may be missing, left over or of another shape."""
+    try:
+        missing, left_over = module.load_state_dict(weights, strict=False, assign=True)
+    except RuntimeError as fault:
+        raise _unfit(folder, fault) from fault
+    if missing or left_over:
+        names = _some(missing) if missing else _some(left_over)
+        what = "lack" if missing else "hold more than it asks for:"
+        raise ModelError(f"The weights in {folder} do not fit its configuration: they {what} {names}.", hint=_AGAIN)
+
+
+def _ready(module: nn.Module) -> nn.Module:
+    return module.eval().requires_grad_(False)
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = list(names)
+    return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
+
+
+def _unfit(folder: Path, fault: BaseException) -> ModelError:
+    text = " ".join(str(fault).split())[:300]
+    return ModelError(f"The model in {folder} cannot be built from its configuration: {text}.", hint=_AGAIN)
