@@ -1,0 +1,69 @@
+"""``python -m gesso.worker --link ENDPOINT --device cpu --black-box PATH``; the link's secret comes in the environment.
+
+It says Ready first and imports torch and the plugins then, so that a daemon is up at once and the first job finds a warm worker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from gesso import __version__
+from gesso.device.threads import prepare, thread_count
+from gesso.link import BlackBox, WorkerLink, die_with_parent, take_secret
+from gesso.link.messages import Bye, Ready
+
+SLOTS = 4
+"""Jobs leased at once: enough to fill a forward and to prepare the next, few enough that a lost worker costs little."""
+_LAST_WORDS = 10.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one worker until the front shuts it down or is gone."""
+    die_with_parent()
+    parser = argparse.ArgumentParser(prog="python -m gesso.worker", allow_abbrev=False)
+    parser.add_argument("--link", required=True, help="the front's endpoint")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+    parser.add_argument("--black-box", required=True, type=Path, help="the file that names the jobs being computed")
+    parser.add_argument("--slots", type=int, default=SLOTS, help="jobs leased at once")
+    parser.add_argument("--replay", type=Path, default=None, help="a folder for replay logs; none are kept without it")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    sys.unraisablehook = _log_unraisable
+    threads = thread_count()
+    prepare(threads)
+    box = BlackBox(options.black_box)
+    link = WorkerLink(options.link, take_secret(), on_lost=_leave_soon)
+    info = {"device": options.device, "threads": threads, "versions": {"gesso": __version__}, "resident": []}
+    link.send(Ready(worker=f"{options.device}-{os.getpid()}", pid=os.getpid(), slots=options.slots, info=info))
+
+    from gesso.worker.service import Setup, serve
+
+    try:
+        serve(link, box, Setup(options.device, threads, options.replay, info))
+        link.send(Bye())
+    finally:
+        link.close()
+        box.close()
+    return 0
+
+
+def _leave_soon() -> None:
+    """The front is gone: whatever a forward or a plugin still does, this process must not outlive it for long."""
+    timer = threading.Timer(_LAST_WORDS, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
+
+
+def _log_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    fault = unraisable.exc_value
+    logging.getLogger("gesso.worker").error("%s", unraisable.err_msg or "an exception was ignored", exc_info=fault)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""What an operation sees of the worker: names through the registry, cards, its own inputs, other operations. It reads no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from gesso.errors import BlobMissing, InvalidRequest
+from gesso.model import ModelCard
+from gesso.plugin import JobContext, Level, Operation, OperationParams, Registry, SamplerSpec, ScheduleSpec
+from gesso.worker.models import WorkerCatalogue
+
+
+class WorkerContext:
+    """A `gesso.plugin.JobContext`. ``models`` collects the digests of the models that were looked at; ``warnings`` the sentences."""
+
+    def __init__(self, registry: Registry, catalogue: WorkerCatalogue, level: Level, blobs: Mapping[str, bytes]) -> None:
+        self.level: Level = level
+        self.models: dict[str, str] = {}
+        self.warnings: list[str] = []
+        self._registry = registry
+        self._catalogue = catalogue
+        self._blobs = blobs
+
+    def sampler(self, name: str) -> SamplerSpec:
+        """The sampler of that name or alias."""
+        return self._registry.sampler(name)
+
+    def schedule(self, name: str) -> ScheduleSpec:
+        """The schedule of that name or alias."""
+        return self._registry.schedule(name)
+
+    def sampling(self, sampler: str, schedule: str | None) -> tuple[str, str | None]:
+        """Canonical names of both."""
+        return self._registry.sampling(sampler, schedule)
+
+    def model(self, name: str | None, *, capability: str | None = None) -> ModelCard:
+        """The card of a model, or of the first that has ``capability``."""
+        card = self._catalogue.default(capability) if name is None else self._catalogue.card(name)
+        if capability is not None and capability not in card.capabilities:
+            able = [entry.name for entry in self._catalogue.entries if capability in entry.capabilities]
+            hint = f"These can: {', '.join(able)}." if able else None
+            raise InvalidRequest(f"The model {card.name!r} cannot do {capability!r}.", field="model", hint=hint)
+        self.models[card.name] = card.digest
+        return card
+
+    def warn(self, message: str) -> None:
+        """Add a sentence to the result's warnings, once."""
+        if message not in self.warnings:
+            self.warnings.append(message)
+
+    def blob(self, sha256: str) -> bytes:
+        """The bytes of an input that the request named."""
+        if sha256 not in self._blobs:
+            raise BlobMissing(f"The input {sha256[:12]} is not one that the request named.", details={"missing": [sha256]})
+        return self._blobs[sha256]
+
+    def operation(self, name: str, params: Mapping[str, Any]) -> Generator[Any, Any, Any]:
+        """Another operation as a sub-generator."""
+        operation = self._registry.operation(name)
+        resolved = operation.resolve(self, validated(operation, params))
+        return (yield from operation.run(self, resolved))
+
+
+def validated(operation: Operation[Any], params: Mapping[str, Any]) -> OperationParams:
+    """The operation's parameters as their type; InvalidRequest names the first field at fault and says what is wrong with it."""
+    try:
+        return operation.Params.model_validate(params)
+    except ValidationError as fault:
+        errors = fault.errors(include_url=False, include_context=False, include_input=False)
+        field = ".".join(str(part) for part in errors[0]["loc"])
+        said = errors[0]["msg"]
+        others = [".".join(str(part) for part in error["loc"]) for error in errors[1:]]
+        raise InvalidRequest(
+            f"The value of {field or 'the parameters'!r} cannot be used: {said[:1].lower()}{said[1:]}.",
+            field=field or None,
+            details={"others": others} if others else {},
+        ) from fault
+
+
+def _is_a_job_context(context: WorkerContext) -> JobContext:
+    return context

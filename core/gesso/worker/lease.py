@@ -1,0 +1,120 @@
+"""One leased job on its way through the worker. It owns no socket and no engine; `gesso.worker.service` moves it along.
+
+resolving --Resolved sent--> frozen --Go, and inputs there--> running --Finished sent--> over
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+from gesso.engine import All, Host, Ticket
+from gesso.errors import InvalidRequest, ModelError
+from gesso.link.messages import Lease
+from gesso.plugin import Level, Registry
+from gesso.worker.context import WorkerContext, validated
+from gesso.worker.models import WorkerCatalogue
+from gesso.worker.reports import Reporter
+from gesso.worker.results import Encoded, Form, Spec, checked, encoded
+
+Stage = Literal["resolving", "frozen", "running"]
+
+
+@dataclass(eq=False)
+class Leased:
+    """The state of one lease. ``missing``: inputs that were asked for and have not come."""
+
+    lease: Lease
+    stage: Stage = "resolving"
+    spec: Spec | None = None
+    go: bool = False
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    missing: set[str] = field(default_factory=set)
+    reporter: Reporter = field(default_factory=lambda: Reporter(None))
+    warnings: list[str] = field(default_factory=list)
+    context: WorkerContext | None = None
+    started: float = 0.0
+
+    @property
+    def startable(self) -> bool:
+        """Whether its generator may start."""
+        return self.stage == "frozen" and self.go and not self.missing
+
+    @property
+    def operation(self) -> str:
+        """The operation's name as asked for."""
+        return str(self.lease.request.get("operation", ""))
+
+    def ticket(self, registry: Registry) -> Ticket:
+        """What the engine must know of it."""
+        lease = self.lease
+        known = self.operation in registry.operations
+        return Ticket(
+            job=lease.job,
+            title=f"the operation {self.operation!r}",
+            plugin=registry.operations.plugin_of(registry.operation(self.operation).name) if known else "",
+            client=lease.client,
+            priority="interactive" if lease.priority == "interactive" else "batch",
+            level="fast" if self.level == "fast" else "exact",
+        )
+
+    @property
+    def level(self) -> str:
+        """The level asked for."""
+        return str(self.lease.request.get("level") or "exact")
+
+    @property
+    def form(self) -> Form:
+        """The form in which the client wants its pictures."""
+        return "raw" if self.lease.request.get("output") == "raw" else "png"
+
+
+def resolving(leased: Leased, registry: Registry, catalogue: WorkerCatalogue, environment: Mapping[str, Any]) -> Generator[Any, Any, Spec]:
+    """The job that freezes the request, or checks that a frozen one can still be run; on the thread pool, since it reads files."""
+    work = _refreeze if leased.lease.spec is not None else _freeze
+    return cast(Spec, (yield Host(work, (leased, registry, catalogue, environment))))
+
+
+def _freeze(leased: Leased, registry: Registry, catalogue: WorkerCatalogue, environment: Mapping[str, Any]) -> Spec:
+    level = leased.level
+    if level not in ("exact", "fast"):
+        raise InvalidRequest(f"The level {level[:40]!r} is unknown; it is exact or fast.", field="level")
+    operation = registry.operation(leased.operation)
+    context = WorkerContext(registry, catalogue, cast(Level, level), {})
+    resolved = operation.resolve(context, validated(operation, leased.lease.request.get("params") or {}))
+    params = resolved.model_dump(mode="json")
+    return Spec(operation.name, params, context.models, level, environment, tuple(context.warnings))
+
+
+def _refreeze(leased: Leased, registry: Registry, catalogue: WorkerCatalogue, environment: Mapping[str, Any]) -> Spec:
+    """A job that was frozen by an earlier worker stays as it is, but for the environment it runs in now."""
+    spec = Spec.from_wire(leased.lease.spec or {})
+    registry.operation(spec.operation)
+    for name, digest in spec.models.items():
+        if catalogue.card(name).digest != digest:
+            raise ModelError(f"The files of the model {name!r} have changed since the job was made.", hint="Submit the job again.")
+    return Spec(spec.operation, spec.params, spec.models, spec.level, environment, spec.warnings)
+
+
+def running(leased: Leased, registry: Registry, context: WorkerContext) -> Generator[Any, Any, tuple[Encoded, ...]]:
+    """The job itself: the operation, then its pictures encoded side by side on the thread pool."""
+    spec = leased.spec
+    assert spec is not None
+    operation = registry.operation(spec.operation)
+    outputs = yield from operation.run(context, validated(operation, spec.params))
+    pictures = checked(outputs, spec.operation, registry.operations.plugin_of(operation.name))
+    return cast(tuple[Encoded, ...], (yield All(*(Host(encoded, (picture, spec, leased.form)) for picture in pictures))))
+
+
+def inputs_of(params: Any) -> Iterator[str]:
+    """The SHA-256 of every input that parameters name, as ``{"sha256": ...}`` at any depth."""
+    if isinstance(params, Mapping):
+        named = params.get("sha256")
+        if isinstance(named, str):
+            yield named
+        for value in params.values():
+            yield from inputs_of(value)
+    elif isinstance(params, (list, tuple)):
+        for value in params:
+            yield from inputs_of(value)

@@ -1,0 +1,76 @@
+"""The models of a worker by name: their cards, read from files by the families that plugins registered, and the weights when asked."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+
+import torch
+
+from gesso.errors import GessoError, InvalidRequest, ModelError
+from gesso.manifest import ModelEntry
+from gesso.model import Model, ModelCard
+from gesso.plugin import Registry
+
+_log = logging.getLogger(__name__)
+Signature = tuple[tuple[str, int, int], ...]
+
+
+class WorkerCatalogue:
+    """Cards are read once and again when a file of the model has changed. Threads may share it."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._cards: dict[str, tuple[Signature, ModelCard]] = {}
+        self._lock = threading.Lock()
+
+    def card(self, name: str) -> ModelCard:
+        """The card of a model by name; raises InvalidRequest for an unknown one, ModelError for one that cannot be read."""
+        entry = self._registry.model(name)
+        now = _signature(entry)
+        with self._lock:
+            held = self._cards.get(entry.name)
+            if held is None or held[0] != now:
+                held = self._cards[entry.name] = (now, self._registry.family(entry.family).inspect(entry))
+            return held[1]
+
+    def default(self, capability: str | None) -> ModelCard:
+        """The first model that can be read and has the capability."""
+        for entry in self._registry.models:
+            if capability is not None and capability not in entry.capabilities:
+                continue
+            try:
+                card = self.card(entry.name)
+            except GessoError as fault:
+                _log.info("the model %s cannot be the default: %s", entry.name, fault)
+                continue
+            if capability is None or capability in card.capabilities:
+                return card
+        what = f" that can do {capability!r}" if capability else ""
+        raise InvalidRequest(
+            f"There is no model{what}.", field="model", hint="`gesso models list` shows what is there and what is missing."
+        )
+
+    def load(self, card: ModelCard, on: torch.device) -> Model:
+        """The weights, through the model's family; a family's crash becomes a ModelError."""
+        try:
+            return self._registry.family(card.family).load(card, on)
+        except (GessoError, MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as fault:
+            _log.exception("the family %s could not load %s", card.family, card.name)
+            raise ModelError(f"The model {card.name!r} could not be loaded: {type(fault).__name__}: {fault}") from fault
+
+    @property
+    def entries(self) -> Sequence[ModelEntry]:
+        """All models that were declared."""
+        return self._registry.models
+
+
+def _signature(entry: ModelEntry) -> Signature:
+    """What changes when a model's files do."""
+    if entry.path is None or not entry.path.exists():
+        return ()
+    files = sorted(entry.path.rglob("*")) if entry.path.is_dir() else [entry.path]
+    return tuple((str(file), status.st_mtime_ns, status.st_size) for file in files if (status := file.stat()))

@@ -1,0 +1,116 @@
+"""From an operation's outputs to the bytes and the description that the front stores."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from gesso import __version__
+from gesso.errors import PluginError
+from gesso.media import Output, Recipe
+from gesso.media.png import encode
+
+Form = Literal["png", "raw"]
+PLANE = "application/x-gesso-plane"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """The frozen job: what a lease was resolved to. It is journaled, and goes into every picture's recipe."""
+
+    operation: str
+    params: Mapping[str, Any]
+    models: Mapping[str, str]
+    level: str
+    environment: Mapping[str, Any]
+    warnings: tuple[str, ...] = ()
+
+    def to_wire(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "operation": self.operation,
+            "params": dict(self.params),
+            "models": dict(self.models),
+            "level": self.level,
+            "environment": dict(self.environment),
+            "warnings": list(self.warnings),
+        }
+
+    @staticmethod
+    def from_wire(wire: Mapping[str, Any]) -> Spec:
+        """Read back what `to_wire` made."""
+        return Spec(wire["operation"], wire["params"], wire["models"], wire["level"], wire["environment"], tuple(wire.get("warnings", ())))
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One picture: its entry in the result, and its bytes."""
+
+    entry: Mapping[str, Any]
+    content: bytes
+
+
+def recipe_of(output: Output, spec: Spec) -> Recipe:
+    """All that is needed to make this picture again."""
+    return Recipe(
+        operation=spec.operation,
+        params=output.params,
+        model=output.model,
+        model_digest=spec.models.get(output.model, ""),
+        version=__version__,
+        level=spec.level,
+        role=output.role,
+        labels=output.info.get("labels", {}),
+        environment=spec.environment,
+    )
+
+
+def encoded(output: Output, spec: Spec, form: Form) -> Encoded:
+    """Encode one output; pure CPU work for the thread pool."""
+    recipe = recipe_of(output, spec)
+    pixels = np.ascontiguousarray(output.pixels)
+    if form == "raw":
+        content, media_type = pixels.astype(pixels.dtype.newbyteorder("<"), copy=False).tobytes(), PLANE
+    else:
+        content, media_type = encode(output, recipe), "image/png"
+    entry = {
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "media_type": media_type,
+        "size": len(content),
+        "width": int(pixels.shape[1]),
+        "height": int(pixels.shape[0]),
+        "channels": 1 if pixels.ndim == 2 else int(pixels.shape[2]),
+        "dtype": pixels.dtype.name,
+        "role": output.role,
+        "index": output.index,
+        "seed": output.seed,
+        "score": output.score,
+        "recipe": json.loads(recipe.dumps()),
+    }
+    return Encoded(entry, content)
+
+
+def checked(outputs: object, operation: str, plugin: str) -> Sequence[Output]:
+    """What an operation returned, if it is a sequence of outputs with at least one."""
+    if isinstance(outputs, Sequence) and outputs and all(isinstance(output, Output) for output in outputs):
+        return outputs
+    raise PluginError(f"The operation {operation!r} returned no pictures but {type(outputs).__name__!r}.", details={"plugin": plugin})
+
+
+def result(pictures: Sequence[Encoded], spec: Spec, warnings: Sequence[str], seconds: float, info: Mapping[str, Any]) -> dict[str, Any]:
+    """The `result` of `done`, as docs/protocol.md has it."""
+    model = next(iter(pictures)).entry["recipe"]["model"]
+    return {
+        "images": [dict(picture.entry) for picture in pictures],
+        "warnings": list(warnings),
+        "level": spec.level,
+        "seconds": round(seconds, 3),
+        "model": {"name": model, "digest": spec.models.get(model, "")},
+        "environment": dict(spec.environment),
+        "info": dict(info),
+    }

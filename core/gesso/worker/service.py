@@ -1,0 +1,287 @@
+"""The worker's loop: messages of the front in, engine turns, messages out. All of it runs on the main thread; the link has its own."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gesso.device.environment import environment, settle
+from gesso.device.residency import ModelPool
+from gesso.device.threads import pin
+from gesso.engine import Ended, Engine, Hooks, JobEvent, Preview, Progress, ReplayLog, Warn
+from gesso.errors import BlobMissing, GessoError
+from gesso.link import BlackBox, WorkerLink
+from gesso.link.messages import Blob, Cancel, Event, Fetch, Finished, Go, Heartbeat, Lease, Message, Resolved, Shutdown
+from gesso.manifest import first_party
+from gesso.model import Denoises
+from gesso.plugin import Registry, build_plugins
+from gesso.worker.context import WorkerContext
+from gesso.worker.lease import Leased, inputs_of, resolving, running
+from gesso.worker.models import WorkerCatalogue
+from gesso.worker.reports import Reporter, draw
+from gesso.worker.results import result
+
+_log = logging.getLogger(__name__)
+IDLE_WEIGHTS = 600.0
+"""Seconds after which weights that nobody uses leave the device."""
+LOG_AFTER = 10.0
+"""Seconds of device time after which a job's replies are worth logging."""
+_TICK = 0.05
+_IDLE_TICK = 0.25
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the command line said. ``info``: what the front was told with Ready."""
+
+    device: str
+    threads: int
+    replay: Path | None
+    info: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Wake(Message):
+    """Put into the inbox by other threads so that the loop looks at what was posted."""
+
+
+def serve(link: WorkerLink, box: BlackBox, setup: Setup) -> None:
+    """Set the device up, import the plugins, and serve until the front says Shutdown or is gone."""
+    pin(setup.threads)
+    device = torch.device(setup.device)
+    settle(device)
+    registry = build_plugins(first_party())
+    for fault in registry.faults:
+        _log.error("%s %s", fault.message, fault.traceback)
+    with ThreadPoolExecutor(max_workers=max(2, setup.threads), thread_name_prefix="gesso-pool") as pool:
+        service = Service(link, registry, device, pool, setup)
+        try:
+            service.run(box)
+        finally:
+            service.close()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+class Service:
+    """The jobs leased to this worker, by id."""
+
+    def __init__(self, link: WorkerLink, registry: Registry, device: torch.device, pool: ThreadPoolExecutor, setup: Setup) -> None:
+        self._link = link
+        self._registry = registry
+        self._pool = pool
+        self._setup = setup
+        self._environment = environment(device)
+        self._catalogue = WorkerCatalogue(registry)
+        self._models = ModelPool(self._catalogue, device)
+        self._leases: dict[str, Leased] = {}
+        self._projections: dict[str, tuple[torch.Tensor, int] | None] = {}
+        self._resident: tuple[str, ...] = ()
+        self._swept = time.monotonic()
+        self._leaving = False
+        self._engine: Engine
+        self._handlers: dict[type[Message], Callable[[Any], None]] = {
+            Lease: self._on_lease,
+            Go: self._on_go,
+            Cancel: self._on_cancel,
+            Blob: self._on_blob,
+            Shutdown: self._on_shutdown,
+            _Wake: lambda _: None,
+        }
+
+    def run(self, box: BlackBox) -> None:
+        """Serve until told to leave."""
+        hooks = Hooks(events=self._on_event, mark=box.mark, wake=lambda: self._link.inbox.put(_Wake()))
+        self._engine = Engine(self._models, self._pool, hooks, log_after=LOG_AFTER)
+        self._tell_info(loaded=True)
+        while not self._leaving:
+            self._engine.turn()
+            self._link.turned()
+            self._report()
+            self._sweep()
+            self._receive()
+
+    def close(self) -> None:
+        """Close every job without a result."""
+        self._engine.close()
+
+    # ---- messages ----
+
+    def _receive(self) -> None:
+        """Take every message that is there; sleep for the first one only if there is nothing to compute."""
+        wait = 0.0 if self._engine.busy else (_TICK if self._leases else _IDLE_TICK)
+        try:
+            message = self._link.inbox.get(timeout=wait) if wait else self._link.inbox.get_nowait()
+            while True:
+                handler = self._handlers.get(type(message))
+                if handler is None:
+                    _log.warning("the front sent %s, which a worker does not take", message.type)
+                else:
+                    handler(message)
+                message = self._link.inbox.get_nowait()
+        except queue.Empty:
+            return
+
+    def _on_lease(self, lease: Lease) -> None:
+        if lease.job in self._leases:
+            _log.warning("job %s was leased twice", lease.job)
+            return
+        leased = self._leases[lease.job] = Leased(lease, started=time.monotonic())
+        job = resolving(leased, self._registry, self._catalogue, self._environment)
+        self._engine.start(leased.ticket(self._registry), job)
+
+    def _on_go(self, go: Go) -> None:
+        if leased := self._leases.get(go.job):
+            leased.go = True
+            self._start(leased)
+
+    def _on_cancel(self, cancel: Cancel) -> None:
+        leased = self._leases.get(cancel.job)
+        if leased is None:
+            return
+        if leased.stage == "frozen":
+            self._finish(leased, Finished(job=cancel.job, state="cancelled"))
+        else:
+            self._engine.cancel(cancel.job)  # the engine answers with Ended
+
+    def _on_blob(self, blob: Blob) -> None:
+        for leased in [leased for leased in self._leases.values() if blob.sha256 in leased.missing]:
+            if not blob.blobs:
+                gone = BlobMissing("An input of the job is gone.", details={"missing": [blob.sha256]})
+                self._finish(leased, Finished(job=leased.lease.job, state="failed", error=gone.to_wire()))
+                continue
+            leased.missing.discard(blob.sha256)
+            leased.blobs[blob.sha256] = blob.blobs[0]
+            self._start(leased)
+
+    def _on_shutdown(self, _: Shutdown) -> None:
+        self._leaving = True
+
+    # ---- stages ----
+
+    def _on_event(self, job: str, event: JobEvent) -> None:
+        leased = self._leases[job]
+        match event:
+            case Progress():
+                leased.reporter.progress(event, time.monotonic())
+            case Preview():
+                leased.reporter.preview(event)
+            case Warn(message):
+                if message not in leased.warnings:
+                    leased.warnings.append(message)
+                    self._link.send(Event(job=job, body={"type": "log", "level": "warning", "message": message}))
+            case Ended(state="done", value=value) if leased.stage == "resolving":
+                self._frozen(leased, value)
+            case Ended(state="done", value=value):
+                self._done(leased, value, event)
+            case Ended(state="cancelled"):
+                self._finish(leased, Finished(job=job, state="cancelled"))
+            case Ended(error=error):
+                wire = (error or GessoError("The job failed.")).to_wire()
+                self._finish(leased, Finished(job=job, state="failed", error=wire))
+
+    def _frozen(self, leased: Leased, spec: Any) -> None:
+        leased.stage, leased.spec = "frozen", spec
+        leased.reporter = Reporter(spec.params.get("count"))
+        self._link.send(Resolved(job=leased.lease.job, spec=spec.to_wire()))
+        leased.missing = set(inputs_of(spec.params))
+        for sha256 in leased.missing:
+            self._link.send(Fetch(sha256=sha256))
+        self._start(leased)
+
+    def _start(self, leased: Leased) -> None:
+        if not leased.startable or leased.spec is None:
+            return
+        leased.stage, leased.started = "running", time.monotonic()
+        leased.warnings = list(leased.spec.warnings)
+        level = leased.spec.level
+        leased.context = WorkerContext(self._registry, self._catalogue, "fast" if level == "fast" else "exact", leased.blobs)
+        log = None
+        if self._setup.replay is not None:
+            self._setup.replay.mkdir(parents=True, exist_ok=True)
+            log = ReplayLog(self._setup.replay / f"{leased.lease.job}.replay")
+        self._engine.start(leased.ticket(self._registry), running(leased, self._registry, leased.context), log)
+
+    def _done(self, leased: Leased, pictures: Any, end: Ended) -> None:
+        assert leased.spec is not None
+        assert leased.context is not None
+        warnings = list(dict.fromkeys([*leased.warnings, *leased.context.warnings]))
+        seconds = time.monotonic() - leased.started
+        info = {"evaluations": end.evaluations, "device_seconds": round(end.seconds, 3)}
+        told = result(pictures, leased.spec, warnings, seconds, info)
+        blobs = tuple(picture.content for picture in pictures)
+        self._finish(leased, Finished(job=leased.lease.job, state="done", result=told, blobs=blobs))
+
+    def _finish(self, leased: Leased, end: Finished) -> None:
+        self._report_progress(end.job, leased, last=True)
+        del self._leases[end.job]
+        self._link.send(end)
+
+    # ---- reports ----
+
+    def _report(self) -> None:
+        now = time.monotonic()
+        for job, leased in self._leases.items():
+            self._report_progress(job, leased)
+            shown = leased.reporter.due_preview(now)
+            if shown is not None:
+                self._draw(job, leased, shown)
+        self._tell_info()
+
+    def _report_progress(self, job: str, leased: Leased, *, last: bool = False) -> None:
+        body = leased.reporter.due_progress(time.monotonic(), last=last)
+        if body is not None:
+            self._link.send(Event(job=job, body=body))
+
+    def _draw(self, job: str, leased: Leased, shown: Preview) -> None:
+        projection = self._projection(shown)
+        if projection is not None:
+            drawn = self._pool.submit(draw, shown.latent, *projection)
+            drawn.add_done_callback(lambda done: self._engine.post(partial(self._drawn, job, leased, shown.image, done)))
+
+    def _projection(self, shown: Preview) -> tuple[torch.Tensor, int] | None:
+        """The model's matrix from latents to colours, and how many pixels a latent is wide; None where it has none (it is asked once)."""
+        digest = shown.model.digest
+        if digest not in self._projections:
+            self._projections[digest] = None
+            try:
+                with self._models.using(shown.model) as model, torch.no_grad():
+                    if isinstance(model, Denoises) and model.card.latent is not None:
+                        self._projections[digest] = (model.preview_matrix().to("cpu", torch.float32), model.card.latent.factor)
+            except Exception:
+                _log.exception("the model %s has no previews", shown.model.name)
+        return self._projections[digest]
+
+    def _drawn(self, job: str, leased: Leased, image: int, drawn: Future[tuple[bytes, int, int]]) -> None:
+        leased.reporter.drawing = False
+        if self._leases.get(job) is not leased or drawn.cancelled():
+            return
+        if fault := drawn.exception():
+            _log.error("a preview could not be drawn", exc_info=fault)
+            return
+        picture, width, height = drawn.result()
+        body = {"type": "preview", "image": image, "width": width, "height": height, "media_type": "image/jpeg"}
+        self._link.send(Event(job=job, body=body, blobs=(picture,)))
+
+    def _tell_info(self, *, loaded: bool = False) -> None:
+        resident = tuple(self._models.resident)
+        if not loaded and resident == self._resident:
+            return
+        self._resident = resident
+        faults = [fault.message for fault in self._registry.faults]
+        info = {**self._setup.info, "environment": self._environment, "resident": list(resident), "plugin_faults": faults}
+        self._link.send(Heartbeat(stalled=0.0, info=info))
+
+    def _sweep(self) -> None:
+        now = time.monotonic()
+        if now - self._swept > IDLE_WEIGHTS / 10:
+            self._swept = now
+            self._models.drop_idle(IDLE_WEIGHTS)
