@@ -32,6 +32,7 @@ class Peer:
     def __init__(self, socket: FrontSocket, route: bytes, user: str) -> None:
         self.socket = socket
         self.route = route
+        self.user = user
         self.principal, _, self.nonce = user.partition(":")
         self.client = ""
         self.watches: dict[str, int] = {}
@@ -56,7 +57,7 @@ class Peer:
     def offer(self, event: Event) -> None:
         """Send an event now, or keep the newest of its type for when the peer reads again."""
         job = str(event.header["job"])
-        if self.gone or event.seq <= self.watches.get(job, event.seq):
+        if self.gone or job not in self.watches or event.seq <= self.watches[job]:
             return
         if not self._pending and self._send_event(job, event):
             return
@@ -74,6 +75,12 @@ class Peer:
             await asyncio.sleep(delay)
             waited += delay
             delay = min(delay * 2, _RETRY_LAST)
+
+    def greet(self, client: str) -> None:
+        """It said hello, perhaps again under an old routing id: it watches nothing yet."""
+        self.client = client
+        self.watches.clear()
+        self._pending.clear()
 
     def close(self) -> None:
         """Forget what it waits for."""
@@ -156,6 +163,11 @@ class Peers:
                 if peer.gone:
                     self._drop(peer)
 
+    def tidy(self) -> None:
+        """Drop those that were found to be gone."""
+        for peer in [peer for peer in self._peers.values() if peer.gone]:
+            self._drop(peer)
+
     def close(self) -> None:
         """Stop serving."""
         for task in self._tasks:
@@ -166,7 +178,7 @@ class Peers:
     def _peer(self, socket: FrontSocket, route: bytes, user: str) -> Peer:
         key = (socket.transport, route)
         peer = self._peers.get(key)
-        if peer is None or peer.gone:
+        if peer is None or peer.gone or peer.user != user:
             peer = self._peers[key] = Peer(socket, route, user)
             if len(self._peers) > _PEERS:
                 idle = next(

@@ -210,7 +210,8 @@ def start(db: sqlite3.Connection, job: str, spec: Mapping[str, Any] | None, seq:
 def requeue(db: sqlite3.Connection, jobs: Iterable[tuple[str, int]], suspects: Iterable[str]) -> None:
     """Give (id, seq) back to the queue; ``suspects`` were in the black box."""
     for job, seq in jobs:
-        move(db, job, "accepted", seq)
+        if get_job(db, job).state != "accepted":  # its lease may not have reached the disk
+            move(db, job, "accepted", seq)
     db.executemany("UPDATE jobs SET suspect = suspect + 1 WHERE id = ?", [(job,) for job in suspects])
 
 

@@ -72,6 +72,10 @@ class Schemas:
         self._refresh_models()
         return self._catalogues["models"].entries
 
+    def needs(self, operation: str, params: Mapping[str, Any]) -> tuple[tuple[str, ...], str | None]:
+        """(input blobs, model) of a request that was checked before."""
+        return tuple(dict.fromkeys(_blobs(self._properties(operation), params))), self.model_of(params)
+
     def model_of(self, params: Mapping[str, Any]) -> str | None:
         """The canonical name of the model that a request asks for, if it names one."""
         name = params.get("model")

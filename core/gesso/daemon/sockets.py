@@ -1,12 +1,12 @@
-"""The client-facing sockets: ROUTERs with every setting that keeps strangers out and slow clients harmless, and the ZAP policies behind them.
+"""The client-facing sockets: ROUTERs with every setting that keeps strangers out and slow clients harmless, and the ZAP
+policies behind them.
 
-One socket a transport, because mechanism and ZAP domain belong to the socket: `ipc` is NULL behind a directory of mode 0700, `tcp` is PLAIN on
-loopback. A third domain, CURVE with authorised keys, has its place here.
+One socket a transport, because mechanism and ZAP domain belong to the socket: `ipc` is NULL behind a directory of mode
+0700, `tcp` is PLAIN on loopback. A third domain, CURVE with authorised keys, has its place here.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +19,6 @@ from gesso.wire.message import LIMITS
 
 OWNER = "owner"
 _HIGH_WATER = 16  # messages a peer may leave unread; 16 blob parts are 16 MiB
-_NONCE_LIFE = 3600.0
 
 Deliver = Callable[["FrontSocket", bytes, str, list[bytes]], None]
 
@@ -86,7 +85,7 @@ class PlainPolicy:
     def __init__(self, token: str) -> None:
         self.endpoint: str | None = None
         self._token = token
-        self._spent: dict[str, float] = {}
+        self._spent: set[str] = set()  # only holders of the token can make it grow
 
     def __call__(self, claim: Claim) -> str | None:
         """The user id ``owner:<nonce>``, or None."""
@@ -97,6 +96,5 @@ class PlainPolicy:
             return None
         if nonce in self._spent:
             return None
-        now = time.monotonic()
-        self._spent[nonce] = now
+        self._spent.add(nonce)
         return f"{OWNER}:{nonce}"

@@ -1,0 +1,335 @@
+"""Gives waiting jobs to the worker and takes back what comes of it: leases, Go, events, ends, the loss of a worker. It
+decides who runs, journals every move before it happens, and computes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
+
+from gesso.daemon import jobs, rows, steps
+from gesso.daemon.blobs import BlobStore
+from gesso.daemon.endings import Endings
+from gesso.daemon.jobs import LiveJob
+from gesso.daemon.journal import Journal
+from gesso.daemon.metrics import Metrics
+from gesso.daemon.rows import JobRow
+from gesso.daemon.states import TERMINAL
+from gesso.daemon.stream import Event as StreamEvent
+from gesso.daemon.stream import Stream
+from gesso.daemon.waiting import Waiting
+from gesso.daemon.workers import Loss, Supervisor, Worker
+from gesso.errors import BlobMissing, Busy, GessoError, Poisoned, ProtocolError, StorageFull, WorkerLost
+from gesso.link import messages as link
+from gesso.link.front_link import FrontLink
+from gesso.wire import message as wire
+
+_log = logging.getLogger(__name__)
+ATTEMPTS = 20
+"""A job that was begun this often without an end has failed, whoever was to blame."""
+_EVENTS = ("progress", "preview", "log")
+_DISK_PAUSE = 1.0
+
+
+class Dispatcher:
+    """All live jobs. Runs on the loop; every coroutine that it starts is kept until it ends."""
+
+    def __init__(
+        self, journal: Journal, store: BlobStore, endings: Endings, metrics: Metrics, publish: Callable[[StreamEvent], None]
+    ) -> None:
+        self.live: dict[str, LiveJob] = {}
+        self.waiting = Waiting()
+        self.queue_limit = 5000
+        self.client_limit = 500
+        self._journal = journal
+        self._store = store
+        self._endings = endings
+        self._metrics = metrics
+        self._publish = publish
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._link: FrontLink
+        self._supervisor: Supervisor
+        self._closing = False
+        endings.ended = self._ended
+
+    def attach(self, link_: FrontLink, supervisor: Supervisor) -> None:
+        """Know the worker's side; before the first job."""
+        self._link, self._supervisor = link_, supervisor
+        supervisor.lost, supervisor.hopeless = self._lost, self._hopeless
+
+    def admit(self, owner: tuple[str, str]) -> None:
+        """Busy if the queue has no room for one more job of this client."""
+        per_job = self._metrics.seconds_per_job
+        if len(self.waiting) >= self.queue_limit:
+            raise _busy("The queue is full", len(self.waiting) * per_job)
+        if self.waiting.count(owner) >= self.client_limit:
+            raise _busy(f"This client has {self.client_limit} jobs in the queue", self.client_limit * per_job)
+
+    def adopt(self, row: JobRow, blobs: tuple[str, ...], model: str | None, *, restored: bool = False) -> LiveJob:
+        """Let a journaled job wait for its turn; the same job twice is one. ``restored``: it was journaled by an earlier front."""
+        known = self.live.get(row.id)
+        if known is not None:
+            return known
+        stream = Stream.of_row(row) if restored else Stream(row.id, 0)
+        job = self.live[row.id] = jobs.of_row(row, stream, blobs, model)
+        self._store.pin(job.id, blobs)
+        if job.cancel_wanted:
+            self._spawn(self._endings.cancel(job))
+            return job
+        self._wait(job, again=False)
+        self._supervisor.ensure()
+        self.pump()
+        return job
+
+    def poison(self, job: LiveJob, sentence: str) -> None:
+        """End a waiting job that is held to be deadly."""
+        if self.waiting.remove(job):
+            self._spawn(self._endings.fail(job, Poisoned(sentence)))
+
+    async def cancel(self, job: LiveJob) -> None:
+        """Cancel in any state; done when the wish cannot be lost any more."""
+        if job.ending or job.cancel_wanted:
+            return
+        job.cancel_wanted = True
+        if self.waiting.remove(job):
+            await self._endings.cancel(job)
+            return
+        if job.worker is not None:
+            self._link.send(job.worker, link.Cancel(job.id))
+        await self._journal.submit(rows.want_cancel, job.id)
+
+    def pump(self) -> None:
+        """Lease as many jobs as the worker has slots for."""
+        worker = self._supervisor.worker
+        if worker is None or not worker.ready or self._closing:
+            return
+        while len(worker.leases) < worker.slots and not self._alone(worker):
+            job = cast("LiveJob | None", self.waiting.pop(worker.resident, bool(worker.leases)))
+            if job is None:
+                return
+            job.turn += 1
+            job.state, job.worker = "leased", worker.name
+            worker.leases[job.id] = job
+            self._spawn(self._lease(worker, job, job.turn))
+
+    def receive(self, name: str, message: link.Message) -> None:
+        """A message of the worker."""
+        worker = self._supervisor.worker
+        if worker is None or worker.name != name:
+            return
+        worker.heard = time.monotonic()
+        match message:
+            case link.Ready():
+                self._supervisor.on_ready(worker, message)
+                self.pump()
+            case link.Heartbeat():
+                self._supervisor.on_heartbeat(worker, message)
+            case link.Fetch():
+                self._spawn(self._fetch(worker, message.sha256))
+            case link.Resolved():
+                self._with_job(worker, message.job, lambda job: self._resolved(worker, job, message))
+            case link.Event():
+                self._event(worker, message)
+            case link.Finished():
+                self._with_job(worker, message.job, lambda job: self._finished(worker, job, message))
+            case link.Bye():
+                self._supervisor.condemn(worker, "left of its own will")
+            case _:
+                self.garbled(name, ProtocolError(f"A worker may not send {message.type!r}."))
+
+    def garbled(self, name: str, fault: ProtocolError) -> None:
+        """A worker that cannot be understood cannot be trusted with jobs."""
+        worker = self._supervisor.worker
+        if worker is not None and worker.name == name:
+            self._supervisor.condemn(worker, f"broke the link's protocol: {fault.message}")
+
+    async def close(self) -> None:
+        """No new leases; let what is being written reach the disk, then give the rest back to the queue."""
+        self._closing = True
+        ending = [task for task in self._tasks if not task.done()]
+        if ending:
+            await asyncio.wait(ending, timeout=3.0)
+        for task in self._tasks:
+            task.cancel()
+        rest = [(job.id, job.stream.seq) for job in self.live.values() if job.state in ("leased", "running") and not job.ending]
+        if rest:
+            await self._journal.submit(rows.requeue, rest, [])
+
+    def begin_close(self) -> None:
+        """From now on nothing is leased."""
+        self._closing = True
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._settled)
+
+    def _settled(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            _log.error("a step of the dispatcher failed", exc_info=fault)
+
+    def _wait(self, job: LiveJob, *, again: bool) -> None:
+        job.state, job.worker = "accepted", None
+        job.turn += 1
+        position = self.waiting.push(job, front=again)
+        self._publish(job.stream.add("queued", {"position": position}))
+
+    def _alone(self, worker: Worker) -> bool:
+        return any(job.suspect for job in worker.leases.values())
+
+    def _with_job(self, worker: Worker, job: str, then: Callable[[LiveJob], Coroutine[Any, Any, None]]) -> None:
+        held = worker.leases.get(job)
+        if held is not None and not held.ending:
+            self._spawn(then(held))
+
+    async def _lease(self, worker: Worker, job: LiveJob, turn: int) -> None:
+        try:
+            job.attempt = await self._journal.submit(rows.lease, job.id, job.stream.seq)
+        except StorageFull:
+            await asyncio.sleep(_DISK_PAUSE)
+            if job.turn == turn:
+                worker.leases.pop(job.id, None)
+                self._wait(job, again=True)
+                self.pump()
+            return
+        if job.turn != turn or job.ending:
+            return
+        if job.cancel_wanted:
+            worker.leases.pop(job.id, None)
+            await self._endings.cancel(job)
+            return
+        job.began = time.monotonic()
+        steps.reached("lease.send")
+        self._link.send(worker.name, link.Lease(job.id, job.attempt, job.request, job.spec, job.priority, job.client))
+        steps.reached("lease.sent")
+
+    async def _resolved(self, worker: Worker, job: LiveJob, message: link.Resolved) -> None:
+        turn = job.turn
+        spec = dict(message.spec) if job.spec is None else job.spec
+        if job.state == "leased":
+            try:
+                await self._journal.submit(rows.start, job.id, spec, job.stream.seq + 1)
+            except StorageFull as fault:
+                if job.turn == turn and not job.ending:
+                    self._link.send(worker.name, link.Cancel(job.id))
+                    worker.leases.pop(job.id, None)
+                    await self._endings.fail(job, fault)
+                return
+            if job.turn != turn or job.ending:
+                return
+            job.spec = spec
+            self._started(worker, job)
+        steps.reached("go.send")
+        self._link.send(worker.name, link.Go(job.id))
+
+    def _started(self, worker: Worker, job: LiveJob) -> None:
+        job.state = "running"
+        self._publish(job.stream.add("started", {"worker": worker.name, "attempt": job.attempt}))
+
+    def _event(self, worker: Worker, message: link.Event) -> None:
+        job = worker.leases.get(message.job)
+        kind = message.body.get("type")
+        if job is None or job.ending or kind not in _EVENTS:
+            return
+        body = {key: value for key, value in message.body.items() if key not in ("type", "job", "seq")}
+        payload = message.blobs[0] if kind == "preview" and message.blobs else b""
+        try:
+            wire.encode(body, payload)
+        except ProtocolError as fault:
+            _log.warning("an event cannot be sent and is dropped", extra={"job": job.id, "fault": fault.message})
+            return
+        if job.state == "leased" and job.spec is not None:
+            self._spawn(self._resumed(worker, job))
+        self._publish(job.stream.add(str(kind), body, payload))
+
+    async def _resumed(self, worker: Worker, job: LiveJob) -> None:
+        """A job that was resolved in an earlier attempt runs again, without asking for Go."""
+        self._started(worker, job)
+        await self._journal.submit(rows.start, job.id, None, job.stream.seq)
+
+    async def _finished(self, worker: Worker, job: LiveJob, message: link.Finished) -> None:
+        if message.state == "cancelled" and self._closing and not job.cancel_wanted:
+            return  # the worker closed it because the front leaves: it goes back to the queue
+        job.ending = True
+        worker.leases.pop(job.id, None)
+        steps.reached("finished.received")
+        self.pump()
+        if message.state == "done" and message.result is not None:
+            await self._endings.finish(job, message.result, message.blobs)
+        elif message.state == "cancelled" and job.cancel_wanted:
+            await self._endings.cancel(job)
+        elif message.state == "failed" and message.error is not None:
+            await self._endings.fail_wire(job, message.error)
+        else:
+            await self._endings.fail(job, GessoError(f"The worker ended the job as {message.state!r}, which makes no sense here."))
+
+    async def _fetch(self, worker: Worker, sha256: str) -> None:
+        found: tuple[bytes, ...] = ()
+        try:
+            found = (await self._store.read(sha256, 0, self._store.size(sha256)),)
+        except BlobMissing:
+            _log.warning("a worker asked for a blob that is gone", extra={"sha256": sha256})
+        self._link.send(worker.name, link.Blob(sha256, blobs=found))
+
+    def _lost(self, loss: Loss) -> None:
+        held = [job for job in loss.worker.leases.values() if not job.ending]
+        suspects = {job.id for job in held if job.id in loss.suspects}
+        back: list[LiveJob] = []
+        for job in held:
+            job.turn += 1
+            if job.cancel_wanted:
+                self._spawn(self._endings.cancel(job))
+            elif job.suspect and job.id in suspects and not self._closing:
+                self._spawn(self._endings.fail(job, _poisoned(loss)))
+            elif job.attempt >= ATTEMPTS:
+                self._spawn(
+                    self._endings.fail(job, WorkerLost(f"The job was begun {job.attempt} times; each time the worker {loss.reason}."))
+                )
+            else:
+                back.append(job)
+        if back and not self._closing:
+            self._spawn(self._requeue(back, suspects))
+
+    async def _requeue(self, back: list[LiveJob], suspects: set[str]) -> None:
+        blamed = [job.id for job in back if job.id in suspects]
+        while True:
+            try:
+                await self._journal.submit(rows.requeue, [(job.id, job.stream.seq) for job in back], blamed)
+                break
+            except StorageFull:
+                await asyncio.sleep(_DISK_PAUSE)
+        self._metrics.requeued += len(back)
+        for job in reversed(back):
+            job.suspect += job.id in suspects
+            if job.cancel_wanted:
+                await self._endings.cancel(job)
+            else:
+                self._wait(job, again=True)
+        self._supervisor.ensure()
+        self.pump()
+
+    def _hopeless(self, sentence: str) -> None:
+        for job in list(self.waiting):
+            self.waiting.remove(job)
+            self._spawn(self._endings.fail(cast(LiveJob, job), WorkerLost(sentence, hint="`gesso doctor` looks for the cause.")))
+
+    def _ended(self, job: LiveJob) -> None:
+        if job.state in TERMINAL:
+            self.live.pop(job.id, None)
+        self.pump()
+
+
+def _busy(sentence: str, seconds: float) -> Busy:
+    wait = round(min(60.0, max(1.0, seconds / 10)), 1)
+    return Busy(f"{sentence}; try again in {wait:g} seconds.", details={"retry_after": wait})
+
+
+def _poisoned(loss: Loss) -> Poisoned:
+    return Poisoned(
+        f"The worker {loss.reason} while it ran this job, and again when it ran it alone. It is not tried a third time.",
+        hint="Try another size, model or sampler; the log of the worker may tell more.",
+    )

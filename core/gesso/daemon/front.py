@@ -1,0 +1,221 @@
+"""The front: puts journal, store, sockets, queue and worker together in the order that keeps every promise, and takes
+them apart again. It does no maths and decodes no image.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from gesso import manifest
+from gesso.daemon import files, rows, sockets, steps
+from gesso.daemon import states as states_of_jobs
+from gesso.daemon.blobs import BlobStore
+from gesso.daemon.dispatcher import Dispatcher
+from gesso.daemon.endings import Endings
+from gesso.daemon.executor import LocalExecutor
+from gesso.daemon.journal import Journal
+from gesso.daemon.metrics import Metrics
+from gesso.daemon.options import ServeOptions
+from gesso.daemon.peers import Peer, Peers
+from gesso.daemon.requests import Identity, Parts, Requests
+from gesso.daemon.schemas import Schemas
+from gesso.daemon.uploads import Uploads
+from gesso.daemon.workers import Supervisor
+from gesso.errors import GessoError
+from gesso.link import BlackBox
+from gesso.link.front_link import FrontLink
+from gesso.link.zap import ZapHandler
+from gesso.wire import auth, discovery
+from gesso.wire.home import Home
+from gesso.wire.message import PACKAGE_VERSION, PROTOCOL_VERSION, Message
+
+_log = logging.getLogger(__name__)
+_TICK = 0.5
+_GRACE = 4.0
+_LINGER_MS = 500
+CRASHES_WITH_FRONT = 10
+"""A job that was being computed this often when the front itself died is held to be what kills it."""
+
+
+class Front:
+    """One life of the daemon: `start`, then wait for `stopped`, then `close`. The caller holds the lock."""
+
+    def __init__(self, home: Home, options: ServeOptions) -> None:
+        self.stopped = asyncio.Event()
+        self._home = home
+        self._options = options
+        self._began = time.monotonic()
+        self._active = self._began
+        self._metrics = Metrics()
+        self._journal = Journal(home.journal)
+        self._store = BlobStore(home.blobs, home.incoming, self._journal, options.storage_limit)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._sockets: list[sockets.FrontSocket] = []
+        self._identity: Identity
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Everything up to `daemon.json`; what was accepted earlier waits again."""
+        await self._journal.opened()
+        await self._store.load()
+        self._build()
+        await self._restore()
+        self._listen()
+        steps.reached("discovery.write")
+        endpoints = {socket.transport: socket.endpoint for socket in self._sockets}
+        identity = self._identity
+        info = discovery.DaemonInfo(
+            PROTOCOL_VERSION, identity.version, identity.pid, endpoints.get("ipc"), endpoints.get("tcp"), identity.token
+        )  # fmt: skip
+        discovery.write(self._home, info)
+        self._tasks = [asyncio.create_task(self._tick()), asyncio.create_task(self._store.reconcile())]
+        if self._options.prewarm:
+            self._supervisor.ensure()
+        _log.info("the daemon is ready", extra={"pid": identity.pid, "seconds": round(time.monotonic() - self._began, 3)})
+
+    async def close(self) -> None:
+        """Leave within ten seconds: workers first, then what is being written, then sockets and files."""
+        discovery.remove(self._home)
+        self._dispatcher.begin_close()
+        for task in self._tasks:
+            task.cancel()
+        await self._supervisor.close(_GRACE)
+        await self._dispatcher.close()
+        self._peers.close()
+        self._uploads.close()
+        for socket in self._sockets:
+            socket.close(_LINGER_MS)
+        self._link.close()
+        self._zap.close()
+        await self._journal.close()
+        self._context.destroy(linger=_LINGER_MS)
+        for path in (self._identity.nonce_file, self._home.socket_path(), self._link_path()):
+            path.unlink(missing_ok=True)
+        _log.info("the daemon has left", extra={"seconds_up": round(time.monotonic() - self._began, 3)})
+
+    def _build(self) -> None:
+        home, options = self._home, self._options
+        self._zap = ZapHandler(self._context)
+        self._uploads = Uploads(self._store)
+        first_party = manifest.first_party()
+        self._schemas = Schemas([first_party.operations_file], first_party.models, home.models / "models.json")
+        self._peers = Peers(self._serve, lambda peer: self._uploads.close_owner(peer.key))
+        endings = Endings(self._journal, self._store, self._metrics, self._peers.publish)
+        self._dispatcher = Dispatcher(self._journal, self._store, endings, self._metrics, self._peers.publish)
+        self._link_path().unlink(missing_ok=True)
+        self._link = FrontLink(self._context, self._zap, f"ipc://{self._link_path()}", self._dispatcher.receive, self._dispatcher.garbled)
+        log = home.logs / "worker.log"
+        executor = LocalExecutor(options.worker_command, log)
+        self._supervisor = Supervisor(executor, self._link, home.runtime, log, options.device, options.patience)
+        self._dispatcher.attach(self._link, self._supervisor)
+
+    def _link_path(self) -> Path:
+        return self._home.socket_path().with_name("link.sock")
+
+    def _listen(self) -> None:
+        home = self._home
+        token = auth.new_token() if self._options.tcp else None
+        self._sockets.append(sockets.open_ipc(self._context, self._zap, home.socket_path(), self._peers.deliver))
+        if token is not None:
+            self._sockets.append(sockets.open_tcp(self._context, self._zap, token, self._peers.deliver))
+        nonce_file, nonce = home.runtime / "nonce", secrets.token_hex(32)
+        nonce_file.unlink(missing_ok=True)
+        with open(os.open(nonce_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(nonce)
+        tcp = self._sockets[-1].endpoint if token is not None else None
+        self._identity = Identity(os.getpid(), PACKAGE_VERSION, token, tcp, nonce_file, nonce)
+        parts = Parts(
+            self._identity,
+            self._journal,
+            self._store,
+            self._uploads,
+            self._schemas,
+            self._dispatcher,
+            self._metrics,
+            self._state,
+            self.stopped.set,
+        )
+        self._requests = Requests(parts)
+
+    async def _restore(self) -> None:
+        """Give unfinished jobs back to the queue; those in a black box that was left behind are suspects."""
+        boxes = list(self._home.runtime.glob("worker-*.box"))
+        suspects = {job for box in boxes for job in BlackBox.read(box)}
+        for box in boxes:
+            box.unlink()
+        live = await self._journal.submit(rows.live_jobs)
+        begun = [(row.id, row.seq) for row in live if row.state != "accepted"]
+        blamed = [job for job, _ in begun if job in suspects]
+        if begun:
+            await self._journal.submit(rows.requeue, begun, blamed)
+            live = await self._journal.submit(rows.live_jobs)
+        for row in live:
+            blobs, model = self._needs(row)
+            job = self._dispatcher.adopt(row, blobs, model, restored=True)
+            if job.suspect >= CRASHES_WITH_FRONT:
+                self._dispatcher.poison(job, f"The daemon died {job.suspect} times while it computed this job.")
+        if live:
+            _log.info("unfinished jobs wait again", extra={"jobs": len(live), "begun": len(begun), "suspects": len(blamed)})
+
+    def _needs(self, row: rows.JobRow) -> tuple[tuple[str, ...], str | None]:
+        try:
+            return self._schemas.needs(str(row.request["operation"]), row.request["params"])
+        except GessoError as fault:
+            _log.warning("a job of an earlier start cannot be looked into", extra={"job": row.id, "fault": fault.message})
+            return (), None
+
+    async def _serve(self, peer: Peer, message: Message) -> None:
+        self._active = time.monotonic()
+        await self._requests.serve(peer, message)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK)
+            self._supervisor.check()
+            self._peers.tidy()
+            self._uploads.expire()
+            if self._dispatcher.live:
+                self._active = time.monotonic()
+            idle = time.monotonic() - self._active
+            if self._options.idle_exit is not None and idle > self._options.idle_exit:
+                _log.info("nobody needs the daemon", extra={"idle": round(idle)})
+                self.stopped.set()
+
+    async def _state(self) -> dict[str, Any]:
+        workers = self._supervisor.status()
+        states = await self._journal.submit(rows.count_states)
+        metrics = {
+            **self._metrics.as_dict(),
+            "worker_restarts": self._supervisor.restarts,
+            "refused_peers": self._zap.refused,
+            "malformed": self._peers.malformed,
+            "peers": len(self._peers),
+        }
+        models: list[dict[str, Any]] = []
+        with contextlib.suppress(GessoError):  # `describe` and `submit` report a broken schema file
+            models = self._schemas.models()
+        return {
+            "pid": os.getpid(),
+            "version": PACKAGE_VERSION,
+            "uptime": round(time.monotonic() - self._began, 3),
+            "device": next((worker["info"].get("device") for worker in workers), None),
+            "queue": {"waiting": len(self._dispatcher.waiting), **{state: states.get(state, 0) for state in states_of_jobs.ALL}},
+            "workers": workers,
+            "models": models,
+            "storage": {
+                **self._store.status(),
+                "disk_free": files.free_bytes(self._home.blobs),
+                "journal_moved_aside": str(self._journal.aside) if self._journal.aside else None,
+            },
+            "metrics": {**metrics, "sqlite": sqlite3.sqlite_version, "libzmq": zmq.zmq_version()},
+        }

@@ -1,0 +1,77 @@
+"""A job that has no end yet, as the front holds it in memory. The journal's row is the truth; this is what moves between two rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gesso.daemon.rows import JobRow
+from gesso.daemon.states import State
+from gesso.daemon.stream import Stream
+
+
+@dataclass(eq=False)
+class LiveJob:
+    """``turn`` counts how often the job was given out or taken back: whoever awaited something compares it before going on."""
+
+    id: str
+    principal: str
+    client: str
+    request: Mapping[str, Any]
+    priority: str
+    created: float
+    stream: Stream
+    blobs: tuple[str, ...]
+    model: str | None
+    state: State = "accepted"
+    spec: Mapping[str, Any] | None = None
+    attempt: int = 0
+    suspect: int = 0
+    cancel_wanted: bool = False
+    passed_over: int = 0
+    turn: int = 0
+    worker: str | None = None
+    ending: bool = False
+    began: float = field(default=0.0)
+
+    @property
+    def owner(self) -> tuple[str, str]:
+        """Whose turn it is when the job's turn comes."""
+        return self.principal, self.client
+
+
+def of_row(row: JobRow, stream: Stream, blobs: tuple[str, ...], model: str | None) -> LiveJob:
+    """The job of a row without an end, waiting again whatever it was doing."""
+    return LiveJob(
+        id=row.id,
+        principal=row.principal,
+        client=row.client,
+        request=row.request,
+        priority=row.priority,
+        created=row.created,
+        stream=stream,
+        blobs=blobs,
+        model=model,
+        spec=row.spec,
+        attempt=row.attempt,
+        suspect=row.suspect,
+        cancel_wanted=row.cancel_wanted,
+    )
+
+
+def summary(row: JobRow) -> dict[str, Any]:
+    """One line of `jobs`."""
+    line: dict[str, Any] = {
+        "job": row.id,
+        "operation": row.request.get("operation"),
+        "state": row.state,
+        "priority": row.priority,
+        "level": row.request.get("level"),
+        "client": row.client,
+        "created": row.created,
+        "seq": row.seq,
+    }
+    if row.error is not None:
+        line["error"] = row.error
+    return line

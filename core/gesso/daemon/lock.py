@@ -1,0 +1,32 @@
+"""One daemon a state directory: an flock that the kernel frees when its holder ends, however it ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from gesso.errors import AlreadyRunning
+
+
+class Lock:
+    """Held from construction until `release`; AlreadyRunning if somebody else holds it. The file stays, and names the holder's pid."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as fault:
+            holder = os.read(self._descriptor, 32).decode("ascii", "replace").strip()
+            os.close(self._descriptor)
+            raise AlreadyRunning(
+                f"A daemon already runs on this state directory (process {holder or 'unknown'}).",
+                hint="Use it, or end it with `gesso stop`.",
+                details={"pid": int(holder) if holder.isdigit() else None},
+            ) from fault
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let the next daemon in."""
+        os.close(self._descriptor)

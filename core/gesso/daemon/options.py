@@ -1,0 +1,28 @@
+"""What a front may be told when it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gesso.daemon.executor import COMMAND
+from gesso.daemon.workers import Patience
+from gesso.wire.home import Home
+
+STORAGE_LIMIT = 20 << 30
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """``home`` None: the user's own. ``prewarm``: start the worker at once, not with the first job. ``idle_exit``: seconds without a
+    client's request or a job after which the front leaves, None never. ``storage_limit`` in bytes.
+    """
+
+    home: Home | None = None
+    tcp: bool = False
+    detach: bool = False
+    prewarm: bool = True
+    device: str = "cpu"
+    storage_limit: int = STORAGE_LIMIT
+    idle_exit: float | None = None
+    worker_command: tuple[str, ...] = COMMAND
+    patience: Patience = field(default_factory=Patience)

@@ -1,0 +1,194 @@
+"""Keeps one worker process alive: starts it, watches it in three ways (its exit, its heartbeats, its engine's loop),
+restarts it with back-off. What becomes of the jobs that it held is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gesso.daemon.executor import Credentials, Executor, Handle, describe_exit, last_words
+from gesso.daemon.jobs import LiveJob
+from gesso.link import BlackBox
+from gesso.link.front_link import FrontLink
+from gesso.link.messages import Heartbeat, Ready, Shutdown
+
+_log = logging.getLogger(__name__)
+_BACK_OFF = (0.0, 0.25, 1.0, 2.0, 5.0, 10.0)
+_STARTS = 3
+_STEADY = 10.0
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds after which a worker counts as lost: without becoming ready, without a heartbeat, with an engine that does not turn."""
+
+    start: float = 300.0
+    silence: float = 30.0
+    hang: float = 600.0
+
+
+@dataclass
+class Worker:
+    """One life of a worker process."""
+
+    name: str
+    black_box: Path
+    handle: Handle | None = None
+    ready: bool = False
+    slots: int = 0
+    info: Mapping[str, Any] = field(default_factory=dict)
+    leases: dict[str, LiveJob] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
+    heard: float = field(default_factory=time.monotonic)
+    stalled: float = 0.0
+    verdict: str | None = None
+
+    @property
+    def resident(self) -> tuple[str, ...]:
+        """The models whose weights it holds."""
+        return tuple(str(name) for name in self.info.get("resident", ()))
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A worker that is gone: why, and which jobs its black box names."""
+
+    worker: Worker
+    reason: str
+    suspects: tuple[str, ...]
+
+
+class Supervisor:
+    """``lost`` gets every life's end, ``hopeless`` a sentence when the worker could not be started at all."""
+
+    def __init__(
+        self, executor: Executor, link: FrontLink, runtime: Path, log: Path, device: str, patience: Patience
+    ) -> None:  # fmt: skip
+        self.worker: Worker | None = None
+        self.restarts = 0
+        self.wanted = False
+        self.lost: Callable[[Loss], None] = lambda _: None
+        self.hopeless: Callable[[str], None] = lambda _: None
+        self.device = device
+        self._executor = executor
+        self._link = link
+        self._runtime = runtime
+        self._log = log
+        self._patience = patience
+        self._crashes = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing = False
+        self._loop = asyncio.get_running_loop()
+
+    def ensure(self) -> None:
+        """Have a worker: now, or when the back-off is over."""
+        self.wanted = True
+        if self.worker is None and self._timer is None and not self._closing:
+            self._timer = self._loop.call_later(_BACK_OFF[min(self._crashes, len(_BACK_OFF) - 1)], self._start)
+
+    def on_ready(self, worker: Worker, message: Ready) -> None:
+        """The worker says what it is."""
+        worker.ready, worker.slots, worker.info = True, max(1, message.slots), message.info
+        _log.info("a worker is ready", extra={"worker": worker.name, "seconds": round(time.monotonic() - worker.started, 3)})
+
+    def on_heartbeat(self, worker: Worker, message: Heartbeat) -> None:
+        """The worker says how it is."""
+        worker.stalled = message.stalled
+        if message.info is not None:
+            worker.info = message.info
+
+    def check(self) -> None:
+        """Called about twice a second: kill a worker that has lost its patience."""
+        worker, now = self.worker, time.monotonic()
+        if worker is None or worker.handle is None:
+            return
+        if not worker.ready and now - worker.started > self._patience.start:
+            self.condemn(worker, f"did not become ready in {self._patience.start:g} seconds")
+        elif worker.ready and now - worker.heard > self._patience.silence:
+            self.condemn(worker, f"was silent for {self._patience.silence:g} seconds")
+        elif worker.ready and worker.leases and worker.stalled > self._patience.hang:
+            self.condemn(worker, f"hung for {self._patience.hang:g} seconds")
+
+    def condemn(self, worker: Worker, verdict: str) -> None:
+        """End a worker; its exit is then reported with this reason."""
+        if worker.verdict is None and worker.handle is not None:
+            worker.verdict = verdict
+            worker.handle.kill()
+
+    async def close(self, grace: float) -> None:
+        """Ask it to leave, wait, then end it."""
+        self._closing = True
+        if self._timer is not None:
+            self._timer.cancel()
+        worker = self.worker
+        if worker is None or worker.handle is None:
+            return
+        self._link.send(worker.name, Shutdown())
+        deadline = time.monotonic() + (grace if worker.ready else 0.0)
+        while self.worker is not None and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        self.condemn(worker, "was stopped")
+        while self.worker is not None and time.monotonic() < deadline + 2.0:
+            await asyncio.sleep(0.02)
+
+    def status(self) -> list[dict[str, Any]]:
+        """For `state`."""
+        worker = self.worker
+        if worker is None:
+            return []
+        return [
+            {
+                "name": worker.name,
+                "pid": worker.handle.pid if worker.handle else None,
+                "state": "ready" if worker.ready else "starting",
+                "slots": worker.slots,
+                "jobs": list(worker.leases),
+                "uptime": round(time.monotonic() - worker.started, 3),
+                "restarts": self.restarts,
+                "info": dict(worker.info),
+            }
+        ]
+
+    def _start(self) -> None:
+        self._timer = None
+        name = f"worker-{secrets.token_hex(4)}"
+        worker = Worker(name, self._runtime / f"{name}.box")
+        credentials = Credentials(self._link.endpoint, self._link.admit(name), worker.black_box)
+        self.worker = worker
+        try:
+            worker.handle = self._executor.start(self.device, credentials, lambda status: self._exited(worker, describe_exit(status)))
+        except OSError as fault:
+            self._exited(worker, f"could not be started: {fault}")
+
+    def _exited(self, worker: Worker, reason: str) -> None:
+        if self.worker is not worker:
+            return
+        self._link.forget(worker.name)
+        loss = Loss(worker, worker.verdict or reason, BlackBox.read(worker.black_box))
+        worker.black_box.unlink(missing_ok=True)
+        self.worker = None
+        if self._closing:
+            self.lost(loss)
+            return
+        self.restarts += 1
+        steady = worker.ready and time.monotonic() - worker.started > _STEADY
+        self._crashes = 1 if steady else self._crashes + 1
+        _log.error("a worker was lost", extra={"worker": worker.name, "reason": loss.reason, "suspects": list(loss.suspects)})
+        self.lost(loss)
+        if not worker.ready and self._crashes >= _STARTS:
+            self._give_up(loss)
+        elif self.wanted:
+            self.ensure()
+
+    def _give_up(self, loss: Loss) -> None:
+        words = last_words(self._log)
+        self.wanted = False
+        self._crashes = 0
+        self.hopeless(f"The worker cannot start: it {loss.reason}{f' ({words})' if words else ''}. Its log is {self._log}.")
