@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -68,3 +69,45 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield path
     end_all(path)
     shutil.rmtree(path, ignore_errors=True)
+
+
+def start_daemon(home: Path, *words: str, patience: float = 20.0) -> subprocess.Popen[str]:
+    """`gesso serve` as a child process, listening; its output goes to a file in the state directory."""
+    home.mkdir(mode=0o700, exist_ok=True)
+    log = (home / "serve.log").open("w", encoding="utf-8")
+    daemon = subprocess.Popen(
+        [sys.executable, "-m", "gesso", "serve", *words],
+        env={**os.environ, "GESSO_HOME": str(home)},
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    log.close()
+    deadline = time.monotonic() + patience
+    while not (home / "run/daemon.json").exists():
+        if daemon.poll() is not None or time.monotonic() > deadline:
+            daemon.kill()
+            daemon.wait()
+            raise AssertionError(f"the daemon did not start:\n{(home / 'serve.log').read_text(encoding='utf-8')}")
+        time.sleep(0.01)
+    return daemon
+
+
+def stop_daemon(daemon: subprocess.Popen[str], patience: float = 15.0) -> int:
+    """End it as a service manager would; its exit code."""
+    daemon.send_signal(signal.SIGTERM)
+    try:
+        return daemon.wait(patience)
+    except subprocess.TimeoutExpired:
+        daemon.kill()
+        return daemon.wait()
+
+
+@pytest.fixture
+def daemon(home: Path) -> Iterator[subprocess.Popen[str]]:
+    """A real daemon for this test's state directory."""
+    running = start_daemon(home)
+    yield running
+    stop_daemon(running)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -26,9 +27,20 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Called by argparse."""
+        unknown = re.match(r"argument COMMAND: invalid choice: '(.*)' \(choose from (.*)\)$", message, re.DOTALL)
+        if unknown is not None:
+            raise _no_such_command(unknown[1], re.findall(r"'([^']+)'", unknown[2]), self.prog)
         if message.startswith("unrecognized arguments"):
             message += " (text of several words goes in quotes)"
         raise UsageError(f"{message[:1].upper()}{message[1:]}.", hint=f"See `{self.prog} --help`.")
+
+
+def _no_such_command(name: str, known: list[str], prog: str) -> UsageError:
+    import difflib
+
+    near = difflib.get_close_matches(name, known, 3, 0.5)
+    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    return UsageError(f"`{prog}` has no command {name!r}.", hint=f"{hint}See `{prog} --help`.")
 
 
 Commands = Callable[..., argparse.ArgumentParser]

@@ -1,0 +1,316 @@
+"""The whole thing as a user runs it: real processes, a real daemon, real pictures, real signals."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FIRST = ("generate", "mossy grey cobblestone", "--model", "procedural", "--seed", "7", "--size", "64", "--tile", "xy")
+SAMPLED = ("generate", "grey cobblestone", "--model", "starter", "--seed", "3", "--size", "64", "--steps", "4", "--tile", "xy")
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A user with a state directory and a working folder."""
+
+    home: Path
+    folder: Path
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Run `gesso` and go on."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "gesso", *words],
+            cwd=self.folder,
+            env={**os.environ, "GESSO_HOME": str(self.home)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run `gesso` to its end."""
+        process = self.start(*words)
+        out, err = process.communicate(timeout=110)
+        return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+    def json(self, *words: str) -> dict[str, Any]:
+        """Run `gesso ... --json`, which must succeed and print one object."""
+        done = self.run(*words, "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        found = json.loads(done.stdout)
+        assert isinstance(found, dict)
+        return found
+
+    def error(self, *words: str) -> tuple[int, dict[str, Any]]:
+        """Run a command that must fail, twice: as one line for a person, and as JSON. The exit code and the error."""
+        said = self.run(*words)
+        lines = [line for line in said.stderr.splitlines() if "starting one" not in line]
+        assert said.returncode != 0
+        assert said.stdout == ""
+        assert len(lines) == 1, said.stderr
+        assert lines[0].startswith("gesso: ")
+        done = self.run(*words, "--json")
+        assert done.returncode == said.returncode
+        found = json.loads(done.stdout)["error"]
+        assert found["code"] in lines[0]
+        return done.returncode, found
+
+    def state(self, job: str) -> str:
+        """The state of a job."""
+        return str(self.json("jobs", "show", job)["state"])
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """One daemon for the module; the first command that needs it has started it."""
+    home = Path(tempfile.mkdtemp(prefix="gesso-", dir="/tmp"))
+    found = Desk(home, tmp_path_factory.mktemp("desk"))
+    done = found.run(*FIRST, "-o", "first/")
+    assert done.returncode == 0, done.stderr
+    assert "starting one" in done.stderr, "a command that starts the daemon says so"
+    yield found
+    found.run("stop")
+    for entry in sorted(home.rglob("*"), reverse=True):
+        entry.rmdir() if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+    home.rmdir()
+
+
+@pytest.fixture
+def other(tmp_path: Path, home: Path) -> Desk:
+    """Another user with no daemon yet; what it starts ends with the test."""
+    return Desk(home, tmp_path)
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def pictures(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_picture_is_named_after_prompt_seed_and_number(desk: Desk) -> None:
+    assert pictures(desk.folder / "first") == ["mossy-grey-cobblestone-7-1.png"]
+
+
+def test_json_tells_where_everything_is(desk: Desk) -> None:
+    told = desk.json(*FIRST, "-n", "2", "-o", "two/")
+    assert [Path(path).name for path in told["images"]] == ["mossy-grey-cobblestone-7-1.png", "mossy-grey-cobblestone-8-2.png"]
+    assert [(result["seed"], result["width"], result["height"]) for result in told["results"]] == [(7, 64, 64), (8, 64, 64)]
+    assert all(digest(desk.folder / result["path"]) == result["sha256"] for result in told["results"])
+    assert told["level"] == "exact"
+    assert told["seed"] == 7
+    assert told["job"]
+    assert told["warnings"] == []
+
+
+def test_the_same_seed_gives_the_same_bytes_in_a_fresh_daemon(desk: Desk, other: Desk) -> None:
+    done = other.run(*FIRST, "-o", "again/")
+    assert done.returncode == 0, done.stderr
+    assert digest(other.folder / "again/mossy-grey-cobblestone-7-1.png") == digest(desk.folder / "first/mossy-grey-cobblestone-7-1.png")
+
+
+def test_from_makes_the_same_bytes_again(desk: Desk) -> None:
+    first = desk.folder / "first/mossy-grey-cobblestone-7-1.png"
+    assert desk.run("generate", "--from", str(first), "-o", "from.png").returncode == 0
+    assert digest(desk.folder / "from.png") == digest(first)
+    assert desk.run("generate", "--from", str(first), "--seed", "8", "-o", "other.png").returncode == 0
+    assert digest(desk.folder / "other.png") != digest(first)
+
+
+def test_the_starter_runs_through_the_sampler_and_from_repeats_it(desk: Desk) -> None:
+    told = desk.json(*SAMPLED, "--sampler", "euler", "-o", "sampled.png")
+    assert desk.run("generate", "--from", "sampled.png", "-o", "sampled-again.png").returncode == 0
+    assert digest(desk.folder / "sampled-again.png") == digest(desk.folder / "sampled.png")
+    shown = desk.json("show", told["images"][0])["recipe"]
+    assert shown["params"]["sampler"] == "euler"
+    assert shown["params"]["steps"] == 4
+    assert len(shown["model_digest"]) == 64
+
+
+def test_texture_writes_six_files(desk: Desk) -> None:
+    told = desk.json("texture", "worn red brick", "--size", "64", "--seed", "5", "-o", "maps/")
+    assert len(told["images"]) == 6
+    assert pictures(desk.folder / "maps") == sorted(Path(path).name for path in told["images"])
+    assert "worn-red-brick-5-1-normal.png" in pictures(desk.folder / "maps")
+    code, error = desk.error("texture", "worn red brick", "--size", "64", "-o", "one.png")
+    assert (code, error["code"], error["field"]) == (2, "usage", "output")
+
+
+def test_show_prints_the_recipe(desk: Desk) -> None:
+    done = desk.run("show", "first/mossy-grey-cobblestone-7-1.png")
+    assert done.returncode == 0
+    assert "mossy grey cobblestone" in done.stdout
+    recipe = desk.json("show", "first/mossy-grey-cobblestone-7-1.png")["recipe"]
+    assert recipe["operation"] == "generate"
+    assert recipe["params"]["seed"] == 7
+
+
+BAD: Sequence[tuple[tuple[str, ...], int, str, str | None]] = (
+    (("generate", "moss", "--model", "procedurl"), 2, "invalid", "model"),
+    (("generate", "moss", "--model", "starter", "--sampler", "eular"), 2, "invalid", "sampler"),
+    (("generate", "moss", "--schedule", "karas"), 2, "invalid", "schedule"),
+    (("generate", "moss", "--size", "0"), 2, "invalid", "width"),
+    (("generate", "moss", "--size", "99999"), 2, "invalid", "width"),
+    (("generate", "moss", "--steps", "0"), 2, "invalid", "steps"),
+    (("generate", "moss", "--guidance", "nan"), 2, "invalid", "guidance"),
+    (("generate", "moss", "--tile", "diagonal"), 2, "invalid", "tile"),
+    (("generate", ""), 2, "invalid", "prompt"),
+    (("generate", "   "), 2, "invalid", "prompt"),
+    (("generate", "moss " * 20_000), 2, "invalid", "prompt"),
+    (("generate", "moss", "-n", "0"), 2, "invalid", "count"),
+    (("generate", "moss", "--seed", "-1"), 2, "invalid", "seed"),
+    (("generate", "moss", "--image", "nothing.png"), 2, "invalid", "image"),
+    (("generate",), 2, "usage", "prompt"),
+    (("generate", "moss", "--nonsense"), 2, "usage", None),
+    (("generate", "moss", "--guid", "3"), 2, "usage", None),
+    (("generate", "moss", "-n", "2", "-o", "one.png"), 2, "usage", "output"),
+    (("generate", "moss", "-o", "/proc/nowhere/x.png"), 1, "output", "output"),
+    (("generate", "moss", "-o", "missing/x.png"), 1, "output", "output"),
+    (("generate", "--from", "nothing.png"), 2, "invalid", None),
+    (("jobs", "show", "nothing"), 1, "unknown_job", None),
+    (("jobs", "cancel", "nothing"), 1, "unknown_job", None),
+    (("jobs", "fetch", "nothing"), 1, "unknown_job", None),
+    (("show", "nothing.png"), 2, "invalid", None),
+    (("generat", "moss"), 2, "usage", None),
+)
+
+
+@pytest.mark.parametrize(("words", "code", "name", "field"), BAD, ids=[" ".join(row[0])[:40] for row in BAD])
+def test_bad_input_is_one_line_with_its_field(desk: Desk, words: tuple[str, ...], code: int, name: str, field: str | None) -> None:
+    found, error = desk.error(*words)
+    assert (found, error["code"]) == (code, name), error
+    if field is not None:
+        assert error["field"] == field
+
+
+def test_a_wrong_name_is_answered_with_the_nearest(desk: Desk) -> None:
+    _, error = desk.error("generate", "moss", "--model", "starter", "--sampler", "eular")
+    assert "euler" in error["message"] + error.get("hint", "")
+
+
+def test_a_wrong_number_is_answered_with_what_is_allowed(desk: Desk) -> None:
+    _, error = desk.error("generate", "moss", "--size", "99999")
+    assert "4096" in error["message"] + error.get("hint", "")
+
+
+def test_after_all_that_the_same_daemon_still_serves(desk: Desk) -> None:
+    before = desk.json("status")["pid"]
+    desk.error("generate", "moss", "--steps", "0")
+    assert desk.json(*FIRST, "-o", "still.png")["images"] == ["still.png"]
+    assert desk.json("status")["pid"] == before
+
+
+def test_nothing_is_overwritten_without_force(desk: Desk) -> None:
+    assert desk.run(*FIRST, "-o", "keep.png").returncode == 0
+    (desk.folder / "keep.png").write_bytes(b"mine")
+    code, error = desk.error(*FIRST, "-o", "keep.png")
+    assert (code, error["code"]) == (1, "output")
+    assert (desk.folder / "keep.png").read_bytes() == b"mine"
+    assert desk.run(*FIRST, "-o", "keep.png", "--force").returncode == 0
+    assert (desk.folder / "keep.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_detached_job_is_fetched_later(desk: Desk) -> None:
+    job = desk.run(*FIRST, "--detach").stdout.strip()
+    assert desk.run("jobs", "wait", job).returncode == 0
+    assert desk.state(job) == "done"
+    told = desk.json("jobs", "fetch", job, "-o", "fetched/")
+    assert [Path(path).name for path in told["images"]] == ["mossy-grey-cobblestone-7-1.png"]
+    assert digest(desk.folder / told["images"][0]) == digest(desk.folder / "first/mossy-grey-cobblestone-7-1.png")
+    assert job in [entry["job"] for entry in desk.json("jobs", "list")["jobs"]]
+
+
+def test_the_first_ctrl_c_cancels_the_job_and_not_the_daemon(desk: Desk) -> None:
+    daemon = desk.json("status")["pid"]
+    process = desk.start("generate", "grey granite", "--model", "procedural", "--size", "1024", "-n", "100", "-o", "many/")
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "started" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "cancel" in err
+    assert out == ""
+    assert pictures(desk.folder / "many") == []
+    newest = desk.json("jobs", "list", "--limit", "1")["jobs"][0]
+    assert newest["state"] == "cancelled"
+    assert desk.json("status")["pid"] == daemon
+
+
+def test_a_cancelled_job_ends_for_who_waits_for_it(desk: Desk) -> None:
+    job = desk.run("generate", "grey granite", "--model", "procedural", "--size", "1024", "-n", "100", "--detach").stdout.strip()
+    assert desk.run("jobs", "cancel", job).returncode == 0
+    assert desk.run("jobs", "wait", job).returncode == 130
+    assert desk.state(job) == "cancelled"
+
+
+def test_commands_that_only_ask_never_start_a_daemon(other: Desk) -> None:
+    for words in (("status",), ("stop",), ("jobs", "list"), ("jobs", "wait", "x")):
+        code, error = other.error(*words)
+        assert (code, error["code"]) == (1, "unreachable")
+    assert not (other.home / "run/daemon.json").exists()
+
+
+def test_a_stale_daemon_file_is_no_obstacle(other: Desk) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    run = other.home / "run"
+    run.mkdir(mode=0o700)
+    stale = {"protocol": 1, "version": "0.1.0", "pid": dead.pid, "ipc": f"ipc://{run}/front.sock", "tcp": None, "token": None}
+    (run / "daemon.json").write_text(json.dumps(stale), encoding="utf-8")
+    (run / "daemon.json").chmod(0o600)
+    assert other.error("status")[1]["code"] == "unreachable"
+    assert "left over" in other.run("doctor").stdout
+    done = other.run(*FIRST, "-o", "a.png")
+    assert done.returncode == 0, done.stderr
+    assert other.json("status")["pid"] != dead.pid
+
+
+def test_serve_refuses_a_second_daemon_and_stop_ends_the_first(other: Desk) -> None:
+    assert other.run("serve", "--detach").returncode == 0
+    pid = other.json("status")["pid"]
+    code, error = other.error("serve")
+    assert (code, error["code"]) == (1, "already_running")
+    assert other.run("stop").returncode == 0
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{pid}").exists()
+    assert other.run("status").returncode == 1
+
+
+def test_doctor_finds_nothing_wrong_with_a_running_daemon(desk: Desk) -> None:
+    told = desk.json("doctor")
+    assert told["problems"] == 0
+    assert {"python", "sqlite", "libzmq", "disk", "state", "daemon", "device"} <= {finding["check"] for finding in told["findings"]}
+
+
+def test_doctor_names_the_fix_for_an_open_state_directory(other: Desk) -> None:
+    (other.home / "run").mkdir(mode=0o755)
+    (other.home / "run").chmod(0o755)
+    done = other.run("doctor", "--json")
+    assert done.returncode == 1
+    problem = next(finding for finding in json.loads(done.stdout)["findings"] if finding["state"] == "problem")
+    assert "chmod" in problem["fix"]
+
+
+def test_the_demo_leaves_three_textures(desk: Desk) -> None:
+    done = desk.run("demo", "--no-open")
+    assert done.returncode == 0, done.stderr
+    assert len(pictures(desk.folder / "gesso-demo")) == 3
+    assert desk.run("demo", "--no-open", "--json").returncode == 0, "a second time is no mistake"
