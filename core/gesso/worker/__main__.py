@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         serve(link, box, Setup(options.device, threads, options.replay, info))
+        box.clear()
         link.send(Bye())
     finally:
         link.close()
@@ -66,4 +67,6 @@ def _log_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    logging.shutdown()
+    os._exit(status)  # a host function on the thread pool may still run, and nobody waits for it

@@ -62,13 +62,13 @@ def serve(link: WorkerLink, box: BlackBox, setup: Setup) -> None:
     registry = build_plugins(first_party())
     for fault in registry.faults:
         _log.error("%s %s", fault.message, fault.traceback)
-    with ThreadPoolExecutor(max_workers=max(2, setup.threads), thread_name_prefix="gesso-pool") as pool:
-        service = Service(link, registry, device, pool, setup)
-        try:
-            service.run(box)
-        finally:
-            service.close()
-            pool.shutdown(wait=False, cancel_futures=True)
+    pool = ThreadPoolExecutor(max_workers=max(2, setup.threads), thread_name_prefix="gesso-pool")
+    service = Service(link, registry, device, pool, setup)
+    try:
+        service.run(box)
+    finally:
+        service.close()
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 class Service:
