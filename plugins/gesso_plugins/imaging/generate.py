@@ -37,19 +37,22 @@ class Generate:
 
 
 def _sample_all(ctx: JobContext, card: ModelCard, params: GenerateParams) -> Generator[Any, Any, list[Output]]:
-    task = _Sampling(ctx, card, params)
+    assert params.steps is not None
+    assert params.schedule is not None
+    assert card.parametrisation is not None
+    levels = ctx.schedule(params.schedule)(card.parametrisation, params.steps)
+    task = Sampling(ctx, card, params, started([float(level) for level in levels], params.strength))
     yield Load(task.model)
     yield from task.prepare()
     return list((yield All(*(task.picture(i) for i in range(params.count)))))
 
 
-class _Sampling:
+class Sampling:
     """What the pictures of one job share: the conditionings, the noise levels, the patches, the picture to start from."""
 
-    def __init__(self, ctx: JobContext, card: ModelCard, params: GenerateParams) -> None:
+    def __init__(self, ctx: JobContext, card: ModelCard, params: GenerateParams, sigmas: list[float]) -> None:
         assert params.sampler is not None
         assert params.schedule is not None
-        assert params.steps is not None
         assert params.guidance is not None
         assert card.parametrisation is not None
         assert card.latent is not None
@@ -60,7 +63,7 @@ class _Sampling:
         self._guidance = params.guidance
         self._sampler = ctx.sampler(params.sampler)
         self._schedule = ctx.schedule(params.schedule)
-        self._sigmas = started([float(s) for s in self._schedule(card.parametrisation, params.steps)], params.strength)
+        self._sigmas = sigmas
         self._patches: tuple[Patch, ...] = ()
         if params.tile != "none":
             self._patches = (Seamless("x" in params.tile, "y" in params.tile),)
@@ -82,9 +85,7 @@ class _Sampling:
         params = self._params
         assert params.seed is not None
         seed = params.seed + index
-        latent = self._start
-        if len(self._sigmas) > 1:
-            latent = yield from self._sampled(seed, index)
+        latent = yield from self.latent(seed, index)
         image = yield Decode(self.model, latent, self._patches)
         return Output(
             pixels=images.to_uint8(image),
@@ -96,7 +97,10 @@ class _Sampling:
             info={"labels": {"sampler": self._sampler.title, "schedule": self._schedule.title}},
         )
 
-    def _sampled(self, seed: int, index: int) -> Generator[Any, Any, Any]:
+    def latent(self, seed: int, index: int) -> Generator[Any, Any, Any]:
+        """The sampled latent of one picture; with no step to take, the one it starts from."""
+        if len(self._sigmas) == 1:
+            return self._start
         sigmas, parametrisation = self._sigmas, self._parametrisation
         unit = initial_noise(self._shape, seed)
         x = unit * sigmas[0] if self._start is None else Space.of(parametrisation).mix(self._start, unit, sigmas[0])
