@@ -23,20 +23,11 @@ _WATCHED = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CL
 class ZmqDealer(QueuedWire):
     """An open connection; see `transport.Wire`. libzmq would dial again by itself: that is switched off."""
 
-    def __init__(self, endpoint: str, credentials: Credentials, timeout: float, on_readable: Optional[Callable[[], None]]) -> None:
+    def __init__(self, endpoint: str, on_readable: Optional[Callable[[], None]]) -> None:
         super().__init__(on_readable)
         self._endpoint = endpoint
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
         self._socket = self._context.socket(zmq.DEALER)
-        for option, value in _options(timeout).items():
-            self._socket.setsockopt(option, value)
-        if isinstance(credentials, Plain):
-            self._socket.plain_username = credentials.user.encode()
-            self._socket.plain_password = credentials.password.encode()
-        elif isinstance(credentials, Curve):
-            self._socket.curve_serverkey = credentials.server_key.encode()
-            self._socket.curve_publickey = credentials.public_key.encode()
-            self._socket.curve_secretkey = credentials.secret_key.encode()
         self._monitor = self._socket.get_monitor_socket(_WATCHED)
 
     @classmethod
@@ -44,9 +35,9 @@ class ZmqDealer(QueuedWire):
         cls, endpoint: str, credentials: Credentials, timeout: float, on_readable: Optional[Callable[[], None]] = None
     ) -> "ZmqDealer":
         """Dial and shake hands within ``timeout`` seconds; raises Unreachable or Unauthorised."""
-        dealer = cls(endpoint, credentials, timeout, on_readable)
+        dealer = cls(endpoint, on_readable)
         try:
-            dealer._socket.connect(endpoint)
+            dealer._dial(credentials, timeout)
             dealer._shake_hands(time.monotonic() + timeout)
         except zmq.ZMQError as fault:
             dealer._release()
@@ -56,6 +47,18 @@ class ZmqDealer(QueuedWire):
             raise
         dealer._thread.start()
         return dealer
+
+    def _dial(self, credentials: Credentials, timeout: float) -> None:
+        for option, value in _options(timeout).items():
+            self._socket.setsockopt(option, value)
+        if isinstance(credentials, Plain):
+            self._socket.plain_username = credentials.user.encode()
+            self._socket.plain_password = credentials.password.encode()
+        elif isinstance(credentials, Curve):
+            self._socket.curve_serverkey = credentials.server_key.encode()
+            self._socket.curve_publickey = credentials.public_key.encode()
+            self._socket.curve_secretkey = credentials.secret_key.encode()
+        self._socket.connect(self._endpoint)
 
     def _shake_hands(self, deadline: float) -> None:
         while True:
@@ -108,6 +111,7 @@ class ZmqDealer(QueuedWire):
 
     def _release(self) -> None:
         self._socket.disable_monitor()
+        self._monitor.close(linger=0)
         self._socket.close()
         self._context.term()
         super()._release()

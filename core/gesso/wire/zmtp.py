@@ -24,6 +24,7 @@ MAX_MESSAGE_BYTES = 2 * LIMITS["frame_bytes"]
 CONTEXT_LENGTH = 16
 
 GREETING, HANDSHAKE, TRAFFIC, FAILED = "greeting", "handshake", "traffic", "failed"
+LIBZMQ_ERROR = b"^RROR"  # what libzmq's PLAIN server sends: it writes "\x5ERROR" in C, where \x5E is one character
 PEERS_OF_A_DEALER = (b"ROUTER", b"DEALER", b"REP")
 
 
@@ -161,6 +162,8 @@ class Connection:
         if not flags & COMMAND:
             self._message(flags, body, events)
         else:
+            if self.state == HANDSHAKE and body.startswith(LIBZMQ_ERROR):
+                body = b"\x05ERROR" + body[len(LIBZMQ_ERROR) :]
             name, data = self._split(body)
             if self.state == HANDSHAKE:
                 self._shake(name, data, events)
