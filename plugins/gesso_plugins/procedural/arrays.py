@@ -29,8 +29,14 @@ def rgb(red: float, green: float, blue: float) -> Rgb:
 
 def smoothstep(start: float, end: float, x: Field) -> Field:
     """0 before `start`, 1 after `end`, a cubic between; `start` may be the larger of the two."""
-    t = np.clip((x - start) * (1.0 / (end - start)), 0.0, 1.0)
-    return t * t * (3.0 - 2.0 * t)
+    t = x - np.float32(start)
+    t *= np.float32(1.0 / (end - start))
+    np.clip(t, 0.0, 1.0, out=t)
+    cubic = t * np.float32(-2.0)
+    cubic += np.float32(3.0)
+    cubic *= t
+    cubic *= t
+    return cubic
 
 
 def planes(colour: Rgb | Planes) -> Planes:
@@ -41,7 +47,9 @@ def planes(colour: Rgb | Planes) -> Planes:
 def mix(a: Rgb | Planes, b: Rgb | Planes, t: Field) -> Planes:
     """`a` where `t` is 0, `b` where `t` is 1."""
     first = planes(a)
-    return first + (planes(b) - first) * t
+    change = planes(b) - first
+    change = np.multiply(change, t, out=change if change.shape[1:] == t.shape else None)
+    return np.add(change, first, out=change if change.shape[1:] >= first.shape[1:] else None)
 
 
 def lerp(a: Field | float, b: Field | float, t: Field) -> Field:

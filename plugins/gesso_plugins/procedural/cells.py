@@ -49,7 +49,9 @@ class Cells:
     nearest: Field
     """Distance to it."""
     edge: Field
-    """Distance to the border with the next cell."""
+    """Distance to the border with the second nearest cell: exact at the border, but creased deep inside."""
+    gap: Field
+    """Half the difference of the distances to the two nearest points: 0 at the border too, and smooth inside."""
     dx: Field
     """Vector from the nearest point to the pixel, x to the right."""
     dy: Field
@@ -76,14 +78,14 @@ def worley(points: Points, u: Field, v: Field, push: tuple[Field, Field] | None 
     search = _Search(points, u[0], v[:, 0])
     height, width = v.shape[0], u.shape[1]
     ident = np.empty((height, width), np.intp)
-    layers = np.empty((4, height, width), np.float32)
+    layers = np.empty((5, height, width), np.float32)
     step = max(1, _BLOCK // width)
     for top in range(0, height, step):
         rows = slice(top, top + step)
         pushed = None if push is None else tuple(np.clip(part[rows], -0.4, 0.4) for part in push)
         search.look(rows, pushed, ident[rows], layers[:, rows])
-    nearest, edge, dx, dy = layers
-    return Cells(ident, nearest, edge, dx, dy, points.count)
+    nearest, edge, gap, dx, dy = layers
+    return Cells(ident, nearest, edge, gap, dx, dy, points.count)
 
 
 class _Search:
@@ -105,7 +107,7 @@ class _Search:
         self.dx_squared = self.dx * self.dx
 
     def look(self, rows: slice, push: tuple[Field, ...] | None, ident: Ids, layers: Field) -> None:
-        """Fill index and (nearest, edge, dx, dy) for some rows of pixels."""
+        """Fill index and (nearest, edge, gap, dx, dy) for some rows of pixels."""
         row, down = self.row[rows], self.down[rows]
         right: Field = np.zeros((1, 1), np.float32)
         if push is not None:
@@ -121,7 +123,8 @@ class _Search:
         apart = np.sqrt((x1 - x2) ** 2 + (y1 - y2) ** 2)
         layers[0] = np.sqrt(d1)
         layers[1] = (d2 - d1) / np.maximum(2.0 * apart, np.float32(1e-6))
-        layers[2], layers[3] = x1, y1
+        layers[2] = (np.sqrt(d2) - layers[0]) * np.float32(0.5)
+        layers[3], layers[4] = x1, y1
 
     def _two_nearest(self, row: Ids, down: Field, right: Field | None) -> tuple[Ids, Ids]:
         """Codes 0..8 of the nearest and second nearest neighbour.

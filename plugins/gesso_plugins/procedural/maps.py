@@ -60,7 +60,8 @@ def assemble(surface: Surface, factor: int) -> Maps:
 
 def shade(maps: Maps) -> Map:
     """The lit picture (H, W, 3), sRGB-encoded 0..1: one light from the upper left, sky by occlusion, a hint of gloss."""
-    x, y, z = np.moveaxis(maps.normal * 2.0 - 1.0, 2, 0)
+    x, y, z = np.ascontiguousarray(np.moveaxis(maps.normal, 2, 0)) * np.float32(2.0) - np.float32(1.0)
+    base = np.ascontiguousarray(np.moveaxis(maps.base_color, 2, 0))
     lx, ly, lz = np.float32(-0.46), np.float32(0.46), np.float32(0.76)
     facing = np.maximum(x * lx + y * ly + z * lz, 0.0) / lz
     sky = 0.42 * maps.ambient_occlusion * (0.75 + 0.25 * z)
@@ -68,13 +69,16 @@ def shade(maps: Maps) -> Map:
     half = np.array((lx, ly, lz + 1.0), np.float32)
     half /= np.sqrt(half @ half)
     gloss = 1.0 - maps.roughness
-    shine = np.maximum(x * half[0] + y * half[1] + z * half[2], 0.0) ** np.float32(48.0)
-    resting = np.float32(float(half[2]) ** 48.0)
+    shine = np.maximum(x * half[0] + y * half[1] + z * half[2], 0.0)
+    for _ in range(5):
+        shine = shine * shine
+    resting = half[2] ** np.float32(32.0)
     spark = gloss * gloss * (shine - resting) * (0.55 + 0.45 * maps.metallic)
     bend = 1.0 + maps.metallic * (0.9 * y - 0.35 * x) * (0.4 + 0.6 * gloss)
-    lit = maps.base_color * (light * bend)[..., None] + spark[..., None] * (0.55 + 0.45 * maps.base_color)
-    glow = maps.emission[..., None]
-    return np.clip(lit * (1.0 - glow) + maps.base_color * glow, 0.0, 1.0)
+    lit = base * (light * bend + 0.45 * spark) + 0.55 * spark
+    if maps.emission.any():
+        lit += (base - lit) * maps.emission
+    return np.ascontiguousarray(np.moveaxis(np.clip(lit, 0.0, 1.0, out=lit), 0, 2))
 
 
 def to_uint8(picture: Map) -> NDArray[np.uint8]:
@@ -119,21 +123,16 @@ def _normals(right: Map, up: Map) -> Map:
 def _occlusion(height: Map) -> Map:
     """How far each point lies under its surroundings, at two reaches."""
     closed = np.zeros_like(height)
+    spectrum = fft.rfft2(height)
     for reach, strength in ((0.012, 26.0), (0.05, 10.0)):
-        depth = blurred(height, reach) - height
-        closed += np.maximum(depth, 0.0) * np.float32(strength)
+        around = fft.irfft2(spectrum * _gaussian(*height.shape, reach), s=height.shape)
+        closed += np.maximum(around - height, 0.0) * np.float32(strength)
     return np.asarray(np.maximum(1.0 / (1.0 + closed * 1.6), 0.15), np.float32)
-
-
-def blurred(field: Field, reach: float) -> Map:
-    """A Gaussian blur with wrap; `reach` is its deviation as a share of the shorter side."""
-    height, width = field.shape
-    transfer = _gaussian(height, width, reach)
-    return np.asarray(fft.irfft2(fft.rfft2(np.asarray(field, np.float32)) * transfer, s=(height, width)), np.float32)
 
 
 @lru_cache(maxsize=8)
 def _gaussian(height: int, width: int, reach: float) -> Map:
+    """The transfer function of a Gaussian blur whose deviation is `reach`, a share of the shorter side."""
     side = min(height, width)
     fy = fft.fftfreq(height, 1.0 / height)[:, None] * (side / height)
     fx = fft.rfftfreq(width, 1.0 / width)[None, :] * (side / width)

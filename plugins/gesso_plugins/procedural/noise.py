@@ -7,6 +7,7 @@ larger canvas only goes on drawing where a smaller one stopped. Nothing here kno
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -61,8 +62,8 @@ def _last_index(spectrum: Spectrum, extent: float, pixels: int) -> int:
 
 def _bands(limit: tuple[int, int], aspect: tuple[float, float]) -> list[tuple[int, int]]:
     """Growing rectangles (last x index, last y index) of frequencies: their sequence does not depend on the limit, only its end."""
-    bands = [(math.ceil(aspect[0]), math.ceil(aspect[1]))]
-    octave = 1.0
+    octave = 8.0
+    bands = [(math.ceil(octave * aspect[0]), math.ceil(octave * aspect[1]))]
     while bands[-1][0] < limit[0] or bands[-1][1] < limit[1]:
         octave *= 2.0
         bands.append((math.ceil(octave * aspect[0]), math.ceil(octave * aspect[1])))
@@ -74,25 +75,32 @@ def _draw(seed: int, limit: tuple[int, int], aspect: tuple[float, float]) -> NDA
 
     Their parts are evenly distributed bytes: a sum of many is as good as normal, and they cost a tenth.
     """
-    rng = np.random.Generator(np.random.PCG64(seed))
     bands = _bands(limit, aspect)
     last_x, last_y = bands[-1]
+    total = (2 * last_y + 1) * (last_x + 1) * 2
+    parts = np.frombuffer(np.random.Generator(np.random.PCG64(seed)).bytes(total), np.int8).astype(np.float32)
+    parts += np.float32(0.5)
     plane = np.empty((2 * last_y + 1, last_x + 1, 2), np.float32)
-    inner_x, inner_y = -1, -1
-    for x, y in bands:
-        plane[last_y - y : last_y + y + 1, inner_x + 1 : x + 1] = _evenly(rng, 2 * y + 1, x - inner_x)
-        if inner_x >= 0:
-            for rows in (slice(last_y - y, last_y - inner_y), slice(last_y + inner_y + 1, last_y + y + 1)):
-                plane[rows, : inner_x + 1] = _evenly(rng, y - inner_y, inner_x + 1)
-        inner_x, inner_y = x, y
+    used = 0
+    for region in _rings(bands):
+        size = plane[region].size
+        plane[region] = parts[used : used + size].reshape(plane[region].shape)
+        used += size
     plane[last_y, 0] = 0.0
     cut = plane[last_y - limit[1] : last_y + limit[1] + 1, : limit[0] + 1]
     return np.ascontiguousarray(cut).view(np.complex64)[..., 0]
 
 
-def _evenly(rng: np.random.Generator, rows: int, columns: int) -> NDArray[np.float32]:
-    parts = np.frombuffer(rng.bytes(rows * columns * 2), np.int8).astype(np.float32)
-    return (parts + np.float32(0.5)).reshape(rows, columns, 2)
+def _rings(bands: list[tuple[int, int]]) -> Iterator[tuple[slice, slice]]:
+    """The rectangles of the coefficient plane that each band adds to the one before: its new columns, then its new rows."""
+    middle = bands[-1][1]
+    inner_x, inner_y = -1, -1
+    for x, y in bands:
+        yield slice(middle - y, middle + y + 1), slice(inner_x + 1, x + 1)
+        if inner_x >= 0:
+            yield slice(middle - y, middle - inner_y), slice(0, inner_x + 1)
+            yield slice(middle + inner_y + 1, middle + y + 1), slice(0, inner_x + 1)
+        inner_x, inner_y = x, y
 
 
 def _energy(coefficients: NDArray[np.complex64]) -> float:

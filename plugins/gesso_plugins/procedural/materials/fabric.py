@@ -91,7 +91,7 @@ def leather(canvas: Canvas) -> Surface:
     push = canvas.push(0.006, 6.0, 1.2)
     cells = canvas.cells(canvas.by_scale(34, 25, 17), 1.0, push=push)
     folds = canvas.cells(canvas.by_scale(9, 7, 5), 1.0, push=push)
-    crease = smoothstep(0.0, 0.30, cells.edge)
+    crease = smoothstep(0.0, 0.28, cells.gap)
     fold = smoothstep(0.0, 0.12, folds.edge)
     blotch = canvas.noise(2.0, 1.6, high=32.0)
     height = crease * 0.7 + fold * 0.25 + 0.05 * blotch
@@ -122,8 +122,8 @@ def carpet(canvas: Canvas) -> Surface:
     yarn = canvas.noise(30.0, 0.4, high=200.0)
     flecks = canvas.shaded(canvas.main, cells.ident, cells.count, 0.13, 0.03)
     patch = canvas.noise(2.0, 1.5, high=16.0)
-    colour = flecks * ((0.42 + 0.62 * loop) * (1.0 + 0.06 * yarn + 0.03 * patch))
-    return Surface(colour, loop + 0.1 * yarn, relief=0.22 / canvas.by_scale(34, 25, 17), roughness=1.0)
+    colour = flecks * ((0.58 + 0.44 * loop) * (1.0 + 0.12 * yarn + 0.03 * patch))
+    return Surface(colour, loop + 0.18 * yarn, relief=0.18 / canvas.by_scale(34, 25, 17), roughness=1.0)
 
 
 @material("quilt", words=("quilted fabric", "quilt", "padded upholstery", "tufted upholstery", "quilted leather", "padded fabric"), wear=SOFT)

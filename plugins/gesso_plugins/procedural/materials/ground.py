@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import Field, Planes, float32, hypot, mix, per_cell, rgb, smoothstep, tint
+from ..arrays import Field, Planes, mix, rgb, smoothstep, tint
 from ..canvas import Canvas
 from ..registry import material
+from ..stamps import Shape, Stamps, pile, stamps
 from ..surface import Surface
-from ..stamps import Stamps, stamps
 
 
 @material("grass", words=("grass", "lawn", "meadow", "turf"), colours=("green", "green", "green", "green", "yellow", "brown"), wear=("snowy", "wet", "dirty"))
@@ -52,7 +52,7 @@ def moss(canvas: Canvas) -> Surface:
     """Soft cushions of tiny fronds."""
     per_unit = canvas.by_scale(9, 6, 4)
     cushions = canvas.cells(per_unit, 1.0, push=canvas.push(0.02, 5.0, 1.2))
-    dome = np.sqrt(smoothstep(-0.03, 0.6, cushions.edge))
+    dome = np.sqrt(smoothstep(-0.03, 0.5, cushions.gap))
     fronds = canvas.noise(22.0, 0.35, high=90.0)
     clump = canvas.noise(6.0, 1.1, high=64.0)
     light = np.clip(0.18 + 0.46 * dome + 0.15 * fronds + 0.08 * clump, 0.0, 1.0)
@@ -98,7 +98,7 @@ def cracked_mud(canvas: Canvas) -> Surface:
     fine = canvas.cells(per_unit * 3.0, 1.0, push=push)
     grain = canvas.noise(10.0, 1.0, high=200.0)
     body = smoothstep(0.03, 0.085, cells.edge + 0.004 * grain)
-    curl = np.exp(-np.maximum(cells.edge - 0.07, 0.0) / 0.10)
+    curl = np.exp(-np.maximum(cells.gap - 0.07, 0.0) / 0.10)
     hairline = smoothstep(0.07, 0.0, fine.edge) * np.float32(0.28)
     colour = canvas.shaded(canvas.main, cells.ident, cells.count, 0.07, 0.02) * (0.93 + 0.05 * grain + 0.14 * curl - hairline)
     height = body * (0.62 + 0.35 * curl + 0.035 * grain - 0.5 * hairline)
@@ -107,50 +107,46 @@ def cracked_mud(canvas: Canvas) -> Surface:
 
 @material("leaves", words=("fallen leaves", "leaves", "autumn leaves", "leaf litter", "foliage"), colours=("orange", "orange", "brown", "yellow", "red", "green"), wear=("wet", "snowy", "dirty"))
 def leaves(canvas: Canvas) -> Surface:
-    """Layer upon layer of pointed leaves with their midribs."""
+    """Layer upon layer of pointed leaves with their ribs."""
     per_unit = canvas.by_scale(9, 6, 4)
-    litter = canvas.noise(6.0, 1.1, high=128.0)
-    colour: Planes = tint(canvas.main * 0.25, 1.0 + 0.2 * litter)
-    height: Field = 0.05 * litter
-    for layer in range(6):
-        mark = stamps(canvas, per_unit * (0.86 + 0.09 * (layer % 4)), size=0.50, keep=0.92, jitter=0.08)
-        leaf = _leaf(mark)
-        shade = canvas.shaded(canvas.main, mark.ident, mark.count, 0.17, 0.13)
-        rib = smoothstep(0.07, 0.02, np.abs(mark.y)) + 0.5 * smoothstep(0.13, 0.03, np.abs(_veins(mark)))
-        inside = smoothstep(0.0, 0.09, leaf)
-        colour = mix(colour * (1.0 - 0.35 * smoothstep(-0.25, 0.0, leaf) * mark.kept), shade * (0.80 + 0.22 * leaf + 0.16 * rib), inside)
-        height = np.where(inside > 0.5, 0.14 * (layer + 1) + 0.18 * leaf + 0.25 * mark.x * mark.lean, height)
+    heap = pile(canvas, [per_unit * share for share in (1.1, 0.86, 1.0, 0.8, 1.08, 0.9)], _leaf, keep=0.92)
+    lane = heap.x * 4.0 - np.abs(heap.y) * 3.4
+    vein = np.abs(lane - np.floor(lane + 0.5))
+    rib = smoothstep(0.07, 0.02, np.abs(heap.y)) + 0.5 * smoothstep(0.13, 0.03, vein)
+    shade = canvas.shaded(canvas.main, heap.ident, heap.count, 0.17, 0.13)
+    litter = tint(canvas.main * 0.25, 1.0 + 0.2 * canvas.noise(6.0, 1.1, high=128.0))
+    depth = 0.62 + 0.07 * heap.layer
+    colour = mix(litter, shade * (depth * (0.74 + 0.26 * heap.body + 0.16 * rib)), smoothstep(0.0, 0.06, heap.body))
+    height = 0.14 * heap.layer + 0.18 * heap.body + 0.25 * heap.x * heap.lean
     return Surface(colour, height, relief=0.10 / per_unit, roughness=0.7)
 
 
 def _leaf(mark: Stamps) -> Field:
-    """Positive inside a leaf that is pointed at both ends, about 1 on its middle."""
-    width = 0.52 * np.maximum(1.0 - mark.x**2, 0.0) * (1.0 - 0.30 * mark.x)
-    return np.where(mark.kept > 0.5, 1.0 - np.abs(mark.y) / np.maximum(width, 1e-3), -1.0)
-
-
-def _veins(mark: Stamps) -> Field:
-    """A saw along the leaf whose zeros are the side veins, swept towards the tip."""
-    lane = mark.x * 4.0 - np.abs(mark.y) * 3.4
-    return lane - np.floor(lane + 0.5)
+    """A leaf pointed at both ends, about 1 on its middle."""
+    width = 0.52 * np.maximum(1.0 - mark.x * mark.x, 0.0) * (1.0 - 0.30 * mark.x)
+    return 1.0 - np.abs(mark.y) / np.maximum(width, np.float32(1e-3))
 
 
 @material("straw", words=("straw", "hay", "thatch", "dry reed"), colours=("yellow", "beige", "yellow", "brown"), wear=("wet", "dirty", "snowy", "mossy"))
 def straw(canvas: Canvas) -> Surface:
     """Stalks thrown across each other."""
-    height: Field = np.zeros((1, 1), np.float32)
-    colour: Planes = tint(canvas.main * 0.35, 1.0 + 0.1 * canvas.noise(8.0, 1.0, high=128.0))
     per_unit = canvas.by_scale(8, 6, 4)
-    for layer in range(11):
-        mark = stamps(canvas, per_unit * (0.62 + 0.11 * (layer * 5 % 9)), size=0.5, jitter=0.04, spread=1.1)
-        bend = 0.10 * (1.0 - mark.x**2) * mark.lean
-        across = (mark.y - bend) / 0.105
-        stalk = np.where(np.abs(mark.x) < 0.97, np.sqrt(np.maximum(1.0 - across**2, 0.0)), 0.0)
-        inside = smoothstep(0.0, 0.45, stalk)
-        shade = canvas.shaded(canvas.main, mark.ident, mark.count, 0.18, 0.04)
-        colour = mix(colour * (1.0 - 0.22 * smoothstep(2.2, 1.0, np.abs(across)) * (np.abs(mark.x) < 1.0)), shade * (0.72 + 0.34 * stalk), inside)
-        height = np.where(stalk > 0.1, 0.10 * layer + 0.35 * stalk, height)
-    return Surface(colour, height, relief=0.08 / per_unit, roughness=0.75)
+    heap = pile(canvas, [per_unit * share for share in (1.2, 0.7, 1.1, 0.85, 0.65, 1.0, 0.75, 1.15, 0.9)], _stalk(0.135, 0.10), spread=1.1)
+    shade = canvas.shaded(canvas.main, heap.ident, heap.count, 0.18, 0.04)
+    ground = tint(canvas.main * 0.36, 1.0 + 0.1 * canvas.noise(8.0, 1.0, high=128.0))
+    colour = mix(ground, shade * ((0.66 + 0.045 * heap.layer) * (0.68 + 0.44 * heap.body)), smoothstep(0.0, 0.4, heap.body))
+    return Surface(colour, 0.12 * heap.layer + 0.35 * heap.body, relief=0.08 / per_unit, roughness=0.75)
+
+
+def _stalk(width: float, bend: float) -> Shape:
+    """A thin, slightly bent rod, round across."""
+
+    def shape(mark: Stamps) -> Field:
+        across = (mark.y - np.float32(bend) * (1.0 - mark.x * mark.x) * mark.lean) * np.float32(1.0 / width)
+        rod = np.sqrt(np.maximum(1.0 - across * across, 0.0))
+        return rod * (np.abs(mark.x) < 0.96)
+
+    return shape
 
 
 @material("snow", words=("snow", "fresh snow", "snowdrift", "powder snow"), colours=("white",), wear=("dirty", "wet"))
@@ -168,16 +164,11 @@ def snow(canvas: Canvas) -> Surface:
 
 @material("pine_needles", words=("pine needles", "forest floor", "needle litter"), colours=("brown", "orange", "green", "brown"), wear=("mossy", "snowy", "wet"))
 def pine_needles(canvas: Canvas) -> Surface:
-    """A dark forest floor under thin crossing needles with a cone scale here and there."""
-    height: Field = 0.1 * canvas.noise(4.0, 1.3, high=96.0)
-    colour: Planes = tint(canvas.main * 0.34, 1.0 + 0.9 * height)
+    """A dark forest floor under thin crossing needles."""
     per_unit = canvas.by_scale(10, 7, 5)
-    for layer in range(8):
-        mark = stamps(canvas, per_unit * (0.66 + 0.12 * (layer * 3 % 8)), size=0.5, keep=0.9, jitter=0.04)
-        bend = 0.22 * (1.0 - mark.x**2) * mark.lean
-        across = np.abs(mark.y - bend) / 0.06
-        needle = smoothstep(1.0, 0.4, across) * (np.abs(mark.x) < 0.95) * mark.kept
-        shade = canvas.shaded(canvas.main * 1.25 + 0.03, mark.ident, mark.count, 0.25, 0.07)
-        colour = mix(colour * (1.0 - 0.25 * smoothstep(2.5, 1.0, across) * (np.abs(mark.x) < 1.0) * mark.kept), shade, needle)
-        height = np.where(needle > 0.5, 0.12 * layer + 0.3, height)
-    return Surface(colour, height, relief=0.06 / per_unit, roughness=0.9)
+    heap = pile(canvas, [per_unit * share for share in (1.4, 0.8, 1.2, 0.7, 1.0, 1.3, 0.9, 1.1)], _stalk(0.062, 0.22), keep=0.9)
+    mould = canvas.noise(4.0, 1.3, high=96.0)
+    shade = canvas.shaded(canvas.main * 1.25 + 0.03, heap.ident, heap.count, 0.25, 0.07)
+    ground = tint(canvas.main * 0.32, 1.0 + 0.12 * mould)
+    colour = mix(ground, shade * ((0.50 + 0.06 * heap.layer) * (0.6 + 0.5 * heap.body)), smoothstep(0.0, 0.5, heap.body))
+    return Surface(colour, 0.12 * heap.layer + 0.3 * heap.body + 0.1 * mould, relief=0.06 / per_unit, roughness=0.9)

@@ -12,9 +12,9 @@ from ..registry import HARD, STONES, material
 from ..surface import Surface
 
 
-def rounded_edge(cells: Cells, softness: float = 0.35) -> Field:
-    """Distance to a cell's border with the corners cut back, in cells."""
-    return cells.edge - np.float32(softness) * np.maximum(cells.nearest - 0.42, 0.0)
+def rounded(border: Field, cells: Cells) -> Field:
+    """A distance to the border of cells (edge or gap) with their corners cut back."""
+    return border - np.float32(0.35) * np.maximum(cells.nearest - 0.42, 0.0)
 
 
 def _tilts(canvas: Canvas, blocks: Blocks, amount: float) -> Field:
@@ -55,10 +55,10 @@ def brick(canvas: Canvas) -> Surface:
 def cobblestone(canvas: Canvas) -> Surface:
     """Rounded setts with deep, sandy joints."""
     cells = canvas.cells(canvas.by_scale(11, 8, 5), 0.62, staggered=True)
-    edge = rounded_edge(cells)
+    edge = rounded(cells.edge, cells)
     grain = canvas.noise(10.0, 1.0, high=160.0)
     body = smoothstep(0.03, 0.13, edge)
-    dome = np.sqrt(smoothstep(-0.02, 0.55, edge)) * (0.9 + 0.12 * canvas.spread(cells.ident, cells.count, -1.0, 1.0))
+    dome = np.sqrt(smoothstep(-0.02, 0.48, rounded(cells.gap, cells))) * (0.9 + 0.12 * canvas.spread(cells.ident, cells.count, -1.0, 1.0))
     face = canvas.shaded(canvas.main, cells.ident, cells.count, 0.15, 0.03) * (0.93 + 0.10 * grain + 0.14 * dome)
     bed = tint(rgb(0.27, 0.24, 0.20), 1.0 + 0.16 * canvas.noise(24.0, 0.4, high=160.0))
     height = dome + 0.05 * grain
@@ -137,7 +137,7 @@ def pebbles(canvas: Canvas) -> Surface:
     size = canvas.spread(upper.ident, upper.count, 0.36, 0.56)
     round_off = 1.0 - (upper.nearest / size) ** 2
     top = (round_off > 0.0) & (upper.edge > 0.015)
-    low_dome = np.sqrt(smoothstep(0.0, 0.5, rounded_edge(lower))) * np.float32(0.45)
+    low_dome = np.sqrt(smoothstep(0.0, 0.45, lower.gap)) * np.float32(0.45)
     height = np.where(top, 0.42 + 0.58 * np.sqrt(np.maximum(round_off, 0.0)), low_dome)
     count = upper.count + lower.count
     ident = np.where(top, upper.ident, upper.count + lower.ident)

@@ -81,7 +81,7 @@ def corrugated_metal(canvas: Canvas) -> Surface:
 def hammered_metal(canvas: Canvas) -> Surface:
     """Overlapping round dents with bright ridges between them."""
     cells = canvas.cells(canvas.by_scale(17, 12, 8), 0.9)
-    dent = 1.0 - (1.0 - np.minimum(cells.nearest * 1.2, 1.0) ** 2) * smoothstep(0.0, 0.28, cells.edge) ** 0.5
+    dent = 1.0 - (1.0 - np.minimum(cells.nearest * 1.2, 1.0) ** 2) * smoothstep(0.0, 0.26, cells.gap)
     ridge = smoothstep(0.10, 0.0, cells.edge)
     patch = canvas.noise(2.0, 1.6, high=32.0)
     colour = tint(canvas.main, 0.90 + 0.08 * dent + 0.05 * ridge + 0.05 * patch)

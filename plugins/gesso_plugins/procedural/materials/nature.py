@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import Field, float32, luminance, mix, per_cell, rgb, smoothstep, tint, wrapped
+from ..arrays import Field, luminance, mix, rgb, smoothstep, tint, wrapped
 from ..canvas import Canvas
 from ..registry import material
 from ..surface import Surface
@@ -19,7 +19,7 @@ def ice(canvas: Canvas) -> Surface:
     small = canvas.cells(canvas.by_scale(11, 8, 6), 1.0, push=push)
     broken = smoothstep(-0.1, 0.9, canvas.noise(2.0, 1.6, high=12.0))
     crack = np.clip(np.exp(-big.edge / 0.018) + 0.55 * broken * np.exp(-small.edge / 0.022), 0.0, 1.0)
-    halo = np.exp(-big.edge / 0.14)
+    halo = np.exp(-big.gap / 0.14)
     cloud = canvas.noise(2.0, 1.7, high=64.0)
     pane = canvas.spread(big.ident, big.count, -0.08, 0.08)
     base = canvas.main * 0.52 + rgb(0.30, 0.42, 0.48)
@@ -34,7 +34,7 @@ def water(canvas: Canvas) -> Surface:
     push = canvas.push(0.045, 2.0, 2.0)
     net = canvas.cells(canvas.by_scale(9, 6, 4), 0.95, push=push)
     second = canvas.cells(canvas.by_scale(13, 9, 6), 0.95, push=push)
-    light = np.exp(-net.edge * 7.0) + 0.45 * np.exp(-second.edge * 9.0)
+    light = np.exp(-net.gap * 7.5) + 0.45 * np.exp(-second.gap * 9.5)
     swell = canvas.noise(1.5, 1.9, high=16.0)
     base = canvas.main * 0.9 + rgb(0.0, 0.05, 0.07)
     colour = mix(tint(base, 0.92 + 0.10 * swell), base * 0.25 + rgb(0.70, 0.76, 0.76), np.clip(light * 0.72 - 0.06, 0.0, 1.0))
@@ -49,8 +49,8 @@ def lava(canvas: Canvas) -> Surface:
     cells = canvas.cells(per_unit, 0.95, push=canvas.push(0.025, 3.0, 1.5))
     grain = canvas.noise(6.0, 1.15, high=160.0)
     spread = 0.10 + 0.05 * canvas.noise(2.0, 1.6, high=12.0)
-    heat = np.exp(-cells.edge / np.maximum(spread + 0.012 * grain, 0.03)) * 1.35
-    crust = smoothstep(0.0, 0.30, cells.edge) * (0.8 + 0.12 * grain)
+    heat = np.exp(-cells.gap / np.maximum(spread + 0.012 * grain, 0.03)) * 1.35
+    crust = smoothstep(0.0, 0.30, cells.gap) * (0.8 + 0.12 * grain)
     rock = tint(canvas.main * 0.05 + rgb(0.10, 0.09, 0.09), 1.0 + 0.25 * grain)
     bright = np.clip(canvas.main * 1.15 / float(canvas.main.max()), 0.0, 1.0)
     glow = np.clip(heat, 0.0, 1.0)
@@ -126,12 +126,11 @@ def paper(canvas: Canvas) -> Surface:
     folds: Field = np.zeros((1, 1), np.float32)
     for octave, weight in ((1.0, 1.0), (2.3, 0.35)):
         cells = canvas.cells(canvas.by_scale(5, 4, 3) * octave, 1.0)
-        lean_x, lean_y = (canvas.spread(cells.ident, cells.count, -1.0, 1.0) for _ in range(2))
-        height = height + np.float32(weight / octave) * (0.8 * cells.edge + 0.4 * (lean_x * cells.dx + lean_y * cells.dy) * smoothstep(0.0, 0.25, cells.edge))
+        height = height + np.float32(weight / octave) * cells.nearest
         folds = np.maximum(folds, np.float32(weight) * np.exp(-cells.edge / 0.03))
     pulp = canvas.noise(20.0, 0.6, high=220.0)
     colour = tint(canvas.main, 0.985 - 0.05 * folds + 0.015 * pulp)
-    return Surface(colour, height + 0.004 * pulp, relief=0.085, roughness=0.95)
+    return Surface(colour, height + 0.004 * pulp, relief=0.13, roughness=0.95)
 
 
 @material("smoke", words=("smoke", "fog", "mist", "swirling smoke"), colours=("grey", "grey", "white", "black", "blue", "purple", "red"), wear=())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import Field, float32, hypot, luminance, mix, rgb, smoothstep, tint
+from ..arrays import Field, luminance, mix, rgb, smoothstep, tint
 from ..canvas import Canvas
 from ..registry import material
 from ..surface import Surface
@@ -107,7 +107,7 @@ def giraffe(canvas: Canvas) -> Surface:
     cells = canvas.cells(canvas.by_scale(8, 5, 4), 0.85, push=canvas.push(0.012, 5.0, 1.4))
     patch = smoothstep(0.055, 0.09, cells.edge - 0.12 * np.maximum(cells.nearest - 0.5, 0.0))
     hair = coat(canvas)
-    face = canvas.shaded(canvas.main, cells.ident, cells.count, 0.08, 0.03) * (0.80 + 0.30 * np.exp(-4.0 * cells.edge))
+    face = canvas.shaded(canvas.main, cells.ident, cells.count, 0.08, 0.03) * (0.80 + 0.30 * np.exp(-4.0 * cells.gap))
     cream = canvas.main * 0.18 + rgb(0.76, 0.69, 0.52)
     return Surface(mix(cream, face, patch) * (1.0 + 0.06 * hair), hair, relief=0.0013, roughness=0.85)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import Field, mix, rgb, smoothstep, tint
+from ..arrays import Field, mix, rgb, smoothstep, tint, wrapped
 from ..canvas import Canvas
 from ..grids import checks
 from ..registry import SOFT, material
@@ -99,9 +99,9 @@ def camouflage(canvas: Canvas) -> Surface:
 def _pixelated(canvas: Canvas, field: Field) -> Field:
     """The field taken at the middle of square blocks."""
     columns, rows = canvas.counts(canvas.by_scale(64, 40, 28))
-    x = (np.floor((np.arange(canvas.width) + 0.5) / canvas.width * columns) + 0.5) / columns * canvas.width
-    y = (np.floor((np.arange(canvas.height) + 0.5) / canvas.height * rows) + 0.5) / rows * canvas.height
-    taken: Field = field[np.ix_(y.astype(np.int64) % canvas.height, x.astype(np.int64) % canvas.width)]
+    x = np.floor((np.floor(canvas.u[0] * columns) + 0.5) * (canvas.width / columns)) - canvas.offset[0]
+    y = np.floor((np.floor(canvas.v[:, 0] * rows) + 0.5) * (canvas.height / rows)) - canvas.offset[1]
+    taken: Field = field[np.ix_(wrapped(y, canvas.height), wrapped(x, canvas.width))]
     return taken
 
 
