@@ -58,7 +58,7 @@ class Dispatcher:
     def attach(self, link_: FrontLink, supervisor: Supervisor) -> None:
         """Know the worker's side; before the first job."""
         self._link, self._supervisor = link_, supervisor
-        supervisor.lost, supervisor.hopeless = self._lost, self._hopeless
+        supervisor.lost = self._lost
 
     def admit(self, owner: tuple[str, str]) -> None:
         """Busy if the queue has no room for one more job of this client."""
@@ -132,6 +132,7 @@ class Dispatcher:
             case link.Resolved():
                 self._with_job(worker, message.job, lambda job: self._resolved(worker, job, message))
             case link.Event():
+                worker.useful = True
                 self._event(worker, message)
             case link.Finished():
                 self._with_job(worker, message.job, lambda job: self._finished(worker, job, message))
@@ -182,6 +183,7 @@ class Dispatcher:
         return any(job.suspect for job in worker.leases.values())
 
     def _with_job(self, worker: Worker, job: str, then: Callable[[LiveJob], Coroutine[Any, Any, None]]) -> None:
+        worker.useful = True
         held = worker.leases.get(job)
         if held is not None and not held.ending:
             self._spawn(then(held))
@@ -242,14 +244,7 @@ class Dispatcher:
         except ProtocolError as fault:
             _log.warning("an event cannot be sent and is dropped", extra={"job": job.id, "fault": fault.message})
             return
-        if job.state == "leased" and job.spec is not None:
-            self._spawn(self._resumed(worker, job))
         self._publish(job.stream.add(str(kind), body, payload))
-
-    async def _resumed(self, worker: Worker, job: LiveJob) -> None:
-        """A job that was resolved in an earlier attempt runs again, without asking for Go."""
-        self._started(worker, job)
-        await self._journal.submit(rows.start, job.id, None, job.stream.seq)
 
     async def _finished(self, worker: Worker, job: LiveJob, message: link.Finished) -> None:
         if message.state == "cancelled" and self._closing and not job.cancel_wanted:
@@ -283,6 +278,8 @@ class Dispatcher:
             job.turn += 1
             if job.cancel_wanted:
                 self._spawn(self._endings.cancel(job))
+            elif loss.hopeless is not None:
+                self._spawn(self._endings.fail(job, _cannot_start(loss.hopeless)))
             elif job.suspect and job.id in suspects and not self._closing:
                 self._spawn(self._endings.fail(job, _poisoned(loss)))
             elif job.attempt >= ATTEMPTS:
@@ -293,6 +290,9 @@ class Dispatcher:
                 back.append(job)
         if back and not self._closing:
             self._spawn(self._requeue(back, suspects))
+        for waiter in list(self.waiting) if loss.hopeless is not None else []:
+            self.waiting.remove(waiter)
+            self._spawn(self._endings.fail(cast(LiveJob, waiter), _cannot_start(str(loss.hopeless))))
 
     async def _requeue(self, back: list[LiveJob], suspects: set[str]) -> None:
         blamed = [job.id for job in back if job.id in suspects]
@@ -312,11 +312,6 @@ class Dispatcher:
         self._supervisor.ensure()
         self.pump()
 
-    def _hopeless(self, sentence: str) -> None:
-        for job in list(self.waiting):
-            self.waiting.remove(job)
-            self._spawn(self._endings.fail(cast(LiveJob, job), WorkerLost(sentence, hint="`gesso doctor` looks for the cause.")))
-
     def _ended(self, job: LiveJob) -> None:
         if job.state in TERMINAL:
             self.live.pop(job.id, None)
@@ -326,6 +321,10 @@ class Dispatcher:
 def _busy(sentence: str, seconds: float) -> Busy:
     wait = round(min(60.0, max(1.0, seconds / 10)), 1)
     return Busy(f"{sentence}; try again in {wait:g} seconds.", details={"retry_after": wait})
+
+
+def _cannot_start(sentence: str) -> WorkerLost:
+    return WorkerLost(sentence, hint="`gesso doctor` looks for the cause.")
 
 
 def _poisoned(loss: Loss) -> Poisoned:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from gesso.daemon.executor import COMMAND
 from gesso.daemon.workers import Patience
@@ -13,8 +14,9 @@ STORAGE_LIMIT = 20 << 30
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """``home`` None: the user's own. ``prewarm``: start the worker at once, not with the first job. ``idle_exit``: seconds without a
-    client's request or a job after which the front leaves, None never. ``storage_limit`` in bytes.
+    """``home`` None: the user's own. ``prewarm``: start the worker at once, not with the first job. ``idle_exit``: seconds
+    without a client's request or a job after which the front leaves, None never. ``storage_limit`` in bytes.
+    ``schema_files`` None: the first-party operations.
     """
 
     home: Home | None = None
@@ -26,3 +28,4 @@ class ServeOptions:
     idle_exit: float | None = None
     worker_command: tuple[str, ...] = COMMAND
     patience: Patience = field(default_factory=Patience)
+    schema_files: tuple[Path, ...] | None = None

@@ -9,7 +9,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ class Worker:
     heard: float = field(default_factory=time.monotonic)
     stalled: float = 0.0
     verdict: str | None = None
+    useful: bool = False
 
     @property
     def resident(self) -> tuple[str, ...]:
@@ -58,15 +59,16 @@ class Worker:
 
 @dataclass(frozen=True)
 class Loss:
-    """A worker that is gone: why, and which jobs its black box names."""
+    """A worker that is gone: why, and which jobs its black box names. ``hopeless``: the sentence to users, if starting it is given up."""
 
     worker: Worker
     reason: str
     suspects: tuple[str, ...]
+    hopeless: str | None = None
 
 
 class Supervisor:
-    """``lost`` gets every life's end, ``hopeless`` a sentence when the worker could not be started at all."""
+    """``lost`` is told of every life's end."""
 
     def __init__(
         self, executor: Executor, link: FrontLink, runtime: Path, log: Path, device: str, patience: Patience
@@ -75,7 +77,6 @@ class Supervisor:
         self.restarts = 0
         self.wanted = False
         self.lost: Callable[[Loss], None] = lambda _: None
-        self.hopeless: Callable[[str], None] = lambda _: None
         self.device = device
         self._executor = executor
         self._link = link
@@ -83,6 +84,7 @@ class Supervisor:
         self._log = log
         self._patience = patience
         self._crashes = 0
+        self._idle_lives = 0
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
         self._loop = asyncio.get_running_loop()
@@ -174,21 +176,24 @@ class Supervisor:
         loss = Loss(worker, worker.verdict or reason, BlackBox.read(worker.black_box))
         worker.black_box.unlink(missing_ok=True)
         self.worker = None
-        if self._closing:
-            self.lost(loss)
-            return
-        self.restarts += 1
-        steady = worker.ready and time.monotonic() - worker.started > _STEADY
-        self._crashes = 1 if steady else self._crashes + 1
-        _log.error("a worker was lost", extra={"worker": worker.name, "reason": loss.reason, "suspects": list(loss.suspects)})
+        if not self._closing:
+            loss = self._judge(loss)
         self.lost(loss)
-        if not worker.ready and self._crashes >= _STARTS:
-            self._give_up(loss)
-        elif self.wanted:
+        if self.wanted and not self._closing:
             self.ensure()
 
-    def _give_up(self, loss: Loss) -> None:
+    def _judge(self, loss: Loss) -> Loss:
+        """Count the crash. Several lives in a row that did nothing, with no job to blame: the worker itself is broken."""
+        worker = loss.worker
+        self.restarts += 1
+        blameless = not worker.useful and not loss.suspects
+        self._idle_lives = self._idle_lives + 1 if blameless else 0
+        self._crashes = 1 if time.monotonic() - worker.started > _STEADY else self._crashes + 1
+        _log.error("a worker was lost", extra={"worker": worker.name, "reason": loss.reason, "suspects": list(loss.suspects)})
+        if self._idle_lives < _STARTS:
+            return loss
         words = last_words(self._log)
         self.wanted = False
-        self._crashes = 0
-        self.hopeless(f"The worker cannot start: it {loss.reason}{f' ({words})' if words else ''}. Its log is {self._log}.")
+        self._idle_lives = self._crashes = 0
+        sentence = f"The worker cannot start: it {loss.reason}{f' ({words})' if words else ''}. Its log is {self._log}."
+        return replace(loss, hopeless=sentence)

@@ -1,0 +1,65 @@
+"""Runs a real front with a fake worker, as told by a JSON object: options, and at which named step it is to be killed or the disk to fail."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from gesso.daemon import ServeOptions, serve, steps
+from gesso.daemon.workers import Patience
+from gesso.errors import GessoError
+
+HERE = Path(__file__).parent
+
+
+class Saboteur:
+    """Kills the process, or raises as a full disk does, at the n-th time that a step is reached."""
+
+    def __init__(self, plan: dict[str, Any]) -> None:
+        self.plan = plan
+        self.seen = 0
+
+    def __call__(self, name: str) -> None:
+        if name != self.plan["step"]:
+            return
+        self.seen += 1
+        if self.plan["do"] == "kill" and self.seen == self.plan["nth"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.plan["do"] == "fail" and self.plan["nth"] <= self.seen < self.plan["nth"] + self.plan.get("times", 1):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def main() -> int:
+    plan = json.loads(sys.argv[1])
+    if "sabotage" in plan:
+        steps.listen(Saboteur(plan["sabotage"]))
+    if "file_size" in plan:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (plan["file_size"], plan["file_size"]))
+    options = ServeOptions(
+        tcp=plan.get("tcp", False),
+        prewarm=plan.get("prewarm", True),
+        storage_limit=plan.get("storage_limit", 1 << 30),
+        idle_exit=plan.get("idle_exit"),
+        worker_command=(sys.executable, str(HERE / "fake_worker.py")),
+        patience=Patience(**plan.get("patience", {})),
+        schema_files=(HERE / "operations.json",),
+    )
+    try:
+        status = serve(options)
+    except GessoError as fault:
+        print(json.dumps(fault.to_wire()))
+        return 1
+    if plan.get("print_modules"):
+        print(json.dumps(sorted(sys.modules)))
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
