@@ -11,8 +11,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-_PLACES = 1 << 24
-"""Leaves of the virtual Brownian tree: noise levels are told apart to 2**-24 of the interval."""
+_PLACES = 1 << 18
+"""Leaves of the virtual Brownian tree: noise levels are told apart to 2**-18 of the interval."""
 
 
 def _draw(shape: Sequence[int], seed: int) -> Tensor:

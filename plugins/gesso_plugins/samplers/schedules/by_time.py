@@ -109,17 +109,18 @@ def turbo(parametrisation: Parametrisation, steps: int) -> list[float]:
     aliases=("ays",),
 )
 def align_your_steps(parametrisation: Parametrisation, steps: int, table: Literal["sd15", "sdxl", "svd"] = "sd15") -> list[float]:
-    """A table optimised for one model, interpolated log-linearly to ``steps``. It has no meaning for a flow model."""
-    if parametrisation.is_flow:
+    """A table optimised for one model, interpolated log-linearly to ``steps``. It is refused for flows and for much narrower ranges."""
+    published = AYS_TABLES[table]
+    if parametrisation.is_flow or published[1] >= parametrisation.sigma_max:
         raise InvalidRequest(
-            "The schedule align_your_steps was optimised for SD 1.5, SDXL and SVD and does not fit a flow model.",
+            f"The schedule align_your_steps ({table}) goes down from a noise level of {published[0]:g}; this model does not reach it.",
             field="schedule",
-            hint="Choose another schedule, such as simple or beta.",
+            hint="Choose another schedule, such as karras or beta.",
         )
-    logs = [math.log(sigma) for sigma in AYS_TABLES[table]]
+    logs = [math.log(min(sigma, parametrisation.sigma_max)) for sigma in published]
     levels = []
     for s in ramp(steps):
         place = s * (len(logs) - 1)
         low = min(int(place), len(logs) - 2)
-        levels.append(math.exp(logs[low] + (place - low) * (logs[low + 1] - logs[low])))
+        levels.append(min(parametrisation.sigma_max, math.exp(logs[low] + (place - low) * (logs[low + 1] - logs[low]))))
     return [*levels, 0.0]
