@@ -70,7 +70,9 @@ def _varied(recipe: Recipe, rng: np.random.Generator) -> str:
 def _coloured(recipe: Recipe, noun: str, attributes: list[str], rng: np.random.Generator) -> str:
     """Put colours, attributes and noun together in one of a few orders."""
     main = "" if rng.random() < DROPPED else _colour_words(recipe.colour, recipe.tone, rng)
-    second = "" if not recipe.second or rng.random() < DROPPED else _colour_words(recipe.second, recipe.second_tone, rng)
+    second = (
+        "" if not recipe.second or rng.random() < DROPPED else _colour_words(recipe.second, recipe.second_tone, rng)
+    )
     if second and (not main or rng.random() < 0.4):
         return _joined(*attributes, main, noun, f"on {second}")
     colours = f"{main} and {second}" if main and second else main

@@ -60,7 +60,12 @@ class Cells:
 
 
 def jittered_points(
-    rng: np.random.Generator, columns: int, rows: int, jitter: float, staggered: bool = False, spacing: tuple[float, float] = (1.0, 1.0)
+    rng: np.random.Generator,
+    columns: int,
+    rows: int,
+    jitter: float,
+    staggered: bool = False,
+    spacing: tuple[float, float] = (1.0, 1.0),
 ) -> Points:
     """Random points: `jitter` 0 is a regular grid, 1 fills the cell; staggered rows (an even number of them) make hexagons."""
     x = 0.5 + (rng.random((rows, columns)) - 0.5) * jitter
@@ -102,7 +107,9 @@ class _Search:
         places = [np.roll(index, (-j, -i), (0, 1))[:, column] for i, j in around]
         self.ident = np.stack(places)
         within = x - np.floor(x)
-        self.dx = np.stack([(points.x.ravel()[at] + (i - within)) * self.wide for at, (i, _) in zip(places, around, strict=True)])
+        self.dx = np.stack(
+            [(points.x.ravel()[at] + (i - within)) * self.wide for at, (i, _) in zip(places, around, strict=True)]
+        )
         self.y = np.stack([(points.y.ravel()[at] + j) * self.high for at, (_, j) in zip(places, around, strict=True)])
         self.dx_squared = self.dx * self.dx
 

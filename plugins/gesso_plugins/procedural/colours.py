@@ -65,7 +65,7 @@ def jittered(colour: Rgb, rng: np.random.Generator, amount: float = 1.0) -> Rgb:
     turn, lift, vigour = rng.normal(0.0, 1.0, 3) * amount
     return rgb(
         *colorsys.hls_to_rgb(
-            (hue + 0.010 * turn) % 1.0,
+            (hue + 0.006 * turn) % 1.0,
             min(max(light + 0.025 * lift, 0.04), 0.95),
             min(max(saturation * (1.0 + 0.10 * vigour), 0.0), 1.0),
         )

@@ -15,7 +15,7 @@ from .chance import chosen_colour, chosen_second
 from .colours import tones_of
 from .recipe import WEARS, Recipe
 from .registry import Material, find_material, materials
-from .vocabulary import LONE_COLOURS, Meaning, longest_phrase, phrases, single_words
+from .vocabulary import LONE_COLOURS, Meaning, longest_phrase, phrases, suggestions
 
 DEFAULT_MATERIAL = "plaster"
 """What is rendered when no material is named: it takes any colour."""
@@ -114,7 +114,7 @@ def _longest(words: list[str]) -> tuple[str, Meaning | None]:
 
 
 def _unknown(word: str) -> str:
-    near = difflib.get_close_matches(word, single_words(), n=3, cutoff=0.6)
+    near = difflib.get_close_matches(word, suggestions(), n=3, cutoff=0.6)
     if not near:
         return f'The word "{word}" is not known and was ignored.'
     listed = " or ".join(f'"{name}"' for name in near)
@@ -143,10 +143,12 @@ def _material(reading: _Reading) -> Material:
     if named:
         entries = [find_material(one.value[0]) for one in named]
         names = {entry.name for entry in entries}
-        chosen = next((entry for entry in entries if names - {entry.name} & set(entry.absorbs) and set(entry.absorbs) & names), entries[0])
+        chosen = next((entry for entry in entries if names & set(entry.absorbs)), entries[0])
         for one, entry in zip(named, entries, strict=True):
             if entry.name != chosen.name and entry.name not in chosen.absorbs:
-                reading.warn(f'The material "{one.phrase}" was left out because a tile has one material, here {chosen.title.lower()}.')
+                reading.warn(
+                    f'The material "{one.phrase}" was left out because a tile has one material, here {chosen.title.lower()}.'
+                )
         return chosen
     for substance in reading.named("substance"):
         return find_material(substance.value[2])

@@ -67,7 +67,9 @@ def material(
             raise ValueError(f"The material {name!r} is registered twice.")
         spaced = name.replace("_", " ")
         phrases = words if spaced in words else (*words, spaced)
-        _MATERIALS[name] = Material(name, title or spaced.capitalize(), phrases, painter, colours, second, variants, absorbs, wear)
+        _MATERIALS[name] = Material(
+            name, title or spaced.capitalize(), phrases, painter, colours, second, variants, absorbs, wear
+        )
         return painter
 
     return enter

@@ -80,7 +80,9 @@ SUBSTANCE_WORDS: MappingProxyType[str, tuple[str, str, str]] = MappingProxyType(
 )
 """A substance that names a colour and a tone, and a material too where no other word does."""
 
-LONE_COLOURS: MappingProxyType[str, str] = MappingProxyType({"gold": "brushed_metal", "copper": "brushed_metal", "silver": "brushed_metal"})
+LONE_COLOURS: MappingProxyType[str, str] = MappingProxyType(
+    {"gold": "brushed_metal", "copper": "brushed_metal", "silver": "brushed_metal"}
+)
 """Colours that are also a material when nothing else is named."""
 
 TONE_WORDS: MappingProxyType[str, str] = MappingProxyType(
@@ -98,7 +100,17 @@ TONE_WORDS: MappingProxyType[str, str] = MappingProxyType(
 
 SCALE_WORDS: MappingProxyType[str, str] = MappingProxyType(
     {name: name for name in SCALES}
-    | {"tiny": "small", "fine": "small", "little": "small", "narrow": "small", "big": "large", "wide": "large", "huge": "large", "coarse": "large", "normal": "medium"}
+    | {
+        "tiny": "small",
+        "fine": "small",
+        "little": "small",
+        "narrow": "small",
+        "big": "large",
+        "wide": "large",
+        "huge": "large",
+        "coarse": "large",
+        "normal": "medium",
+    }
 )
 
 WEAR_WORDS: MappingProxyType[str, str] = MappingProxyType(
@@ -175,6 +187,6 @@ def longest_phrase() -> int:
 
 
 @lru_cache(maxsize=1)
-def single_words() -> tuple[str, ...]:
-    """Every word that occurs in any phrase, for suggestions."""
-    return tuple(sorted({word for phrase in phrases() for word in phrase.split()} - PLAIN_WORDS))
+def suggestions() -> tuple[str, ...]:
+    """Every phrase that means something, for suggestions."""
+    return tuple(sorted(phrase for phrase, meaning in phrases().items() if meaning.kind != "plain"))

@@ -33,7 +33,9 @@ def fabric(canvas: Canvas) -> Surface:
     return Surface(colour, height + 0.1 * fibre, relief=0.10 * canvas.aspect[1] / rows, roughness=0.95)
 
 
-@material("burlap", words=("burlap", "sackcloth", "hessian", "jute"), colours=("beige", "brown", "beige", "grey"), wear=SOFT)
+@material(
+    "burlap", words=("burlap", "sackcloth", "hessian", "jute"), colours=("beige", "brown", "beige", "grey"), wear=SOFT
+)
 def burlap(canvas: Canvas) -> Surface:
     """Loose, uneven, hairy threads with holes between."""
     columns, rows = canvas.counts(canvas.by_scale(24, 18, 12), even_rows=True)
@@ -64,7 +66,12 @@ def denim(canvas: Canvas) -> Surface:
     return Surface(colour, ridge + 0.15 * slub, relief=0.10 * canvas.aspect[1] / rows, roughness=0.95)
 
 
-@material("knit", words=("knitted wool", "knit", "knitted sweater", "knitwear", "knitted fabric", "wool"), wear=SOFT)
+@material(
+    "knit",
+    words=("knitted wool", "knit", "knitted sweater", "knitwear", "knitted fabric", "wool", "knitted"),
+    absorbs=("fabric",),
+    wear=SOFT,
+)
 def knit(canvas: Canvas) -> Surface:
     """Stocking stitch: columns of interlocked V-shaped stitches."""
     rows = canvas.counts(canvas.by_scale(20, 14, 9))[1]
@@ -85,7 +92,12 @@ def knit(canvas: Canvas) -> Surface:
     return Surface(colour, height + 0.06 * twist + 0.05 * fuzz, relief=0.35 * canvas.aspect[1] / rows, roughness=0.98)
 
 
-@material("leather", words=("leather", "cowhide leather", "leather upholstery", "hide"), colours=("brown", "brown", "black", "beige", "red", "white"), wear=("worn", "scratched", "dirty", "cracked"))
+@material(
+    "leather",
+    words=("leather", "cowhide leather", "leather upholstery", "hide"),
+    colours=("brown", "brown", "black", "beige", "red", "white"),
+    wear=("worn", "scratched", "dirty", "cracked"),
+)
 def leather(canvas: Canvas) -> Surface:
     """Fine, soft creases that join into larger folds, with a sheen."""
     push = canvas.push(0.006, 6.0, 1.2)
@@ -99,7 +111,12 @@ def leather(canvas: Canvas) -> Surface:
     return Surface(colour, height, relief=0.0055, roughness=0.46 - 0.12 * crease)
 
 
-@material("fur", words=("fur", "fluffy fur", "animal fur", "faux fur", "fuzzy fur"), colours=("brown", "white", "grey", "black", "beige", "orange", "pink"), wear=("dirty", "wet", "snowy"))
+@material(
+    "fur",
+    words=("fur", "fluffy fur", "animal fur", "faux fur", "fuzzy fur"),
+    colours=("brown", "white", "grey", "black", "beige", "orange", "pink"),
+    wear=("dirty", "wet", "snowy"),
+)
 def fur(canvas: Canvas) -> Surface:
     """Long strands combed into overlapping tufts."""
     lay = canvas.uniform(1.2, 1.9)
@@ -126,7 +143,20 @@ def carpet(canvas: Canvas) -> Surface:
     return Surface(colour, loop + 0.18 * yarn, relief=0.18 / canvas.by_scale(34, 25, 17), roughness=1.0)
 
 
-@material("quilt", words=("quilted fabric", "quilt", "padded upholstery", "tufted upholstery", "quilted leather", "padded fabric"), wear=SOFT)
+@material(
+    "quilt",
+    words=(
+        "quilted fabric",
+        "quilt",
+        "padded upholstery",
+        "tufted upholstery",
+        "quilted leather",
+        "padded fabric",
+        "quilted",
+    ),
+    absorbs=("fabric", "leather"),
+    wear=SOFT,
+)
 def quilt(canvas: Canvas) -> Surface:
     """Padded diamonds between stitched seams, a button at each crossing."""
     columns, rows = canvas.counts(canvas.by_scale(6, 4, 3))
@@ -146,7 +176,13 @@ def quilt(canvas: Canvas) -> Surface:
     return Surface(colour, puff + 0.28 * button - 0.05 * seam, relief=0.16 * canvas.aspect[1] / rows, roughness=0.6)
 
 
-@material("plaid", words=("plaid", "tartan", "plaid fabric", "checked cloth", "flannel"), second=(), absorbs=("fabric",), wear=SOFT)
+@material(
+    "plaid",
+    words=("plaid", "tartan", "plaid fabric", "checked cloth", "flannel"),
+    second=(),
+    absorbs=("fabric",),
+    wear=SOFT,
+)
 def plaid(canvas: Canvas) -> Surface:
     """Bands of two colours crossing in a twill, with thin overstripes."""
     columns, rows = canvas.counts(canvas.by_scale(4, 3, 2))

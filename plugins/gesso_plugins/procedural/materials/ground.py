@@ -11,11 +11,19 @@ from ..stamps import Shape, Stamps, pile, stamps
 from ..surface import Surface
 
 
-@material("grass", words=("grass", "lawn", "meadow", "turf"), colours=("green", "green", "green", "green", "yellow", "brown"), wear=("snowy", "wet", "dirty"))
+@material(
+    "grass",
+    words=("grass", "lawn", "meadow", "turf"),
+    colours=("green", "green", "green", "green", "yellow", "brown"),
+    wear=("snowy", "wet", "dirty"),
+)
 def grass(canvas: Canvas) -> Surface:
     """Blades leaning three ways, light tips over dark roots."""
     coarse = canvas.by_scale(9, 7, 5)
-    blades = [canvas.noise(float(coarse), 0.55, high=coarse * 9.0, stretch=5.0, angle=np.pi / 2.0 + lean) for lean in (-0.5, 0.0, 0.5)]
+    blades = [
+        canvas.noise(float(coarse), 0.55, high=coarse * 9.0, stretch=5.0, angle=np.pi / 2.0 + lean)
+        for lean in (-0.5, 0.0, 0.5)
+    ]
     top = np.maximum(np.maximum(blades[0], blades[1]), blades[2])
     clump = canvas.noise(2.0, 1.5, high=24.0)
     light = np.clip(0.30 + 0.30 * top + 0.06 * clump, 0.0, 1.0)
@@ -26,7 +34,13 @@ def grass(canvas: Canvas) -> Surface:
     return Surface(colour, 0.4 * top + 0.15 * clump, relief=0.012, roughness=0.85)
 
 
-@material("flower_meadow", words=("flower meadow", "flowers", "flowery grass", "grass with flowers", "wildflowers"), absorbs=("grass",), colours=("white", "yellow", "red", "purple", "pink", "blue", "orange"), wear=("wet", "snowy"))
+@material(
+    "flower_meadow",
+    words=("flower meadow", "flowers", "flowery grass", "grass with flowers", "wildflowers"),
+    absorbs=("grass",),
+    colours=("white", "yellow", "red", "purple", "pink", "blue", "orange"),
+    wear=("wet", "snowy"),
+)
 def flower_meadow(canvas: Canvas) -> Surface:
     """Blossoms of the main colour strewn over green grass."""
     blades = [canvas.noise(8.0, 0.6, high=72.0, stretch=4.0, angle=np.pi / 2.0 + lean) for lean in (-0.5, 0.5)]
@@ -40,14 +54,23 @@ def flower_meadow(canvas: Canvas) -> Surface:
         reach = 0.78 + 0.22 * np.cos(5.0 * turn)
         petals = smoothstep(1.0, 0.86, mark.distance / reach) * mark.kept
         heart = smoothstep(0.30, 0.22, mark.distance) * mark.kept
-        heart_colour = rgb(0.92, 0.72, 0.16) if canvas.recipe.colour not in ("yellow", "orange") else rgb(0.42, 0.22, 0.08)
-        shade = canvas.shaded(canvas.main, mark.ident, mark.count, 0.08, 0.03) * (0.80 + 0.30 * np.minimum(mark.distance, 1.0))
+        heart_colour = (
+            rgb(0.92, 0.72, 0.16) if canvas.recipe.colour not in ("yellow", "orange") else rgb(0.42, 0.22, 0.08)
+        )
+        shade = canvas.shaded(canvas.main, mark.ident, mark.count, 0.08, 0.03) * (
+            0.80 + 0.30 * np.minimum(mark.distance, 1.0)
+        )
         colour = mix(mix(colour, shade, petals), heart_colour, heart)
         height = np.maximum(height, petals * (0.9 + 0.3 * layer - 0.3 * mark.distance) + 0.2 * heart)
     return Surface(colour, height, relief=0.012, roughness=0.8)
 
 
-@material("moss", words=("moss", "thick moss", "mossy ground", "lichen"), colours=("green", "green", "yellow", "brown"), wear=("wet", "snowy", "dirty"))
+@material(
+    "moss",
+    words=("moss", "thick moss", "mossy ground", "lichen"),
+    colours=("green", "green", "yellow", "brown"),
+    wear=("wet", "snowy", "dirty"),
+)
 def moss(canvas: Canvas) -> Surface:
     """Soft cushions of tiny fronds."""
     per_unit = canvas.by_scale(9, 6, 4)
@@ -60,7 +83,12 @@ def moss(canvas: Canvas) -> Surface:
     return Surface(mix(dark, pale, light), dome + 0.12 * fronds + 0.1 * clump, relief=0.16 / per_unit, roughness=1.0)
 
 
-@material("sand", words=("sand", "rippled sand", "desert sand", "beach sand", "dunes"), colours=("beige", "beige", "yellow", "orange", "white", "black"), wear=("wet", "dirty"))
+@material(
+    "sand",
+    words=("sand", "rippled sand", "desert sand", "beach sand", "dunes"),
+    colours=("beige", "beige", "yellow", "orange", "white", "black"),
+    wear=("wet", "dirty"),
+)
 def sand(canvas: Canvas) -> Surface:
     """Wind ripples that fork and fade, in fine grain."""
     ripples = canvas.counts(canvas.by_scale(16, 11, 7))[1]
@@ -75,7 +103,12 @@ def sand(canvas: Canvas) -> Surface:
     return Surface(colour, height, relief=0.14 / canvas.by_scale(16, 11, 7), roughness=0.95)
 
 
-@material("dirt", words=("dirt", "soil", "earth", "mud", "bare ground"), colours=("brown", "brown", "red", "grey", "black", "beige"), wear=("wet", "mossy", "snowy"))
+@material(
+    "dirt",
+    words=("dirt", "soil", "earth", "mud", "bare ground"),
+    colours=("brown", "brown", "red", "grey", "black", "beige"),
+    wear=("wet", "mossy", "snowy"),
+)
 def dirt(canvas: Canvas) -> Surface:
     """Crumbs and clods with scattered small stones."""
     clods, crumbs = canvas.noise(3.0, 1.4, high=160.0), np.abs(canvas.noise(10.0, 0.8, high=160.0))
@@ -89,7 +122,13 @@ def dirt(canvas: Canvas) -> Surface:
     return Surface(colour, height, relief=0.013, roughness=0.97)
 
 
-@material("cracked_mud", words=("cracked mud", "cracked earth", "dry cracked ground", "dried mud", "parched earth"), colours=("beige", "brown", "brown", "red", "grey"), wear=("dusty", "wet", "mossy"))
+@material(
+    "cracked_mud",
+    words=("cracked mud", "cracked earth", "dry cracked ground", "dried mud", "parched earth"),
+    colours=("beige", "brown", "brown", "red", "grey"),
+    absorbs=("dirt",),
+    wear=("dusty", "wet", "mossy"),
+)
 def cracked_mud(canvas: Canvas) -> Surface:
     """Plates curled up at their rims between wide, deep cracks, with hairline cracks inside."""
     per_unit = canvas.by_scale(8, 6, 4)
@@ -100,12 +139,19 @@ def cracked_mud(canvas: Canvas) -> Surface:
     body = smoothstep(0.03, 0.085, cells.edge + 0.004 * grain)
     curl = np.exp(-np.maximum(cells.gap - 0.07, 0.0) / 0.10)
     hairline = smoothstep(0.07, 0.0, fine.edge) * np.float32(0.28)
-    colour = canvas.shaded(canvas.main, cells.ident, cells.count, 0.07, 0.02) * (0.93 + 0.05 * grain + 0.14 * curl - hairline)
+    colour = canvas.shaded(canvas.main, cells.ident, cells.count, 0.07, 0.02) * (
+        0.93 + 0.05 * grain + 0.14 * curl - hairline
+    )
     height = body * (0.62 + 0.35 * curl + 0.035 * grain - 0.5 * hairline)
     return Surface(mix(canvas.main * 0.20, colour, body), height, relief=0.16 / per_unit, roughness=0.93)
 
 
-@material("leaves", words=("fallen leaves", "leaves", "autumn leaves", "leaf litter", "foliage"), colours=("orange", "orange", "brown", "yellow", "red", "green"), wear=("wet", "snowy", "dirty"))
+@material(
+    "leaves",
+    words=("fallen leaves", "leaves", "autumn leaves", "leaf litter", "foliage"),
+    colours=("orange", "orange", "brown", "yellow", "red", "green"),
+    wear=("wet", "snowy", "dirty"),
+)
 def leaves(canvas: Canvas) -> Surface:
     """Layer upon layer of pointed leaves with their ribs."""
     per_unit = canvas.by_scale(9, 6, 4)
@@ -127,14 +173,25 @@ def _leaf(mark: Stamps) -> Field:
     return 1.0 - np.abs(mark.y) / np.maximum(width, np.float32(1e-3))
 
 
-@material("straw", words=("straw", "hay", "thatch", "dry reed"), colours=("yellow", "beige", "yellow", "brown"), wear=("wet", "dirty", "snowy", "mossy"))
+@material(
+    "straw",
+    words=("straw", "hay", "thatch", "dry reed"),
+    colours=("yellow", "beige", "yellow", "brown"),
+    wear=("wet", "dirty", "snowy", "mossy"),
+)
 def straw(canvas: Canvas) -> Surface:
     """Stalks thrown across each other."""
     per_unit = canvas.by_scale(8, 6, 4)
-    heap = pile(canvas, [per_unit * share for share in (1.2, 0.7, 1.1, 0.85, 0.65, 1.0, 0.75, 1.15, 0.9)], _stalk(0.135, 0.10), spread=1.1)
+    heap = pile(
+        canvas,
+        [per_unit * share for share in (1.2, 0.7, 1.1, 0.85, 0.65, 1.3, 0.95, 0.75, 1.15, 0.9)],
+        _stalk(0.10, 0.14),
+    )
     shade = canvas.shaded(canvas.main, heap.ident, heap.count, 0.18, 0.04)
     ground = tint(canvas.main * 0.36, 1.0 + 0.1 * canvas.noise(8.0, 1.0, high=128.0))
-    colour = mix(ground, shade * ((0.66 + 0.045 * heap.layer) * (0.68 + 0.44 * heap.body)), smoothstep(0.0, 0.4, heap.body))
+    colour = mix(
+        ground, shade * ((0.62 + 0.045 * heap.layer) * (0.62 + 0.44 * heap.body)), smoothstep(0.0, 0.4, heap.body)
+    )
     return Surface(colour, 0.12 * heap.layer + 0.35 * heap.body, relief=0.08 / per_unit, roughness=0.75)
 
 
@@ -162,13 +219,22 @@ def snow(canvas: Canvas) -> Surface:
     return Surface(colour, 0.6 * drift + 0.022 * crumbs, relief=0.020, roughness=0.75 - 0.5 * sparkle)
 
 
-@material("pine_needles", words=("pine needles", "forest floor", "needle litter"), colours=("brown", "orange", "green", "brown"), wear=("mossy", "snowy", "wet"))
+@material(
+    "pine_needles",
+    words=("pine needles", "forest floor", "needle litter"),
+    colours=("brown", "orange", "green", "brown"),
+    wear=("mossy", "snowy", "wet"),
+)
 def pine_needles(canvas: Canvas) -> Surface:
     """A dark forest floor under thin crossing needles."""
     per_unit = canvas.by_scale(10, 7, 5)
-    heap = pile(canvas, [per_unit * share for share in (1.4, 0.8, 1.2, 0.7, 1.0, 1.3, 0.9, 1.1)], _stalk(0.062, 0.22), keep=0.9)
+    heap = pile(
+        canvas, [per_unit * share for share in (1.4, 0.8, 1.2, 0.7, 1.0, 1.3, 0.9, 1.1)], _stalk(0.062, 0.22), keep=0.9
+    )
     mould = canvas.noise(4.0, 1.3, high=96.0)
     shade = canvas.shaded(canvas.main * 1.25 + 0.03, heap.ident, heap.count, 0.25, 0.07)
     ground = tint(canvas.main * 0.32, 1.0 + 0.12 * mould)
-    colour = mix(ground, shade * ((0.50 + 0.06 * heap.layer) * (0.6 + 0.5 * heap.body)), smoothstep(0.0, 0.5, heap.body))
+    colour = mix(
+        ground, shade * ((0.50 + 0.06 * heap.layer) * (0.6 + 0.5 * heap.body)), smoothstep(0.0, 0.5, heap.body)
+    )
     return Surface(colour, 0.12 * heap.layer + 0.3 * heap.body + 0.1 * mould, relief=0.06 / per_unit, roughness=0.9)

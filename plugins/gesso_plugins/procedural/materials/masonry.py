@@ -58,11 +58,15 @@ def cobblestone(canvas: Canvas) -> Surface:
     edge = rounded(cells.edge, cells)
     grain = canvas.noise(10.0, 1.0, high=160.0)
     body = smoothstep(0.03, 0.13, edge)
-    dome = np.sqrt(smoothstep(-0.02, 0.48, rounded(cells.gap, cells))) * (0.9 + 0.12 * canvas.spread(cells.ident, cells.count, -1.0, 1.0))
+    dome = np.sqrt(smoothstep(-0.02, 0.48, rounded(cells.gap, cells))) * (
+        0.9 + 0.12 * canvas.spread(cells.ident, cells.count, -1.0, 1.0)
+    )
     face = canvas.shaded(canvas.main, cells.ident, cells.count, 0.15, 0.03) * (0.93 + 0.10 * grain + 0.14 * dome)
     bed = tint(rgb(0.27, 0.24, 0.20), 1.0 + 0.16 * canvas.noise(24.0, 0.4, high=160.0))
     height = dome + 0.05 * grain
-    return Surface(mix(bed, face, body), height, relief=0.20 / canvas.by_scale(11, 8, 5), roughness=0.92 - 0.3 * body * dome)
+    return Surface(
+        mix(bed, face, body), height, relief=0.20 / canvas.by_scale(11, 8, 5), roughness=0.92 - 0.3 * body * dome
+    )
 
 
 @material(
@@ -128,17 +132,23 @@ def pavers(canvas: Canvas) -> Surface:
     return Surface(mix(bed, face, body), height, relief=0.012, roughness=0.9)
 
 
-@material("pebbles", words=("pebbles", "river stones", "pebble beach", "pebble"), colours=STONES, wear=("mossy", "dirty", "snowy", "wet"))
+@material(
+    "pebbles",
+    words=("pebbles", "river stones", "pebble beach", "pebble"),
+    colours=STONES,
+    wear=("mossy", "dirty", "snowy", "wet"),
+)
 def pebbles(canvas: Canvas) -> Surface:
     """Smooth, rounded stones of mixed colours lying close."""
     per_unit = canvas.by_scale(13, 9, 6)
-    lower = canvas.cells(per_unit * 1.2, 0.9)
-    upper = canvas.cells(per_unit, 0.8, stretch=1.25)
-    size = canvas.spread(upper.ident, upper.count, 0.36, 0.56)
+    lower = canvas.cells(per_unit * 1.3, 0.9)
+    upper = canvas.cells(per_unit, 0.85, stretch=1.2)
+    size = canvas.spread(upper.ident, upper.count, 0.52, 0.74)
     round_off = 1.0 - (upper.nearest / size) ** 2
-    top = (round_off > 0.0) & (upper.edge > 0.015)
-    low_dome = np.sqrt(smoothstep(0.0, 0.45, lower.gap)) * np.float32(0.45)
-    height = np.where(top, 0.42 + 0.58 * np.sqrt(np.maximum(round_off, 0.0)), low_dome)
+    body = smoothstep(0.0, 0.30, upper.edge) * np.maximum(round_off, 0.0)
+    top = (body > 0.10) & (canvas.spread(upper.ident, upper.count) < 0.9)
+    low_dome = np.sqrt(smoothstep(0.0, 0.40, lower.gap)) * np.float32(0.40)
+    height = np.where(top, 0.30 + 0.70 * np.sqrt(np.maximum(body - 0.10, 0.0)), low_dome)
     count = upper.count + lower.count
     ident = np.where(top, upper.ident, upper.count + lower.ident)
     table = _pebble_shades(canvas, count)
@@ -156,7 +166,9 @@ def _pebble_shades(canvas: Canvas, count: int) -> Field:
     return float32(np.clip(base * brightness, 0.02, 1.0))
 
 
-@material("gravel", words=("gravel", "crushed stone", "ballast"), colours=STONES, wear=("mossy", "dirty", "snowy", "wet"))
+@material(
+    "gravel", words=("gravel", "crushed stone", "ballast"), colours=STONES, wear=("mossy", "dirty", "snowy", "wet")
+)
 def gravel(canvas: Canvas) -> Surface:
     """Small, sharp, tilted chips."""
     per_unit = canvas.by_scale(26, 19, 13)

@@ -13,7 +13,12 @@ from ..surface import Surface
 ALLOYS = ("silver", "silver", "grey", "gold", "copper", "black")
 
 
-@material("brushed_metal", words=("brushed metal", "metal", "brushed steel", "metal sheet", "sheet metal"), colours=ALLOYS, wear=METAL)
+@material(
+    "brushed_metal",
+    words=("brushed metal", "metal", "brushed steel", "metal sheet", "sheet metal"),
+    colours=ALLOYS,
+    wear=METAL,
+)
 def brushed_metal(canvas: Canvas) -> Surface:
     """A sheet brushed along x, with the soft bands of its reflections."""
     hair = canvas.noise(6.0, 0.45, high=220.0, stretch=24.0)
@@ -22,7 +27,21 @@ def brushed_metal(canvas: Canvas) -> Surface:
     return Surface(colour, hair, relief=0.0004, roughness=0.34 + 0.05 * hair, metallic=1.0)
 
 
-@material("metal_plates", words=("riveted metal plates", "metal plates", "riveted plates", "steel plates", "metal panels", "riveted metal"), colours=ALLOYS, wear=METAL)
+@material(
+    "metal_plates",
+    words=(
+        "riveted metal plates",
+        "metal plates",
+        "riveted plates",
+        "steel plates",
+        "metal panels",
+        "riveted metal",
+        "riveted",
+    ),
+    colours=ALLOYS,
+    absorbs=("brushed_metal",),
+    wear=METAL,
+)
 def metal_plates(canvas: Canvas) -> Surface:
     """Bolted plates with grooves between and rivets along their sides."""
     columns, rows = canvas.counts(canvas.by_scale(4, 3, 2))
@@ -43,10 +62,18 @@ def metal_plates(canvas: Canvas) -> Surface:
     patch = canvas.noise(2.0, 1.6, high=24.0)
     face = canvas.shaded(canvas.main, blocks.ident, blocks.count, 0.06, 0.012) * (1.0 + 0.04 * hair + 0.05 * patch)
     colour = mix(canvas.main * 0.22, face, body) * (1.0 - 0.3 * ring)
-    return Surface(colour, body * 0.5 + 0.7 * rivet - 0.1 * ring, relief=0.016, roughness=0.40 + 0.05 * patch, metallic=1.0)
+    return Surface(
+        colour, body * 0.5 + 0.7 * rivet - 0.1 * ring, relief=0.016, roughness=0.40 + 0.05 * patch, metallic=1.0
+    )
 
 
-@material("diamond_plate", words=("diamond plate", "tread plate", "checker plate", "diamond plate metal"), colours=ALLOYS, wear=METAL)
+@material(
+    "diamond_plate",
+    words=("diamond plate", "tread plate", "checker plate", "diamond plate metal"),
+    colours=ALLOYS,
+    absorbs=("brushed_metal",),
+    wear=METAL,
+)
 def diamond_plate(canvas: Canvas) -> Surface:
     """Raised lens-shaped treads, alternately slanted."""
     columns, rows = canvas.counts(canvas.by_scale(12, 8, 6), even_rows=True)
@@ -63,7 +90,14 @@ def diamond_plate(canvas: Canvas) -> Surface:
     return Surface(colour, tread, relief=0.11 * canvas.aspect[1] / rows, roughness=0.42 - 0.15 * rubbed, metallic=1.0)
 
 
-@material("corrugated_metal", words=("corrugated metal", "corrugated iron", "corrugated steel", "metal roofing"), colours=("silver", "silver", "grey", "red", "green", "blue", "copper"), variants=("vertical", "horizontal"), wear=METAL)
+@material(
+    "corrugated_metal",
+    words=("corrugated metal", "corrugated iron", "corrugated steel", "metal roofing", "corrugated"),
+    colours=("silver", "silver", "grey", "red", "green", "blue", "copper"),
+    variants=("vertical", "horizontal"),
+    absorbs=("brushed_metal",),
+    wear=METAL,
+)
 def corrugated_metal(canvas: Canvas) -> Surface:
     """A wave of sheet metal, its sheets overlapping, with stains running down."""
     lying = canvas.recipe.variant == "horizontal"
@@ -74,21 +108,39 @@ def corrugated_metal(canvas: Canvas) -> Surface:
     patch = canvas.noise(2.0, 1.6, high=32.0)
     colour = tint(canvas.main, (0.70 + 0.32 * wave) * (1.0 + 0.05 * streak + 0.04 * patch))
     cell = canvas.aspect[1] / rows
-    return Surface(colour, wave + np.zeros_like(patch) + 0.01 * patch, relief=0.30 * cell, roughness=0.45 + 0.04 * streak, metallic=0.85)
+    return Surface(
+        colour,
+        wave + np.zeros_like(patch) + 0.01 * patch,
+        relief=0.30 * cell,
+        roughness=0.45 + 0.04 * streak,
+        metallic=0.85,
+    )
 
 
-@material("hammered_metal", words=("hammered metal", "beaten metal", "hammered sheet"), colours=("copper", "copper", "silver", "gold", "grey", "black"), wear=METAL)
+@material(
+    "hammered_metal",
+    words=("hammered metal", "beaten metal", "hammered sheet", "hammered"),
+    colours=("copper", "copper", "silver", "gold", "grey", "black"),
+    absorbs=("brushed_metal",),
+    wear=METAL,
+)
 def hammered_metal(canvas: Canvas) -> Surface:
     """Overlapping round dents with bright ridges between them."""
-    cells = canvas.cells(canvas.by_scale(17, 12, 8), 0.9)
-    dent = 1.0 - (1.0 - np.minimum(cells.nearest * 1.2, 1.0) ** 2) * smoothstep(0.0, 0.26, cells.gap)
+    cells = canvas.cells(canvas.by_scale(17, 12, 8), 0.75)
+    dent = np.minimum(cells.nearest * 1.2, 1.0) ** 2
     ridge = smoothstep(0.10, 0.0, cells.edge)
     patch = canvas.noise(2.0, 1.6, high=32.0)
     colour = tint(canvas.main, 0.90 + 0.08 * dent + 0.05 * ridge + 0.05 * patch)
-    return Surface(colour, dent, relief=0.085 / canvas.by_scale(17, 12, 8), roughness=0.28 + 0.05 * patch, metallic=1.0)
+    return Surface(colour, dent, relief=0.16 / canvas.by_scale(17, 12, 8), roughness=0.28 + 0.05 * patch, metallic=1.0)
 
 
-@material("rust", words=("rusty metal", "rust", "rusted iron", "corroded metal", "rusted steel"), colours=("orange", "brown", "orange"), wear=("wet", "scratched", "dirty"))
+@material(
+    "rust",
+    words=("rusty metal", "rust", "rusted iron", "corroded metal", "rusted steel"),
+    colours=("orange", "brown", "orange"),
+    absorbs=("brushed_metal",),
+    wear=("wet", "scratched", "dirty"),
+)
 def rust(canvas: Canvas) -> Surface:
     """Iron eaten through: flaking crust, orange bloom, dark pits, a little bare metal."""
     crust, bloom = canvas.noise(3.0, 1.35, high=160.0), canvas.noise(5.0, 1.1, high=160.0)
@@ -102,7 +154,13 @@ def rust(canvas: Canvas) -> Surface:
     return Surface(colour, height, relief=0.006, roughness=0.95 - 0.4 * bare, metallic=0.1 + 0.8 * bare)
 
 
-@material("chainmail", words=("chainmail", "chain mail", "metal rings", "mail armour"), colours=ALLOYS, wear=METAL)
+@material(
+    "chainmail",
+    words=("chainmail", "chain mail", "metal rings", "mail armour"),
+    colours=ALLOYS,
+    absorbs=("brushed_metal",),
+    wear=METAL,
+)
 def chainmail(canvas: Canvas) -> Surface:
     """Rings through rings: rows leaning by turns to the left and to the right."""
     per_unit = canvas.by_scale(12, 8, 5)
@@ -127,7 +185,13 @@ def chainmail(canvas: Canvas) -> Surface:
     return Surface(colour, height, relief=0.75 / per_unit, roughness=0.30, metallic=np.minimum(seen * 1.2, 1.0))
 
 
-@material("metal_grate", words=("metal grate", "metal grid", "perforated metal", "metal mesh", "steel grating"), colours=ALLOYS, wear=METAL)
+@material(
+    "metal_grate",
+    words=("metal grate", "metal grid", "perforated metal", "metal mesh", "steel grating", "perforated"),
+    colours=ALLOYS,
+    absorbs=("brushed_metal",),
+    wear=METAL,
+)
 def metal_grate(canvas: Canvas) -> Surface:
     """Sheet metal with round holes punched in staggered rows."""
     cells = canvas.cells(canvas.by_scale(14, 10, 6) * 1.075, 0.0, staggered=True, stretch=1.155)
@@ -136,10 +200,21 @@ def metal_grate(canvas: Canvas) -> Surface:
     patch, hair = canvas.noise(2.0, 1.6, high=48.0), canvas.noise(6.0, 0.6, high=200.0, stretch=8.0)
     face = tint(canvas.main, 0.92 + 0.08 * lip + 0.05 * patch + 0.04 * hair)
     colour = mix(face, rgb(0.045, 0.045, 0.05), hole)
-    return Surface(colour, 1.0 - 0.12 * lip - hole, relief=0.14 / canvas.by_scale(14, 10, 6), roughness=0.38 + 0.5 * hole, metallic=1.0 - hole)
+    return Surface(
+        colour,
+        1.0 - 0.12 * lip - hole,
+        relief=0.14 / canvas.by_scale(14, 10, 6),
+        roughness=0.38 + 0.5 * hole,
+        metallic=1.0 - hole,
+    )
 
 
-@material("circuit_board", words=("circuit board", "circuit", "pcb", "electronics", "motherboard"), colours=("green", "green", "blue", "black", "red", "white"), wear=("dusty", "dirty", "scratched"))
+@material(
+    "circuit_board",
+    words=("circuit board", "circuit", "pcb", "electronics", "motherboard"),
+    colours=("green", "green", "blue", "black", "red", "white"),
+    wear=("dusty", "dirty", "scratched"),
+)
 def circuit_board(canvas: Canvas) -> Surface:
     """Routed copper traces, pads and chips on a lacquered board."""
     columns, rows = canvas.counts(canvas.by_scale(28, 20, 14))

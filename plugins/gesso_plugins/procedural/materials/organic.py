@@ -18,7 +18,11 @@ def coat(canvas: Canvas, low: float = 14.0) -> Field:
     return canvas.noise(low, 0.55, high=200.0, stretch=4.0, angle=np.pi / 2.0)
 
 
-@material("scales", words=("fish scales", "scales", "dragon scales", "mermaid scales", "reptile scales"), wear=("wet", "worn", "dirty"))
+@material(
+    "scales",
+    words=("fish scales", "scales", "dragon scales", "mermaid scales", "reptile scales"),
+    wear=("wet", "worn", "dirty"),
+)
 def scales(canvas: Canvas) -> Surface:
     """Rounded, gleaming scales in overlapping rows."""
     per_unit = canvas.by_scale(12, 8, 5)
@@ -27,11 +31,20 @@ def scales(canvas: Canvas) -> Surface:
     face = canvas.shaded(canvas.main, ident, columns * rows, 0.13, 0.05)
     sheen = canvas.noise(2.0, 1.7, high=12.0)
     colour = face * ((0.34 + 0.66 * rim) * (1.0 + 0.06 * sheen))
-    colour = mix(colour, np.clip(canvas.main * 0.6 + 0.42, 0.0, 1.0), smoothstep(0.75, 1.0, rim) * smoothstep(0.95, 0.55, height) * np.float32(0.35))
+    colour = mix(
+        colour,
+        np.clip(canvas.main * 0.6 + 0.42, 0.0, 1.0),
+        smoothstep(0.75, 1.0, rim) * smoothstep(0.95, 0.55, height) * np.float32(0.35),
+    )
     return Surface(colour, height, relief=0.17 / per_unit, roughness=0.30)
 
 
-@material("snake_skin", words=("snake skin", "snakeskin", "python skin", "reptile skin"), colours=("green", "brown", "yellow", "grey", "black", "beige", "red"), wear=("worn", "dirty", "wet"))
+@material(
+    "snake_skin",
+    words=("snake skin", "snakeskin", "python skin", "reptile skin"),
+    colours=("green", "brown", "yellow", "grey", "black", "beige", "red"),
+    wear=("worn", "dirty", "wet"),
+)
 def snake_skin(canvas: Canvas) -> Surface:
     """Keeled diamond scales with a dark saddle pattern running over them."""
     columns, rows = canvas.counts(canvas.by_scale(32, 24, 16), even_rows=True)
@@ -42,9 +55,14 @@ def snake_skin(canvas: Canvas) -> Surface:
     edge = np.minimum(np.minimum(a, 1.0 - a), np.minimum(b, 1.0 - b))
     body = smoothstep(0.02, 0.16, edge)
     keel = smoothstep(0.10, 0.0, np.abs(a - b) - 0.02) * body
-    middle_u, middle_v = (np.floor(first) + np.floor(second) + 1.0) / columns, (np.floor(first) - np.floor(second)) / rows
+    middle_u, middle_v = (
+        (np.floor(first) + np.floor(second) + 1.0) / columns,
+        (np.floor(first) - np.floor(second)) / rows,
+    )
     saddles = canvas.counts(canvas.by_scale(4, 3, 2))
-    wave = np.cos(np.float32(2.0 * np.pi * saddles[0]) * middle_u) + np.cos(np.float32(2.0 * np.pi * saddles[1]) * middle_v)
+    wave = np.cos(np.float32(2.0 * np.pi * saddles[0]) * middle_u) + np.cos(
+        np.float32(2.0 * np.pi * saddles[1]) * middle_v
+    )
     mark = smoothstep(0.25, 0.75, wave) + 0.8 * smoothstep(-1.1, -1.5, wave)
     rim = smoothstep(0.30, 0.0, np.abs(wave - 0.35))
     pale = canvas.main * 0.55 + rgb(0.36, 0.34, 0.26)
@@ -53,7 +71,13 @@ def snake_skin(canvas: Canvas) -> Surface:
     return Surface(colour, body * 0.8 + 0.25 * keel, relief=0.16 * canvas.aspect[1] / rows, roughness=0.42)
 
 
-@material("zebra", words=("zebra fur", "zebra stripes", "zebra skin", "zebra print"), colours=("white", "white", "beige"), wear=HAIRY)
+@material(
+    "zebra",
+    words=("zebra fur", "zebra stripes", "zebra skin", "zebra print"),
+    colours=("white", "white", "beige"),
+    absorbs=("fur", "leather", "fabric"),
+    wear=HAIRY,
+)
 def zebra(canvas: Canvas) -> Surface:
     """Forking black stripes on a pale coat."""
     bands = canvas.counts(canvas.by_scale(9, 6, 4))[1]
@@ -65,7 +89,13 @@ def zebra(canvas: Canvas) -> Surface:
     return Surface(colour, hair, relief=0.0012, roughness=0.85)
 
 
-@material("tiger", words=("tiger fur", "tiger stripes", "tiger skin", "tiger print"), colours=("orange", "orange", "white"), wear=HAIRY)
+@material(
+    "tiger",
+    words=("tiger fur", "tiger stripes", "tiger skin", "tiger print"),
+    colours=("orange", "orange", "white"),
+    absorbs=("fur", "leather", "fabric"),
+    wear=HAIRY,
+)
 def tiger(canvas: Canvas) -> Surface:
     """Tapering black stripes, pale in places, on a warm coat."""
     bands = canvas.counts(canvas.by_scale(11, 8, 5))[1]
@@ -80,7 +110,13 @@ def tiger(canvas: Canvas) -> Surface:
     return Surface(colour, hair, relief=0.0014, roughness=0.85)
 
 
-@material("leopard", words=("leopard fur", "leopard print", "leopard skin", "leopard spots", "jaguar fur"), colours=("yellow", "orange", "beige", "white", "black"), wear=HAIRY)
+@material(
+    "leopard",
+    words=("leopard fur", "leopard print", "leopard skin", "leopard spots", "jaguar fur"),
+    colours=("yellow", "orange", "beige", "white", "black"),
+    absorbs=("fur", "leather", "fabric"),
+    wear=HAIRY,
+)
 def leopard(canvas: Canvas) -> Surface:
     """Broken rosettes with a darker heart."""
     push = canvas.push(0.008, 6.0, 1.4)
@@ -101,7 +137,13 @@ def leopard(canvas: Canvas) -> Surface:
     return Surface(colour, hair, relief=0.0014, roughness=0.85)
 
 
-@material("giraffe", words=("giraffe skin", "giraffe fur", "giraffe pattern", "giraffe print"), colours=("brown", "orange", "brown"), wear=HAIRY)
+@material(
+    "giraffe",
+    words=("giraffe skin", "giraffe fur", "giraffe pattern", "giraffe print"),
+    colours=("brown", "orange", "brown"),
+    absorbs=("fur", "leather", "fabric"),
+    wear=HAIRY,
+)
 def giraffe(canvas: Canvas) -> Surface:
     """Brown polygons divided by cream lines."""
     cells = canvas.cells(canvas.by_scale(8, 5, 4), 0.85, push=canvas.push(0.012, 5.0, 1.4))
@@ -112,7 +154,13 @@ def giraffe(canvas: Canvas) -> Surface:
     return Surface(mix(cream, face, patch) * (1.0 + 0.06 * hair), hair, relief=0.0013, roughness=0.85)
 
 
-@material("cow", words=("cow hide", "cow fur", "cow pattern", "cow print", "cow skin"), colours=("black", "black", "brown"), wear=HAIRY)
+@material(
+    "cow",
+    words=("cow hide", "cow fur", "cow pattern", "cow print", "cow skin"),
+    colours=("black", "black", "brown"),
+    absorbs=("fur", "leather", "fabric"),
+    wear=HAIRY,
+)
 def cow(canvas: Canvas) -> Surface:
     """Large smooth-edged blotches on white."""
     blotch = canvas.noise(float(canvas.by_scale(3, 2, 1)), 2.3, high=24.0)
@@ -122,10 +170,17 @@ def cow(canvas: Canvas) -> Surface:
     return Surface(colour, hair + 0.3 * spot, relief=0.0013, roughness=0.85)
 
 
-@material("honeycomb", words=("honeycomb", "beehive", "wax comb", "honey"), colours=("yellow", "orange", "gold", "yellow"), wear=("wet", "dirty"))
+@material(
+    "honeycomb",
+    words=("honeycomb", "beehive", "wax comb", "honey"),
+    colours=("yellow", "orange", "gold", "yellow"),
+    wear=("wet", "dirty"),
+)
 def honeycomb(canvas: Canvas) -> Surface:
     """Six-sided wax cells, some brimming with honey, some empty."""
-    cells = canvas.cells(canvas.by_scale(10, 7, 4) * 1.075, 0.0, staggered=True, stretch=1.155, push=canvas.push(0.004, 4.0, 1.5))
+    cells = canvas.cells(
+        canvas.by_scale(10, 7, 4) * 1.075, 0.0, staggered=True, stretch=1.155, push=canvas.push(0.004, 4.0, 1.5)
+    )
     wall = smoothstep(0.135, 0.075, cells.edge)
     fill = canvas.spread(cells.ident, cells.count)
     full = smoothstep(0.35, 0.45, fill)
@@ -135,10 +190,20 @@ def honeycomb(canvas: Canvas) -> Surface:
     wax = canvas.main * 0.80 + rgb(0.18, 0.15, 0.07)
     colour = mix(mix(inside, rgb(1.0, 0.96, 0.82), gleam * np.float32(0.8)), wax, wall)
     well = smoothstep(0.13, 0.30, cells.edge)
-    return Surface(colour, wall * 1.0 + (1.0 - wall) * (0.25 + 0.4 * full - 0.3 * well * (1.0 - full)), relief=0.012, roughness=0.12 + 0.5 * wall)
+    return Surface(
+        colour,
+        wall * 1.0 + (1.0 - wall) * (0.25 + 0.4 * full - 0.3 * well * (1.0 - full)),
+        relief=0.012,
+        roughness=0.12 + 0.5 * wall,
+    )
 
 
-@material("feathers", words=("feathers", "plumage", "bird feathers"), colours=("white", "blue", "teal", "grey", "brown", "green", "red", "black"), wear=("wet", "dirty"))
+@material(
+    "feathers",
+    words=("feathers", "plumage", "bird feathers"),
+    colours=("white", "blue", "teal", "grey", "brown", "green", "red", "black"),
+    wear=("wet", "dirty"),
+)
 def feathers(canvas: Canvas) -> Surface:
     """Overlapping plumes with shafts and combed barbs."""
     per_unit = canvas.by_scale(9, 6, 4)

@@ -17,7 +17,13 @@ def printed(canvas: Canvas, colour: Field) -> Surface:
     return Surface(colour * (1.0 + 0.025 * weave), weave, relief=0.0006, roughness=0.9)
 
 
-@material("checkerboard", words=("checkerboard", "checkered tiles", "chessboard", "checkered floor", "checks"), second=(), wear=("cracked", "dirty", "worn", "wet"))
+@material(
+    "checkerboard",
+    words=("checkerboard", "checkered tiles", "chessboard", "checkered floor", "checkered", "checks"),
+    second=(),
+    absorbs=("tiles",),
+    wear=("cracked", "dirty", "worn", "wet"),
+)
 def checkerboard(canvas: Canvas) -> Surface:
     """Polished square tiles of two colours by turns."""
     columns, rows = canvas.counts(canvas.by_scale(12, 8, 4), even_rows=True)
@@ -31,19 +37,34 @@ def checkerboard(canvas: Canvas) -> Surface:
     return Surface(colour, joint, relief=0.003, roughness=0.22 + 0.5 * (1.0 - joint))
 
 
-@material("stripes", words=("stripes", "striped fabric", "striped", "striped wallpaper"), second=(), absorbs=("fabric", "paper"), variants=("vertical", "horizontal", "diagonal"), wear=SOFT)
+@material(
+    "stripes",
+    words=("stripes", "striped fabric", "striped", "striped wallpaper"),
+    second=(),
+    absorbs=("fabric", "paper"),
+    variants=("vertical", "horizontal", "diagonal"),
+    wear=SOFT,
+)
 def stripes(canvas: Canvas) -> Surface:
     """Even bands of two colours."""
     columns, rows = canvas.counts(canvas.by_scale(10, 6, 4))
     variant = canvas.recipe.variant
-    along = {"vertical": canvas.u * columns, "horizontal": canvas.v * rows}.get(variant, canvas.u * columns + canvas.v * rows)
+    along = {"vertical": canvas.u * columns, "horizontal": canvas.v * rows}.get(
+        variant, canvas.u * columns + canvas.v * rows
+    )
     part = along - np.floor(along)
     edge = np.abs(part - 0.5) - 0.25
     band = smoothstep(0.02, -0.02, edge)
     return printed(canvas, mix(canvas.main, canvas.second, band + np.zeros((canvas.height, canvas.width), np.float32)))
 
 
-@material("polka_dots", words=("polka dots", "dots", "polka dot fabric", "spots", "dotted fabric"), second=(), absorbs=("fabric", "paper"), wear=SOFT)
+@material(
+    "polka_dots",
+    words=("polka dots", "dots", "polka dot fabric", "spots", "dotted fabric"),
+    second=(),
+    absorbs=("fabric", "paper"),
+    wear=SOFT,
+)
 def polka_dots(canvas: Canvas) -> Surface:
     """Dots of the main colour in staggered rows on the second."""
     cells = canvas.cells(canvas.by_scale(10, 7, 4) * 1.075, 0.0, staggered=True, stretch=1.155)
@@ -51,7 +72,13 @@ def polka_dots(canvas: Canvas) -> Surface:
     return printed(canvas, mix(canvas.second, canvas.main, dot))
 
 
-@material("chevron", words=("chevron", "zigzag", "chevron pattern", "zig zag", "chevrons"), second=(), absorbs=("fabric", "paper"), wear=SOFT)
+@material(
+    "chevron",
+    words=("chevron", "zigzag", "chevron pattern", "zig zag", "chevrons"),
+    second=(),
+    absorbs=("fabric", "paper"),
+    wear=SOFT,
+)
 def chevron(canvas: Canvas) -> Surface:
     """Zigzag bands of two colours."""
     columns, rows = canvas.counts(canvas.by_scale(8, 5, 3))
@@ -63,7 +90,13 @@ def chevron(canvas: Canvas) -> Surface:
     return printed(canvas, mix(canvas.main, canvas.second, band))
 
 
-@material("argyle", words=("argyle", "argyle pattern", "diamond pattern", "harlequin"), second=(), absorbs=("fabric", "paper"), wear=SOFT)
+@material(
+    "argyle",
+    words=("argyle", "argyle pattern", "diamond pattern", "harlequin"),
+    second=(),
+    absorbs=("fabric", "paper"),
+    wear=SOFT,
+)
 def argyle(canvas: Canvas) -> Surface:
     """Upright diamonds crossed by thin dashed lines."""
     columns, rows = canvas.counts(canvas.by_scale(6, 4, 3), stretch=0.75)
@@ -83,13 +116,23 @@ def argyle(canvas: Canvas) -> Surface:
     return surface
 
 
-@material("camouflage", words=("camouflage", "camo", "military camouflage", "camo pattern"), colours=("green", "green", "green", "brown", "grey", "beige", "blue"), variants=("classic", "digital"), wear=SOFT)
+@material(
+    "camouflage",
+    words=("camouflage", "camo", "military camouflage", "camo pattern"),
+    colours=("green", "green", "green", "brown", "grey", "beige", "blue"),
+    variants=("classic", "digital"),
+    wear=SOFT,
+)
 def camouflage(canvas: Canvas) -> Surface:
     """Four related shades in blotches, smooth or in square pixels."""
     fields = [canvas.noise(float(canvas.by_scale(5, 3, 2)), 2.1, high=24.0) for _ in range(3)]
     if canvas.recipe.variant == "digital":
         fields = [_pixelated(canvas, field) for field in fields]
-    shades = (canvas.main * 0.42, canvas.main * 0.62 + rgb(0.10, 0.07, 0.03), canvas.main * 0.45 + rgb(0.38, 0.36, 0.28))
+    shades = (
+        canvas.main * 0.42,
+        canvas.main * 0.62 + rgb(0.10, 0.07, 0.03),
+        canvas.main * 0.45 + rgb(0.38, 0.36, 0.28),
+    )
     colour: Field = canvas.main[:, None, None]
     for field, shade in zip(fields, (shades[1], shades[2], shades[0]), strict=True):
         colour = mix(colour, shade, smoothstep(0.42, 0.47, field))
@@ -105,7 +148,12 @@ def _pixelated(canvas: Canvas, field: Field) -> Field:
     return taken
 
 
-@material("gingham", words=("gingham", "picnic cloth", "checked tablecloth", "vichy"), colours=("red", "red", "blue", "green", "yellow", "pink", "black", "purple"), wear=SOFT)
+@material(
+    "gingham",
+    words=("gingham", "picnic cloth", "checked tablecloth", "vichy"),
+    colours=("red", "red", "blue", "green", "yellow", "pink", "black", "purple"),
+    wear=SOFT,
+)
 def gingham(canvas: Canvas) -> Surface:
     """Bands of one colour crossing on white: pale where one passes, full where two do."""
     columns, rows = canvas.counts(canvas.by_scale(12, 8, 5))

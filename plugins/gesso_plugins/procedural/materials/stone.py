@@ -15,7 +15,12 @@ def vein(field: Field, width: float) -> Field:
     return np.exp(-np.abs(field) * np.float32(1.0 / width))
 
 
-@material("rock", words=("rock", "rocks", "cliff", "cliff rock", "rough stone", "boulder", "stone"), colours=STONES, wear=("mossy", "cracked", "snowy", "wet"))
+@material(
+    "rock",
+    words=("rock", "rocks", "cliff", "cliff rock", "rough stone", "boulder", "stone"),
+    colours=STONES,
+    wear=("mossy", "cracked", "snowy", "wet"),
+)
 def rock(canvas: Canvas) -> Surface:
     """A broken cliff face: big facets, smaller facets, fissures."""
     height: Field = np.zeros((1, 1), np.float32)
@@ -25,14 +30,21 @@ def rock(canvas: Canvas) -> Surface:
         cells = canvas.cells(per_unit * octave, 1.0, push=push, stretch=1.3)
         lean_x, lean_y, rise = (canvas.spread(cells.ident, cells.count, -1.0, 1.0) for _ in range(3))
         fissure = 1.0 - smoothstep(0.0, 0.05, cells.edge)
-        height = height + np.float32(weight) * (0.95 * (lean_x * cells.dx + lean_y * cells.dy) + 0.35 * rise - 0.25 * fissure)
+        height = height + np.float32(weight) * (
+            0.95 * (lean_x * cells.dx + lean_y * cells.dy) + 0.35 * rise - 0.25 * fissure
+        )
     rough = canvas.noise(8.0, 1.4, high=220.0)
     height = height + 0.05 * rough
     colour = tint(canvas.main, 0.95 + 0.16 * np.clip(height, -1.2, 1.2) + 0.06 * rough + 0.05 * canvas.noise(2.0, 1.5))
     return Surface(colour, height, relief=0.34 / per_unit, roughness=0.92)
 
 
-@material("marble", words=("marble", "polished marble", "marble slab"), colours=("white", "white", "black", "green", "beige", "pink", "grey"), wear=("cracked", "dirty", "wet"))
+@material(
+    "marble",
+    words=("marble", "polished marble", "marble slab"),
+    colours=("white", "white", "black", "green", "beige", "pink", "grey"),
+    wear=("cracked", "dirty", "wet"),
+)
 def marble(canvas: Canvas) -> Surface:
     """Clouded stone with branching veins along a drift."""
     drift = 2.0 * np.pi * (canvas.u * canvas.turns(1) + canvas.v * max(1, round(canvas.aspect[1])))
@@ -49,7 +61,9 @@ def marble(canvas: Canvas) -> Surface:
     return Surface(colour, veins * np.float32(-0.15), relief=0.003, roughness=0.12)
 
 
-@material("granite", words=("granite", "speckled granite", "granite slab"), colours=STONES, wear=("cracked", "dirty", "wet"))
+@material(
+    "granite", words=("granite", "speckled granite", "granite slab"), colours=STONES, wear=("cracked", "dirty", "wet")
+)
 def granite(canvas: Canvas) -> Surface:
     """Interlocked crystals of three minerals, polished."""
     per_unit = canvas.by_scale(54, 40, 28)
@@ -63,7 +77,12 @@ def granite(canvas: Canvas) -> Surface:
     return Surface(colour, canvas.noise(30.0, 0.5, high=200.0) * np.float32(0.1), relief=0.002, roughness=0.22)
 
 
-@material("sandstone", words=("sandstone", "layered rock", "rock strata", "limestone"), colours=("beige", "orange", "red", "yellow", "brown", "grey"), wear=HARD)
+@material(
+    "sandstone",
+    words=("sandstone", "layered rock", "rock strata", "limestone"),
+    colours=("beige", "orange", "red", "yellow", "brown", "grey"),
+    wear=HARD,
+)
 def sandstone(canvas: Canvas) -> Surface:
     """Wavy strata, each of its own shade and hardness."""
     layers = canvas.counts(canvas.by_scale(16, 11, 7))[1]
@@ -80,7 +99,9 @@ def sandstone(canvas: Canvas) -> Surface:
     return Surface(colour, height, relief=0.016, roughness=0.95)
 
 
-@material("slate", words=("slate", "slate stone", "shale"), colours=("grey", "black", "blue", "purple", "green"), wear=HARD)
+@material(
+    "slate", words=("slate", "slate stone", "shale"), colours=("grey", "black", "blue", "purple", "green"), wear=HARD
+)
 def slate(canvas: Canvas) -> Surface:
     """Cleaved stone: flat terraces with sharp, flowing steps."""
     layers = canvas.noise(1.5, 1.8, high=160.0, stretch=1.8, angle=0.5) * np.float32(canvas.by_scale(4, 3, 2) * 0.9)
@@ -93,7 +114,12 @@ def slate(canvas: Canvas) -> Surface:
     return Surface(colour, height + 0.05 * grain, relief=0.008, roughness=0.62)
 
 
-@material("concrete", words=("concrete", "concrete wall", "cement", "bare concrete"), colours=("grey", "grey", "grey", "beige", "white", "black"), wear=HARD)
+@material(
+    "concrete",
+    words=("concrete", "concrete wall", "cement", "bare concrete"),
+    colours=("grey", "grey", "grey", "beige", "white", "black"),
+    wear=HARD,
+)
 def concrete(canvas: Canvas) -> Surface:
     """Cast panels with clouds, pores and the holes of the formwork ties."""
     columns, rows = canvas.counts(canvas.by_scale(4, 2, 1))
@@ -111,20 +137,33 @@ def concrete(canvas: Canvas) -> Surface:
     return Surface(colour, 0.06 * grain + 0.1 * cloud - dents, relief=0.006, roughness=0.9)
 
 
-@material("asphalt", words=("asphalt", "tarmac", "road surface", "blacktop"), colours=("black", "black", "grey"), wear=("cracked", "dirty", "wet", "worn", "snowy"))
+@material(
+    "asphalt",
+    words=("asphalt", "tarmac", "road surface", "blacktop"),
+    colours=("black", "black", "grey"),
+    wear=("cracked", "dirty", "wet", "worn", "snowy"),
+)
 def asphalt(canvas: Canvas) -> Surface:
     """Coarse aggregate in tar: dark, with scattered paler stones."""
     cells = canvas.cells(canvas.by_scale(52, 38, 26), 1.0)
     size = canvas.spread(cells.ident, cells.count, 0.15, 0.6)
     stone = 1.0 - smoothstep(0.7, 1.0, cells.nearest / size)
-    pale = per_cell(float32(canvas.paint.choice([0.5, 0.8, 1.0, 1.9, 2.6], cells.count, p=(0.3, 0.25, 0.25, 0.12, 0.08))), cells.ident)
+    pale = per_cell(
+        float32(canvas.paint.choice([0.5, 0.8, 1.0, 1.9, 2.6], cells.count, p=(0.3, 0.25, 0.25, 0.12, 0.08))),
+        cells.ident,
+    )
     tar = 0.72 + 0.07 * canvas.noise(2.0, 1.3, high=32.0)
     lift = canvas.main * 0.66 + 0.05
     colour = tint(lift, tar + stone * (0.10 + 0.30 * pale))
     return Surface(colour, stone * (0.5 + 0.2 * pale), relief=0.008, roughness=0.95)
 
 
-@material("plaster", words=("plaster", "plaster wall", "stucco", "stucco wall", "painted plaster", "render"), colours=("white", "beige", "yellow", "pink", "blue", "orange", "green"), wear=("cracked", "dirty", "worn", "wet"))
+@material(
+    "plaster",
+    words=("plaster", "plaster wall", "stucco", "stucco wall", "painted plaster", "render"),
+    colours=("white", "beige", "yellow", "pink", "blue", "orange", "green"),
+    wear=("cracked", "dirty", "worn", "wet"),
+)
 def plaster(canvas: Canvas) -> Surface:
     """Troweled stucco: flat, smeared islands over a sandy coat."""
     drag = canvas.noise(4.0, 1.5, high=48.0, stretch=1.8, angle=0.4) + 0.35 * canvas.noise(9.0, 1.2, high=96.0)
@@ -132,16 +171,27 @@ def plaster(canvas: Canvas) -> Surface:
     strokes = canvas.noise(6.0, 0.9, high=160.0, stretch=7.0, angle=0.4)
     sand = canvas.noise(36.0, 0.3, high=220.0)
     height = islands * (0.7 + 0.05 * strokes) + (1.0 - islands) * (0.12 * sand)
-    colour = tint(canvas.main, 0.95 + 0.05 * islands + 0.03 * canvas.noise(1.5, 1.6, high=16.0) + 0.02 * sand * (1.0 - islands))
+    colour = tint(
+        canvas.main, 0.95 + 0.05 * islands + 0.03 * canvas.noise(1.5, 1.6, high=16.0) + 0.02 * sand * (1.0 - islands)
+    )
     return Surface(colour, height, relief=0.008, roughness=0.93)
 
 
-@material("terrazzo", words=("terrazzo", "terrazzo floor"), colours=("white", "beige", "grey", "black", "pink", "green"), second=(), wear=("dirty", "cracked", "wet"))
+@material(
+    "terrazzo",
+    words=("terrazzo", "terrazzo floor"),
+    colours=("white", "beige", "grey", "black", "pink", "green"),
+    second=(),
+    wear=("dirty", "cracked", "wet"),
+)
 def terrazzo(canvas: Canvas) -> Surface:
     """Chips of stone in a polished ground; the second colour leads among the chips."""
     colour: Field = tint(canvas.main, 1.0 + 0.03 * canvas.noise(24.0, 0.4, high=160.0))
     per_unit = canvas.by_scale(13, 9, 6)
-    kinds = np.stack((canvas.second, canvas.second * 0.62, canvas.second * 0.5 + 0.45, canvas.main * 0.5, canvas.main * 0.3 + 0.6), axis=1)
+    kinds = np.stack(
+        (canvas.second, canvas.second * 0.62, canvas.second * 0.5 + 0.45, canvas.main * 0.5, canvas.main * 0.3 + 0.6),
+        axis=1,
+    )
     for finer, share in ((2.3, 0.55), (1.0, 0.62)):
         cells = canvas.cells(per_unit * finer, 1.0, push=canvas.push(0.004, 9.0, 1.2))
         kept = canvas.spread(cells.ident, cells.count) < share

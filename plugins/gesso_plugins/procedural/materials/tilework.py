@@ -19,7 +19,11 @@ def grout(canvas: Canvas) -> Field:
     return tint(shade, 1.0 + 0.04 * canvas.noise(30.0, 0.4, high=200.0))
 
 
-@material("tiles", words=("ceramic tiles", "tiles", "bathroom tiles", "wall tiles", "kitchen tiles", "square tiles", "tile"), wear=GLAZED)
+@material(
+    "tiles",
+    words=("ceramic tiles", "tiles", "bathroom tiles", "wall tiles", "kitchen tiles", "square tiles", "tile"),
+    wear=GLAZED,
+)
 def tiles(canvas: Canvas) -> Surface:
     """Square glazed tiles with pillowed edges."""
     columns, rows = canvas.counts(canvas.by_scale(8, 5, 3))
@@ -33,7 +37,12 @@ def tiles(canvas: Canvas) -> Surface:
     return Surface(colour, 0.4 * body + 0.6 * pillow + 0.02 * glaze, relief=0.010, roughness=0.85 - 0.73 * body)
 
 
-@material("hexagon_tiles", words=("hexagon tiles", "hexagonal tiles", "hex tiles", "hexagons"), wear=GLAZED)
+@material(
+    "hexagon_tiles",
+    words=("hexagon tiles", "hexagonal tiles", "hex tiles", "hexagons", "hexagonal", "hexagon"),
+    absorbs=("tiles",),
+    wear=GLAZED,
+)
 def hexagon_tiles(canvas: Canvas) -> Surface:
     """Six-sided glazed tiles."""
     cells = canvas.cells(canvas.by_scale(10, 7, 4) * 1.075, 0.0, staggered=True, stretch=1.155)
@@ -43,20 +52,41 @@ def hexagon_tiles(canvas: Canvas) -> Surface:
     return Surface(mix(grout(canvas), face, body), height, relief=0.009, roughness=0.85 - 0.7 * body)
 
 
-@material("mosaic", words=("mosaic", "mosaic tiles", "glass mosaic", "pool mosaic"), colours=("blue", "teal", "green", "red", "orange", "white", "purple"), wear=GLAZED)
+@material(
+    "mosaic",
+    words=("mosaic", "mosaic tiles", "glass mosaic", "pool mosaic"),
+    colours=("blue", "teal", "green", "red", "orange", "white", "purple"),
+    absorbs=("tiles",),
+    wear=GLAZED,
+)
 def mosaic(canvas: Canvas) -> Surface:
     """Small hand-cut glass squares in many shades."""
     columns, rows = canvas.counts(canvas.by_scale(22, 16, 11))
     u, v = canvas.warped(0.004, 5.0, 1.6)
-    blocks = courses(columns, float32(np.zeros(rows)), canvas.aspect, u, v, canvas.table(rows * columns, -0.1, 0.1).reshape(rows, columns))
+    blocks = courses(
+        columns,
+        float32(np.zeros(rows)),
+        canvas.aspect,
+        u,
+        v,
+        canvas.table(rows * columns, -0.1, 0.1).reshape(rows, columns),
+    )
     gap = 0.07 * canvas.aspect[1] / rows
     body = smoothstep(gap * 0.7, gap * 1.5, blocks.edge(gap * 1.5))
     shade = canvas.shaded(canvas.main, blocks.ident, blocks.count, 0.30, 0.10)
-    lean = canvas.spread(blocks.ident, blocks.count, -0.3, 0.3) * (blocks.x - 0.5) + canvas.spread(blocks.ident, blocks.count, -0.3, 0.3) * (blocks.y - 0.5)
+    lean = canvas.spread(blocks.ident, blocks.count, -0.3, 0.3) * (blocks.x - 0.5) + canvas.spread(
+        blocks.ident, blocks.count, -0.3, 0.3
+    ) * (blocks.y - 0.5)
     return Surface(mix(grout(canvas), shade, body), body * (0.8 + lean), relief=0.007, roughness=0.85 - 0.7 * body)
 
 
-@material("roof_tiles", words=("roof tiles", "roof shingles", "clay roof", "shingles", "roof"), colours=("red", "red", "orange", "brown", "grey", "black", "green"), wear=("mossy", "dirty", "worn", "snowy", "wet"))
+@material(
+    "roof_tiles",
+    words=("roof tiles", "roof shingles", "clay roof", "shingles", "roof"),
+    colours=("red", "red", "orange", "brown", "grey", "black", "green"),
+    absorbs=("tiles",),
+    wear=("mossy", "dirty", "worn", "snowy", "wet"),
+)
 def roof_tiles(canvas: Canvas) -> Surface:
     """Overlapping tiles with rounded lower ends, each row covering the one beneath."""
     columns, rows = canvas.counts(canvas.by_scale(14, 10, 6), stretch=1.25, even_rows=True)
@@ -87,7 +117,11 @@ def overlapping(canvas: Canvas, columns: int, rows: int, reach: float, flat: flo
         column = np.floor(cell)
         across = (cell - column - 0.5) * 2.0
         end = float32(np.maximum(along / reach - flat, 0.0) / (1.0 - flat))
-        inside = 1.0 - np.sqrt(across**2 * np.minimum(1.0, 0.25 + end) + end**2) if flat < 0.3 else 1.0 - np.maximum(np.abs(across) ** 6 * 0.9, np.sqrt(across**2 * end**0.5 + end**2))
+        inside = (
+            1.0 - np.sqrt(across**2 * np.minimum(1.0, 0.25 + end) + end**2)
+            if flat < 0.3
+            else 1.0 - np.maximum(np.abs(across) ** 6 * 0.9, np.sqrt(across**2 * end**0.5 + end**2))
+        )
         height = 0.15 + 0.85 * along / reach + 0.12 * (1.0 - across**2)
         seen = (inside > 0.0) & (height > best_height)
         best_height = np.where(seen, height, best_height)
@@ -96,21 +130,45 @@ def overlapping(canvas: Canvas, columns: int, rows: int, reach: float, flat: flo
     return best_height, ident, rim
 
 
-@material("stained_glass", words=("stained glass", "stained glass window", "leaded glass", "cathedral glass"), second=(), wear=("dirty", "cracked", "wet"))
+@material(
+    "stained_glass",
+    words=("stained glass", "stained glass window", "leaded glass", "cathedral glass", "glass"),
+    second=(),
+    wear=("dirty", "cracked", "wet"),
+)
 def stained_glass(canvas: Canvas) -> Surface:
     """Panes of coloured glass between strips of lead."""
     cells = canvas.cells(canvas.by_scale(8, 6, 4), 0.95)
     lead = 1.0 - smoothstep(0.045, 0.075, cells.edge)
-    kinds = np.stack((canvas.main, canvas.main * 0.65 + canvas.second * 0.2, canvas.second, canvas.second * 0.5 + 0.42, canvas.main * 0.55 + 0.40), axis=1)
+    kinds = np.stack(
+        (
+            canvas.main,
+            canvas.main * 0.65 + canvas.second * 0.2,
+            canvas.second,
+            canvas.second * 0.5 + 0.42,
+            canvas.main * 0.55 + 0.40,
+        ),
+        axis=1,
+    )
     kind = canvas.paint.choice(5, cells.count, p=(0.32, 0.14, 0.32, 0.11, 0.11))
     streak = canvas.noise(3.0, 1.2, high=64.0, stretch=3.0, angle=1.0)
-    pane = per_cell(float32(kinds[:, kind] * 1.15), cells.ident) * (0.92 + 0.10 * streak + 0.25 * np.exp(-3.0 * cells.nearest**2))
+    pane = per_cell(float32(kinds[:, kind] * 1.15), cells.ident) * (
+        0.92 + 0.10 * streak + 0.25 * np.exp(-3.0 * cells.nearest**2)
+    )
     colour = mix(pane, rgb(0.10, 0.10, 0.11), lead)
     bulge = 1.0 - np.minimum((cells.edge / 0.06 - 0.0) ** 2, 1.0)
-    return Surface(colour, 0.75 * bulge + 0.05 * streak, relief=0.010, roughness=0.08 + 0.5 * lead, metallic=lead * np.float32(0.6))
+    return Surface(
+        colour, 0.75 * bulge + 0.05 * streak, relief=0.010, roughness=0.08 + 0.5 * lead, metallic=lead * np.float32(0.6)
+    )
 
 
-@material("subway_tiles", words=("subway tiles", "metro tiles", "brick tiles"), colours=("white", "white", "green", "blue", "teal", "black", "beige", "pink"), wear=GLAZED)
+@material(
+    "subway_tiles",
+    words=("subway tiles", "metro tiles", "brick tiles"),
+    colours=("white", "white", "green", "blue", "teal", "black", "beige", "pink"),
+    absorbs=("tiles",),
+    wear=GLAZED,
+)
 def subway_tiles(canvas: Canvas) -> Surface:
     """Long bevelled tiles in a half bond, very glossy."""
     columns, rows = canvas.counts(canvas.by_scale(10, 8, 6), stretch=2.0, even_rows=True)
@@ -120,4 +178,6 @@ def subway_tiles(canvas: Canvas) -> Surface:
     body = smoothstep(cell * 0.03, cell * 0.045, edge)
     bevel = np.clip((edge - cell * 0.03) / (cell * 0.17), 0.0, 1.0)
     face = canvas.shaded(canvas.main, blocks.ident, blocks.count, 0.03, 0.01)
-    return Surface(mix(grout(canvas), face, body), 0.2 * body + 0.8 * bevel, relief=0.085 * cell, roughness=0.85 - 0.8 * body)
+    return Surface(
+        mix(grout(canvas), face, body), 0.2 * body + 0.8 * bevel, relief=0.085 * cell, roughness=0.85 - 0.8 * body
+    )

@@ -14,7 +14,9 @@ from .stone import vein
 WOODEN = ("brown", "brown", "brown", "beige", "beige", "orange", "grey", "white", "black")
 
 
-def grain(canvas: Canvas, rings: float, across: Field, ident: Ids | None = None, count: int = 1, upright: bool = False) -> tuple[Field, Field]:
+def grain(
+    canvas: Canvas, rings: float, across: Field, ident: Ids | None = None, count: int = 1, upright: bool = False
+) -> tuple[Field, Field]:
     """Growth rings and fibres along x (along y if upright): darkness of the rings 0..1, and fibre noise.
 
     `across` is the coordinate across the grain in tiles; each board given by `ident` gets its own phase.
@@ -30,7 +32,14 @@ def grain(canvas: Canvas, rings: float, across: Field, ident: Ids | None = None,
     return ring, fibre
 
 
-@material("planks", words=("wooden planks", "planks", "wood planks", "boards", "floorboards", "wooden floor", "plank"), colours=WOODEN, variants=("horizontal", "vertical"), wear=WOOD)
+@material(
+    "planks",
+    words=("wooden planks", "planks", "wood planks", "boards", "floorboards", "wooden floor", "plank"),
+    colours=WOODEN,
+    variants=("horizontal", "vertical"),
+    absorbs=("wood",),
+    wear=WOOD,
+)
 def planks(canvas: Canvas) -> Surface:
     """Boards side by side with end joints, nails at their ends, each with its own grain."""
     upright = canvas.recipe.variant == "vertical"
@@ -48,11 +57,18 @@ def planks(canvas: Canvas) -> Surface:
     nail_y = np.abs(blocks.y - 0.5) * cell - cell * 0.28
     nail = 1.0 - smoothstep(cell * 0.035, cell * 0.05, np.sqrt(nail_x**2 + nail_y**2))
     colour = mix(mix(canvas.main * 0.16, face, body), rgb(0.16, 0.15, 0.15), nail * np.float32(0.85))
-    height = bevel * (0.85 + canvas.spread(blocks.ident, blocks.count, -0.1, 0.1)) + 0.05 * fibre - 0.08 * ring - 0.2 * nail
+    height = (
+        bevel * (0.85 + canvas.spread(blocks.ident, blocks.count, -0.1, 0.1)) + 0.05 * fibre - 0.08 * ring - 0.2 * nail
+    )
     return Surface(colour, height, relief=0.009, roughness=0.72 + 0.05 * fibre)
 
 
-@material("wood", words=("wood grain", "wood", "wood surface", "polished wood", "timber", "veneer"), colours=WOODEN, wear=("worn", "scratched", "dirty", "wet", "cracked"))
+@material(
+    "wood",
+    words=("wood grain", "wood", "wood surface", "polished wood", "timber", "veneer", "wooden"),
+    colours=WOODEN,
+    wear=("worn", "scratched", "dirty", "wet", "cracked"),
+)
 def wood(canvas: Canvas) -> Surface:
     """One wide cut with flowing rings and a few knots."""
     bend = canvas.noise(1.5, 2.6, high=16.0, stretch=2.4)
@@ -64,7 +80,9 @@ def wood(canvas: Canvas) -> Surface:
     halo = np.exp(-away * 90.0)
     pull = np.exp(-away * 24.0) * np.clip(cells.dy * 14.0, -1.0, 1.0)
     rings = canvas.by_scale(16, 11, 7)
-    phase = np.float32(max(1, round(rings * canvas.aspect[1]))) * canvas.v + np.float32(rings * 0.17) * bend + 2.6 * pull
+    phase = (
+        np.float32(max(1, round(rings * canvas.aspect[1]))) * canvas.v + np.float32(rings * 0.17) * bend + 2.6 * pull
+    )
     saw = phase - np.floor(phase)
     ring = saw * saw * (1.0 - smoothstep(0.84, 1.0, saw))
     tone = 1.06 - 0.34 * ring + 0.07 * fibre + 0.04 * bend
@@ -72,7 +90,13 @@ def wood(canvas: Canvas) -> Surface:
     return Surface(colour, 0.3 * fibre - 0.4 * ring, relief=0.0022, roughness=0.42 + 0.12 * ring)
 
 
-@material("parquet", words=("parquet", "parquet floor", "wooden parquet", "parquetry"), colours=("brown", "brown", "beige", "orange", "black", "grey"), wear=("worn", "scratched", "dirty", "wet"))
+@material(
+    "parquet",
+    words=("parquet", "parquet floor", "wooden parquet", "parquetry"),
+    colours=("brown", "brown", "beige", "orange", "black", "grey"),
+    absorbs=("wood",),
+    wear=("worn", "scratched", "dirty", "wet"),
+)
 def parquet(canvas: Canvas) -> Surface:
     """Squares of a few strips each, turned by turns."""
     columns, rows = canvas.counts(canvas.by_scale(8, 6, 4), even_rows=True)
@@ -95,11 +119,19 @@ def parquet(canvas: Canvas) -> Surface:
     return Surface(mix(canvas.main * 0.35, face, joint), joint + 0.05 * fibre, relief=0.003, roughness=0.35)
 
 
-@material("bark", words=("tree bark", "bark", "tree trunk"), colours=("brown", "brown", "grey", "black", "beige"), wear=("mossy", "snowy", "wet"))
+@material(
+    "bark",
+    words=("tree bark", "bark", "tree trunk"),
+    colours=("brown", "brown", "grey", "black", "beige"),
+    absorbs=("wood",),
+    wear=("mossy", "snowy", "wet"),
+)
 def bark(canvas: Canvas) -> Surface:
     """Long, split plates between deep upright furrows."""
     per_unit = canvas.by_scale(9, 6, 4)
-    ridges = 1.0 - np.abs(canvas.noise(per_unit * 0.55, 1.25, high=per_unit * 14.0, stretch=4.0, angle=np.pi / 2.0)) * 1.1
+    ridges = (
+        1.0 - np.abs(canvas.noise(per_unit * 0.55, 1.25, high=per_unit * 14.0, stretch=4.0, angle=np.pi / 2.0)) * 1.1
+    )
     plates = smoothstep(-0.2, 0.75, -ridges + 0.75)
     fibre = canvas.noise(8.0, 0.9, high=200.0, stretch=5.0, angle=np.pi / 2.0)
     crossing = vein(canvas.noise(per_unit * 1.1, 1.3, high=per_unit * 10.0, stretch=0.55, angle=np.pi / 2.0), 0.10)
@@ -109,7 +141,12 @@ def bark(canvas: Canvas) -> Surface:
     return Surface(colour, height, relief=0.17 / per_unit, roughness=0.97)
 
 
-@material("wicker", words=("wicker", "basket weave", "rattan", "woven basket", "basket"), colours=("beige", "brown", "orange", "white", "black", "grey"), wear=("worn", "dirty", "dusty"))
+@material(
+    "wicker",
+    words=("wicker", "basket weave", "rattan", "woven basket", "basket"),
+    colours=("beige", "brown", "orange", "white", "black", "grey"),
+    wear=("worn", "dirty", "dusty"),
+)
 def wicker(canvas: Canvas) -> Surface:
     """Broad split canes, over and under."""
     columns, rows = canvas.counts(canvas.by_scale(12, 8, 6), even_rows=True)
@@ -122,14 +159,22 @@ def wicker(canvas: Canvas) -> Surface:
     cane = np.sin(np.pi * (lanes - np.floor(lanes)))
     arch = np.sin(np.pi * along)
     round_off = np.sqrt(np.maximum(np.sin(np.pi * np.clip(across, 0.02, 0.98)), 0.0))
-    fibre = np.where(lying, canvas.noise(16.0, 0.8, high=200.0, stretch=8.0), canvas.noise(16.0, 0.8, high=200.0, stretch=8.0, angle=np.pi / 2.0))
+    fibre = np.where(
+        lying,
+        canvas.noise(16.0, 0.8, high=200.0, stretch=8.0),
+        canvas.noise(16.0, 0.8, high=200.0, stretch=8.0, angle=np.pi / 2.0),
+    )
     height = 0.35 * np.sqrt(np.maximum(cane, 0.0)) + 0.65 * np.sqrt(arch) * round_off
-    shade = canvas.shaded(canvas.main, blocks.ident * 3 + np.minimum(lanes, 2.0).astype(np.int32), blocks.count * 3, 0.08, 0.03)
+    shade = canvas.shaded(
+        canvas.main, blocks.ident * 3 + np.minimum(lanes, 2.0).astype(np.int32), blocks.count * 3, 0.08, 0.03
+    )
     colour = shade * ((0.35 + 0.65 * smoothstep(0.15, 0.65, height)) * (1.0 + 0.05 * fibre))
     return Surface(colour, height, relief=0.16 * canvas.aspect[1] / rows, roughness=0.65)
 
 
-@material("cork", words=("cork", "cork board", "corkboard"), colours=("beige", "brown", "beige"), wear=("worn", "dirty"))
+@material(
+    "cork", words=("cork", "cork board", "corkboard"), colours=("beige", "brown", "beige"), wear=("worn", "dirty")
+)
 def cork(canvas: Canvas) -> Surface:
     """Pressed granules of cork with dark flecks."""
     cells = canvas.cells(canvas.by_scale(30, 21, 14), 1.0, push=canvas.push(0.004, 12.0, 1.4))
@@ -142,7 +187,12 @@ def cork(canvas: Canvas) -> Surface:
     return Surface(tint(warm, tone), body * 0.5 + 0.1 * mottle - 0.6 * fleck, relief=0.005, roughness=0.95)
 
 
-@material("bamboo", words=("bamboo", "bamboo fence", "bamboo wall", "bamboo canes"), colours=("beige", "green", "yellow", "brown"), wear=("worn", "dirty", "mossy", "wet"))
+@material(
+    "bamboo",
+    words=("bamboo", "bamboo fence", "bamboo wall", "bamboo canes"),
+    colours=("beige", "green", "yellow", "brown"),
+    wear=("worn", "dirty", "mossy", "wet"),
+)
 def bamboo(canvas: Canvas) -> Surface:
     """Upright canes side by side with rings at their joints."""
     columns = canvas.counts(canvas.by_scale(14, 9, 6))[0]
@@ -156,5 +206,7 @@ def bamboo(canvas: Canvas) -> Surface:
     fibre = canvas.noise(10.0, 0.9, high=200.0, stretch=12.0, angle=np.pi / 2.0)
     fade = 1.0 - 0.16 * np.exp(-blocks.side_x / 0.05)
     face = canvas.shaded(canvas.main, cane + np.zeros_like(blocks.ident), columns, 0.09, 0.03)
-    colour = face * ((0.30 + 0.70 * smoothstep(0.0, 0.55, tube)) * fade * (1.0 + 0.05 * fibre) * (1.0 - 0.35 * groove) + 0.10 * ring)
+    colour = face * (
+        (0.30 + 0.70 * smoothstep(0.0, 0.55, tube)) * fade * (1.0 + 0.05 * fibre) * (1.0 - 0.35 * groove) + 0.10 * ring
+    )
     return Surface(colour, tube + 0.14 * ring - 0.06 * groove, relief=0.34 * canvas.aspect[0] / columns, roughness=0.4)
