@@ -6,8 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from gesso.cli import report, work
-from gesso.cli.progress import clock
+from gesso.cli import report
 from gesso.cli.schema import Surface
 
 
@@ -35,6 +34,8 @@ def _detach(args: argparse.Namespace) -> int:
 
 def status(args: argparse.Namespace, _surface: Surface) -> int:
     """What the daemon is doing."""
+    from gesso.cli import work
+
     with work.connect(start=False) as client:
         state = client.status()
     if args.json:
@@ -45,7 +46,7 @@ def status(args: argparse.Namespace, _surface: Surface) -> int:
 
 
 def _print_state(state: Mapping[str, Any]) -> None:
-    print(f"daemon   {state['version']}, process {state['pid']}, up {clock(float(state['uptime']))}")
+    print(f"daemon   {state['version']}, process {state['pid']}, up {report.clock(float(state['uptime']))}")
     print(f"device   {state.get('device') or 'not known yet: no worker has started'}")
     for name in ("queue", "workers", "models", "storage"):
         print(f"{name:8} {_words(state.get(name))}")
@@ -61,6 +62,8 @@ def _words(value: Any) -> str:
 
 def stop(args: argparse.Namespace, _surface: Surface) -> int:
     """End the daemon; what was accepted is kept for the next one."""
+    from gesso.cli import work
+
     with work.connect(start=False) as client:
         client.stop()
     if args.json:

@@ -48,7 +48,7 @@ class Piece:
 
 PIECES = (
     Piece("mossy grey cobblestone", "procedural", 512, 7),
-    Piece("worn red brick", "procedural", 512, 21),
+    Piece("rusty blue corrugated metal", "procedural", 512, 5),
     Piece("grey cobblestone", "starter", 128, 3),
 )
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gesso.cli.preview import half_blocks
-from gesso.cli.report import note
+from gesso.cli.report import clock, note
 from gesso.client import Event, Log, Preview, Progress, Queued, Started
 
 if TYPE_CHECKING:
@@ -109,13 +109,6 @@ class Pace:
         if left is not None:
             parts.append(f"{clock(left)} left")
         return ", ".join(parts)
-
-
-def clock(seconds: float) -> str:
-    """Seconds as ``m:ss`` or ``h:mm:ss``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class Bar:
