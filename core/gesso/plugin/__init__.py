@@ -3,6 +3,7 @@
 from gesso.plugin.build import build_plugins
 from gesso.plugin.context import JobContext, Level, PluginContext, ResolveContext
 from gesso.plugin.datasets import CaptionedImage, CaptionedSource
+from gesso.plugin.foreign import from_k_diffusion
 from gesso.plugin.hookspecs import hookimpl, hookspec
 from gesso.plugin.registry import Fault, PluginState, Registry
 from gesso.plugin.schemas import compile_operations, compile_to
@@ -25,6 +26,7 @@ __all__ = [
     "build_plugins",
     "compile_operations",
     "compile_to",
+    "from_k_diffusion",
     "hookimpl",
     "hookspec",
     "sampler",
