@@ -69,12 +69,13 @@ class StableDiffusionFamily:
         from gesso_plugins.diffusion.stable_diffusion import Parts, StableDiffusionModel
 
         assert card.path is not None
-        half = torch.float16 if on.type == "cuda" else torch.float32
+        full = loading.Place(on, torch.float32)
+        half = loading.Place(on, torch.float16 if on.type == "cuda" else torch.float32)
         parts = Parts(
             tokenizer=loading.load_tokenizer(card.path / "tokenizer"),
-            text_encoder=loading.load_text_encoder(card.path / "text_encoder").to(on, torch.float32),
-            unet=loading.load_unet(card.path / "unet").to(on, half),
-            vae=loading.load_autoencoder(card.path / "vae").to(on, torch.float32),
+            text_encoder=loading.load_text_encoder(card.path / "text_encoder", full),
+            unet=loading.load_unet(card.path / "unet", half),
+            vae=loading.load_autoencoder(card.path / "vae", full),
         )
         return StableDiffusionModel(card, parts, on)
 

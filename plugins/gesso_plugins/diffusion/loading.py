@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,29 @@ _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": 
 """How diffusers named the autoencoder's attention before 0.15; many checkpoints still do."""
 
 
-def load_unet(folder: Path) -> nn.Module:
+@dataclass(frozen=True)
+class Place:
+    """Where weights go, and the number format that they take there."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+
+def load_unet(folder: Path, place: Place) -> nn.Module:
     """The denoising network."""
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
-    return _diffusers_module(UNet2DConditionModel, folder)
+    return _diffusers_module(UNet2DConditionModel, folder, place)
 
 
-def load_autoencoder(folder: Path) -> nn.Module:
+def load_autoencoder(folder: Path, place: Place) -> nn.Module:
     """The picture codec."""
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
-    return _diffusers_module(AutoencoderKL, folder)
+    return _diffusers_module(AutoencoderKL, folder, place)
 
 
-def load_text_encoder(folder: Path) -> nn.Module:
+def load_text_encoder(folder: Path, place: Place) -> nn.Module:
     """CLIP's text encoder."""
     from transformers.models.clip.configuration_clip import CLIPTextConfig
     from transformers.models.clip.modeling_clip import CLIPTextModel
@@ -45,10 +54,10 @@ def load_text_encoder(folder: Path) -> nn.Module:
             module = CLIPTextModel(CLIPTextConfig(**kept))
     except (TypeError, ValueError, RuntimeError) as fault:
         raise _unfit(folder, fault) from fault
-    weights = {key.removeprefix("text_model."): value for key, value in _read(folder).items()}
+    weights = {key.removeprefix("text_model."): value for key, value in _read(folder, place).items()}
     weights.pop("embeddings.position_ids", None)
     _assign(module, weights, folder)
-    positions = torch.arange(module.config.max_position_embeddings)[None]
+    positions = torch.arange(module.config.max_position_embeddings)[None].to(place.device)
     module.embeddings.position_ids = positions  # a buffer that no file carries
     return _ready(module)
 
@@ -63,7 +72,7 @@ def load_tokenizer(folder: Path) -> Any:
         raise ModelError(f"The tokenizer in {folder} cannot be read: {fault}.", hint=_AGAIN) from fault
 
 
-def _diffusers_module(kind: Any, folder: Path) -> nn.Module:
+def _diffusers_module(kind: Any, folder: Path, place: Place) -> nn.Module:
     settings = {key: value for key, value in read_json(folder / "config.json").items() if not key.startswith("_")}
     try:
         with torch.device("meta"), warnings.catch_warnings():
@@ -71,12 +80,12 @@ def _diffusers_module(kind: Any, folder: Path) -> nn.Module:
             module: nn.Module = kind.from_config(settings)
     except (TypeError, ValueError, RuntimeError, KeyError) as fault:
         raise _unfit(folder, fault) from fault
-    _assign(module, _renamed(_read(folder)), folder)
+    _assign(module, _renamed(_read(folder, place)), folder)
     return _ready(module)
 
 
-def _read(folder: Path) -> dict[str, Tensor]:
-    """All tensors of a component."""
+def _read(folder: Path, place: Place) -> dict[str, Tensor]:
+    """All tensors of a component, where they belong."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -84,9 +93,10 @@ def _read(folder: Path) -> dict[str, Tensor]:
     for path in weight_files(folder):
         read_header(path)
         try:
-            tensors.update(load_file(path))
+            read = load_file(path, device=str(place.device))
         except (SafetensorError, OSError) as fault:
             raise ModelError(f"{path} cannot be read: {fault}.", hint=_AGAIN) from fault
+        tensors.update({key: value.to(place.dtype) if value.is_floating_point() else value for key, value in read.items()})
     return tensors
 
 
