@@ -20,8 +20,8 @@ TEXT_LIMIT = 4 * 1024 * 1024
 """A text chunk may unpack to this many bytes; larger ones are left out."""
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_ITEM = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
-"""One "Key: value" of the last line, exactly as AUTOMATIC1111 splits it."""
+_ITEM = re.compile(r'\s*(\w[\w \-/]{1,60}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+"""One "Key: value" of the last line, as AUTOMATIC1111 splits it; a bounded key keeps a hostile text cheap."""
 
 
 @dataclass(frozen=True)

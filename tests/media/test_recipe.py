@@ -8,6 +8,7 @@ import re
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,13 @@ def test_the_peers_texts_are_read(text: str, wanted: dict[str, Any]) -> None:
 @given(st.text(max_size=300))
 def test_no_text_breaks_the_parser(text: str) -> None:
     assert isinstance(parse_infotext(text)["prompt"], str)
+
+
+def test_a_long_line_of_words_is_cheap() -> None:
+    text = "p\n" + "word " * 40_000
+    started = time.process_time()
+    assert parse_infotext(text)["prompt"].startswith("p\n")
+    assert time.process_time() - started < 20  # quadratic, it would be hours
 
 
 def graph(**changes: Any) -> str:
