@@ -74,7 +74,8 @@ def per_cell(table: Field, ident: Ids) -> Field:
 
 def wrapped(cell: Field, count: int) -> Ids:
     """Whole numbers, given as floats, modulo `count`, as indices; much faster than an integer modulo."""
-    return (cell - count * np.floor(cell * np.float32(1.0 / count) + np.float32(0.5 / count))).astype(np.intp)
+    rest: Field = cell - count * np.floor(cell * np.float32(1.0 / count) + np.float32(0.5 / count))
+    return rest.astype(np.intp)
 
 
 def hypot(x: Field, y: Field) -> Field:

@@ -72,9 +72,7 @@ class Canvas:
 
     # -- fields -------------------------------------------------------------------------------------------------------------------
 
-    def noise(
-        self, low: float = 2.0, slope: float = 1.6, high: float = 512.0, stretch: float = 1.0, angle: float = 0.0
-    ) -> Field:
+    def noise(self, low: float = 2.0, slope: float = 1.6, high: float = 512.0, stretch: float = 1.0, angle: float = 0.0) -> Field:
         """Periodic noise (H, W), mean 0, deviation about 1; see `Spectrum` for the arguments."""
         seed = int(self.rng.integers(1 << 62))
         field = spectral_noise(seed, Spectrum(low, slope, high, stretch, angle), self.width, self.height, self.aspect)

@@ -69,10 +69,9 @@ def _varied(recipe: Recipe, rng: np.random.Generator) -> str:
 
 def _coloured(recipe: Recipe, noun: str, attributes: list[str], rng: np.random.Generator) -> str:
     """Put colours, attributes and noun together in one of a few orders."""
-    main = "" if rng.random() < DROPPED else _colour_words(recipe.colour, recipe.tone, rng)
-    second = (
-        "" if not recipe.second or rng.random() < DROPPED else _colour_words(recipe.second, recipe.second_tone, rng)
-    )
+    theme = find_material(recipe.material).theme
+    main = "" if rng.random() < DROPPED else _colour_words(recipe.colour, recipe.tone, theme, rng)
+    second = "" if not recipe.second or rng.random() < DROPPED else _colour_words(recipe.second, recipe.second_tone, theme, rng)
     if second and (not main or rng.random() < 0.4):
         return _joined(*attributes, main, noun, f"on {second}")
     colours = f"{main} and {second}" if main and second else main
@@ -85,9 +84,9 @@ def _coloured(recipe: Recipe, noun: str, attributes: list[str], rng: np.random.G
     return f"{noun}, {trailing}" if trailing else noun
 
 
-def _colour_words(colour: str, tone: str, rng: np.random.Generator) -> str:
+def _colour_words(colour: str, tone: str, theme: str, rng: np.random.Generator) -> str:
     """Words for a colour in a tone: its own name mostly, sometimes a synonym that means the same."""
-    synonyms = words_for("colour", colour, tone)
+    synonyms = words_for("colour", colour, tone) + _substances(colour, tone, theme)
     if synonyms and rng.random() < 0.35:
         return one_of(rng, synonyms)
     return _joined(one_of(rng, words_for("tone", tone)) if tone else "", colour)
@@ -97,10 +96,16 @@ def _colour_words(colour: str, tone: str, rng: np.random.Generator) -> str:
 def words_for(kind: str, name: str, tone: str = "") -> tuple[str, ...]:
     """Every word that means exactly this."""
     if kind == "colour":
-        substances = {word: value[:2] for word, value in SUBSTANCE_WORDS.items()}
-        return tuple(word for word, value in {**COLOUR_WORDS, **substances}.items() if value == (name, tone))
+        return tuple(word for word, value in COLOUR_WORDS.items() if value == (name, tone))
     tables = {"wear": WEAR_WORDS, "scale": SCALE_WORDS, "tone": TONE_WORDS}
     return tuple(word for word, value in tables[kind].items() if value == name)
+
+
+@lru_cache(maxsize=256)
+def _substances(colour: str, tone: str, theme: str) -> tuple[str, ...]:
+    """Substances of this colour that the things of a theme are made of: oak for boards, steel for plates."""
+    matching = ((word, value) for word, value in SUBSTANCE_WORDS.items() if value[:2] == (colour, tone))
+    return tuple(word for word, value in matching if find_material(value[2]).theme == theme)
 
 
 def _joined(*parts: str) -> str:

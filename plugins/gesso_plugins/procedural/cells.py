@@ -27,12 +27,12 @@ class Points:
     @property
     def columns(self) -> int:
         """Grid cells along x."""
-        return self.x.shape[1]
+        return int(self.x.shape[1])
 
     @property
     def rows(self) -> int:
         """Grid cells along y."""
-        return self.x.shape[0]
+        return int(self.x.shape[0])
 
     @property
     def count(self) -> int:
@@ -107,9 +107,7 @@ class _Search:
         places = [np.roll(index, (-j, -i), (0, 1))[:, column] for i, j in around]
         self.ident = np.stack(places)
         within = x - np.floor(x)
-        self.dx = np.stack(
-            [(points.x.ravel()[at] + (i - within)) * self.wide for at, (i, _) in zip(places, around, strict=True)]
-        )
+        self.dx = np.stack([(points.x.ravel()[at] + (i - within)) * self.wide for at, (i, _) in zip(places, around, strict=True)])
         self.y = np.stack([(points.y.ravel()[at] + j) * self.high for at, (_, j) in zip(places, around, strict=True)])
         self.dx_squared = self.dx * self.dx
 

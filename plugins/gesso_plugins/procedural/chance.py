@@ -38,11 +38,7 @@ def random_recipe(entry: Material, rng: np.random.Generator) -> Recipe:
     colour = chosen_colour(entry, rng) if rng.random() < USUAL else one_of(rng, COLOURS)
     second, second_tone = "", ""
     if entry.second is not None:
-        second = (
-            chosen_second(entry, rng, colour)
-            if rng.random() < USUAL
-            else one_of(rng, [n for n in COLOURS if n != colour])
-        )
+        second = chosen_second(entry, rng, colour) if rng.random() < USUAL else one_of(rng, [n for n in COLOURS if n != colour])
         second_tone = _tone(second, rng)
     return Recipe(
         material=entry.name,

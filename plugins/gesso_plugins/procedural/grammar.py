@@ -146,9 +146,7 @@ def _material(reading: _Reading) -> Material:
         chosen = next((entry for entry in entries if names & set(entry.absorbs)), entries[0])
         for one, entry in zip(named, entries, strict=True):
             if entry.name != chosen.name and entry.name not in chosen.absorbs:
-                reading.warn(
-                    f'The material "{one.phrase}" was left out because a tile has one material, here {chosen.title.lower()}.'
-                )
+                reading.warn(f'The material "{one.phrase}" was left out because a tile has one material, here {chosen.title}.')
         return chosen
     for substance in reading.named("substance"):
         return find_material(substance.value[2])
@@ -170,10 +168,10 @@ def _colours(reading: _Reading, entry: Material, rng: np.random.Generator) -> tu
     if entry.second is None:
         for extra in rest:
             if not _belongs_to_absorbed(reading, entry):
-                reading.warn(f'The colour "{extra.phrase}" was left out because {entry.title.lower()} has one colour.')
+                reading.warn(f'The colour "{extra.phrase}" was left out because {entry.title} has one colour.')
         return main[0], main[1], "", ""
     for extra in rest[1:]:
-        reading.warn(f'The colour "{extra.phrase}" was left out because {entry.title.lower()} has two colours.')
+        reading.warn(f'The colour "{extra.phrase}" was left out because {entry.title} has two colours.')
     second = rest[0].value if rest else (chosen_second(entry, rng, avoid=main[0]), "")
     return main[0], main[1], second[0], second[1]
 
@@ -200,7 +198,7 @@ def _variant(reading: _Reading, entry: Material, rng: np.random.Generator) -> st
     fitting = [named.phrase for named in reading.named("variant") if named.value[0] in entry.variants]
     for named in reading.named("variant"):
         if named.value[0] not in entry.variants:
-            reading.warn(f'The word "{named.phrase}" was left out because {entry.title.lower()} has no such variant.')
+            reading.warn(f'The word "{named.phrase}" was left out because {entry.title} has no such variant.')
     for extra in fitting[1:]:
         if extra != fitting[0]:
             reading.warn(f'The word "{extra}" was left out because "{fitting[0]}" was said first.')

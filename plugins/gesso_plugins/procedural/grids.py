@@ -32,12 +32,11 @@ class Blocks:
         x = np.maximum(rounding - self.side_x, 0.0)
         y = np.maximum(rounding - self.side_y, 0.0)
         inner = np.maximum(np.minimum(self.side_x, self.side_y) - rounding, 0.0)
-        return rounding - np.sqrt(x * x + y * y) + inner
+        distance: Field = inner - np.sqrt(x * x + y * y) + rounding
+        return distance
 
 
-def courses(
-    columns: int, shifts: Field, aspect: tuple[float, float], u: Field, v: Field, uneven: Field | None = None
-) -> Blocks:
+def courses(columns: int, shifts: Field, aspect: tuple[float, float], u: Field, v: Field, uneven: Field | None = None) -> Blocks:
     """Rows of `columns` blocks, each row moved by its entry of `shifts` (in blocks), so that any number of rows closes.
 
     `uneven` (rows, columns) moves the left side of each block by a share of a block (keep it within 0.4 either way).

@@ -125,9 +125,7 @@ def _amplitude_of(spectrum: Spectrum, limit: tuple[int, int], aspect: tuple[floa
     across = fy * cosine - fx * sine
     frequency = np.sqrt(along * along + across * across)
     inside = (frequency >= spectrum.low * 0.75) & (frequency <= spectrum.high)
-    return np.where(inside, np.maximum(frequency, 0.5) ** np.float32(-spectrum.slope), np.float32(0.0)).astype(
-        np.float32
-    )
+    return np.where(inside, np.maximum(frequency, 0.5) ** np.float32(-spectrum.slope), np.float32(0.0)).astype(np.float32)
 
 
 _cached_amplitude = lru_cache(maxsize=192)(_amplitude_of)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Required, TypeAlias, TypedDict, Unpack
 
 if TYPE_CHECKING:
     from .canvas import Canvas
@@ -25,51 +25,60 @@ STONES = ("grey", "grey", "beige", "brown", "black", "white", "red")
 """The colours that stone usually has."""
 
 
+class Details(TypedDict, total=False):
+    """What a painter may say about its material beside its words."""
+
+    words: Required[tuple[str, ...]]
+    """Every phrase that means this material, the most usual first; the name with spaces is always one of them."""
+    colours: tuple[str, ...]
+    """Colours it usually has (repeats weigh more); empty means any."""
+    second: tuple[str, ...] | None
+    """Usual second colours of a two-colour material, empty means any; None for a material of one colour."""
+    variants: tuple[str, ...]
+    """Words that choose between looks of this material, e.g. horizontal or vertical."""
+    absorbs: tuple[str, ...]
+    """Materials that this one contains, so that naming both means this one (grass with flowers)."""
+    wear: tuple[str, ...]
+    """Wear that it usually shows; any other can still be asked for."""
+
+
 @dataclass(frozen=True)
 class Material:
-    """A material by name: its words, what it usually looks like, and the function that paints it."""
+    """A material by name: its words, what it usually looks like (see `Details`), and the function that paints it."""
 
     name: str
-    title: str
-    words: tuple[str, ...]
-    """Every phrase that means this material, the most usual first; the name with spaces is always one of them."""
     painter: Painter
+    words: tuple[str, ...]
     colours: tuple[str, ...] = ()
-    """Colours it usually has (repeats weigh more); empty means any."""
     second: tuple[str, ...] | None = None
-    """Usual second colours of a two-colour material, empty means any; None for a material of one colour."""
     variants: tuple[str, ...] = ()
-    """Words that choose between looks of this material, e.g. horizontal or vertical."""
     absorbs: tuple[str, ...] = ()
-    """Materials that this one contains, so that naming both means this one (grass with flowers)."""
     wear: tuple[str, ...] = ()
-    """Wear that it usually shows; any other can still be asked for."""
+
+    @property
+    def title(self) -> str:
+        """The name as people write it, in lower case."""
+        return self.name.replace("_", " ")
+
+    @property
+    def theme(self) -> str:
+        """The module it is painted in: stone, wood, metal, ..."""
+        return self.painter.__module__.rpartition(".")[2]
 
 
 _MATERIALS: dict[str, Material] = {}
 
 
-def material(
-    name: str,
-    *,
-    words: tuple[str, ...],
-    title: str = "",
-    colours: tuple[str, ...] = (),
-    second: tuple[str, ...] | None = None,
-    variants: tuple[str, ...] = (),
-    absorbs: tuple[str, ...] = (),
-    wear: tuple[str, ...] = (),
-) -> Callable[[Painter], Painter]:
-    """Enter the decorated painter under `name`; the title defaults to the name with spaces."""
+def material(name: str, **details: Unpack[Details]) -> Callable[[Painter], Painter]:
+    """Enter the decorated painter under `name`."""
 
     def enter(painter: Painter) -> Painter:
         if name in _MATERIALS:
             raise ValueError(f"The material {name!r} is registered twice.")
-        spaced = name.replace("_", " ")
-        phrases = words if spaced in words else (*words, spaced)
-        _MATERIALS[name] = Material(
-            name, title or spaced.capitalize(), phrases, painter, colours, second, variants, absorbs, wear
-        )
+        entry = Material(name, painter, **details)
+        if entry.title not in entry.words:
+            entry = replace(entry, words=(*entry.words, entry.title))
+        _MATERIALS[name] = entry
         return painter
 
     return enter

@@ -1,4 +1,4 @@
-"""Loose things strewn about: one mark in each cell of a shifted grid, turned at random. It places marks and leaves their shape to the painter."""
+"""Loose things strewn about: one mark in each cell of a shifted grid, turned at random. It places marks; their shape is the painter's."""
 
 from __future__ import annotations
 
@@ -52,9 +52,7 @@ Shape = Callable[[Stamps], Field]
 """Positive inside a mark, 0 or less outside."""
 
 
-def stamps(
-    canvas: Canvas, per_unit: float, size: float, keep: float = 1.0, jitter: float | None = None, spread: float = np.pi
-) -> Stamps:
+def stamps(canvas: Canvas, per_unit: float, size: float, keep: float = 1.0, jitter: float | None = None, spread: float = np.pi) -> Stamps:
     """Strew marks of radius `size` (in cells, at most a half) with probability `keep`, turned by up to `spread` radians either way.
 
     A mark must stay inside its cell, so it can only be moved by what its size leaves: `jitter` is that much by default.
@@ -84,7 +82,10 @@ def stamps(
 
 
 def pile(canvas: Canvas, densities: Sequence[float], shape: Shape, *, keep: float = 1.0, spread: float = np.pi) -> Pile:
-    """Layers of marks, one a density (marks a unit), the last on top; marks fill their cells, so neighbouring layers should differ in density."""
+    """Layers of marks, one a density (marks a unit), the last on top.
+
+    Marks fill their cells, so layers should differ in density, or their grids show.
+    """
     size = (canvas.height, canvas.width)
     x, y, lean, body, layer = (np.zeros(size, np.float32) for _ in range(5))
     ident = np.zeros(size, np.intp)

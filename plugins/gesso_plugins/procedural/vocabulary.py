@@ -80,9 +80,7 @@ SUBSTANCE_WORDS: MappingProxyType[str, tuple[str, str, str]] = MappingProxyType(
 )
 """A substance that names a colour and a tone, and a material too where no other word does."""
 
-LONE_COLOURS: MappingProxyType[str, str] = MappingProxyType(
-    {"gold": "brushed_metal", "copper": "brushed_metal", "silver": "brushed_metal"}
-)
+LONE_COLOURS: MappingProxyType[str, str] = MappingProxyType({"gold": "brushed_metal", "copper": "brushed_metal", "silver": "brushed_metal"})
 """Colours that are also a material when nothing else is named."""
 
 TONE_WORDS: MappingProxyType[str, str] = MappingProxyType(
@@ -139,10 +137,13 @@ WEAR_WORDS: MappingProxyType[str, str] = MappingProxyType(
 )
 
 PLAIN_WORDS = frozenset(
-    "a an the of some my this that and with in on at for from by to is are made covered background pattern patterned texture textures "
-    "textured seamless seamlessly tileable tiling tiled repeating repeat material materials surface picture image photo photograph render "
-    "rendering view close up closeup top down map maps pbr albedo high resolution quality detailed detail realistic 2k 4k 8k hd "
-    "coloured colored colour color toned new clean very".split()
+    """
+    a an the of some my this that these and with in on at for from by to is are made very
+    seamless seamlessly tileable tiling tiled repeating repeat texture textures textured material materials
+    surface background pattern patterned picture image photo photograph render rendering view close up closeup top down
+    map maps pbr albedo high resolution quality detailed detail realistic 2k 4k 8k hd
+    coloured colored colour color toned covered new clean
+    """.split()  # noqa: SIM905  (a list would fill a screen)
 )
 """Words that are understood and change nothing."""
 

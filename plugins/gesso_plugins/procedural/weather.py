@@ -38,7 +38,8 @@ def _low_places(surface: Surface) -> Field:
     """About 1 in the hollows and -1 on the tops, whatever the units of the height."""
     height = surface.height
     deviation = float(height.std())
-    return -np.clip((height - float(height.mean())) * np.float32(1.0 / max(deviation, 1e-3)), -1.5, 1.5)
+    depth: Field = np.clip((float(height.mean()) - height) * np.float32(1.0 / max(deviation, 1e-3)), -1.5, 1.5)
+    return depth
 
 
 def _worn(surface: Surface, canvas: Canvas) -> None:
@@ -89,9 +90,7 @@ def _rusty(surface: Surface, canvas: Canvas) -> None:
 
 def _mossy(surface: Surface, canvas: Canvas) -> None:
     clumps = canvas.noise(10.0, 1.0, high=96.0)
-    cover = smoothstep(
-        0.15, 0.65, canvas.noise(2.0, 1.6, high=32.0) * 0.75 + 0.5 * _low_places(surface) + 0.22 * clumps
-    )
+    cover = smoothstep(0.15, 0.65, canvas.noise(2.0, 1.6, high=32.0) * 0.75 + 0.5 * _low_places(surface) + 0.22 * clumps)
     moss = mix(rgb(0.15, 0.23, 0.06), rgb(0.43, 0.53, 0.17), np.clip(0.5 + 0.28 * clumps, 0.0, 1.0))
     _cover(surface, cover, moss, 0.98)
     _raise(surface, cover * (0.006 + 0.0035 * clumps))

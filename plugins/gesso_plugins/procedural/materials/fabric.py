@@ -33,9 +33,7 @@ def fabric(canvas: Canvas) -> Surface:
     return Surface(colour, height + 0.1 * fibre, relief=0.10 * canvas.aspect[1] / rows, roughness=0.95)
 
 
-@material(
-    "burlap", words=("burlap", "sackcloth", "hessian", "jute"), colours=("beige", "brown", "beige", "grey"), wear=SOFT
-)
+@material("burlap", words=("burlap", "sackcloth", "hessian", "jute"), colours=("beige", "brown", "beige", "grey"), wear=SOFT)
 def burlap(canvas: Canvas) -> Surface:
     """Loose, uneven, hairy threads with holes between."""
     columns, rows = canvas.counts(canvas.by_scale(24, 18, 12), even_rows=True)

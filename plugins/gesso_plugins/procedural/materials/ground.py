@@ -20,10 +20,7 @@ from ..surface import Surface
 def grass(canvas: Canvas) -> Surface:
     """Blades leaning three ways, light tips over dark roots."""
     coarse = canvas.by_scale(9, 7, 5)
-    blades = [
-        canvas.noise(float(coarse), 0.55, high=coarse * 9.0, stretch=5.0, angle=np.pi / 2.0 + lean)
-        for lean in (-0.5, 0.0, 0.5)
-    ]
+    blades = [canvas.noise(float(coarse), 0.55, high=coarse * 9.0, stretch=5.0, angle=np.pi / 2.0 + lean) for lean in (-0.5, 0.0, 0.5)]
     top = np.maximum(np.maximum(blades[0], blades[1]), blades[2])
     clump = canvas.noise(2.0, 1.5, high=24.0)
     light = np.clip(0.30 + 0.30 * top + 0.06 * clump, 0.0, 1.0)
@@ -54,12 +51,8 @@ def flower_meadow(canvas: Canvas) -> Surface:
         reach = 0.78 + 0.22 * np.cos(5.0 * turn)
         petals = smoothstep(1.0, 0.86, mark.distance / reach) * mark.kept
         heart = smoothstep(0.30, 0.22, mark.distance) * mark.kept
-        heart_colour = (
-            rgb(0.92, 0.72, 0.16) if canvas.recipe.colour not in ("yellow", "orange") else rgb(0.42, 0.22, 0.08)
-        )
-        shade = canvas.shaded(canvas.main, mark.ident, mark.count, 0.08, 0.03) * (
-            0.80 + 0.30 * np.minimum(mark.distance, 1.0)
-        )
+        heart_colour = rgb(0.92, 0.72, 0.16) if canvas.recipe.colour not in ("yellow", "orange") else rgb(0.42, 0.22, 0.08)
+        shade = canvas.shaded(canvas.main, mark.ident, mark.count, 0.08, 0.03) * (0.80 + 0.30 * np.minimum(mark.distance, 1.0))
         colour = mix(mix(colour, shade, petals), heart_colour, heart)
         height = np.maximum(height, petals * (0.9 + 0.3 * layer - 0.3 * mark.distance) + 0.2 * heart)
     return Surface(colour, height, relief=0.012, roughness=0.8)
@@ -139,9 +132,7 @@ def cracked_mud(canvas: Canvas) -> Surface:
     body = smoothstep(0.03, 0.085, cells.edge + 0.004 * grain)
     curl = np.exp(-np.maximum(cells.gap - 0.07, 0.0) / 0.10)
     hairline = smoothstep(0.07, 0.0, fine.edge) * np.float32(0.28)
-    colour = canvas.shaded(canvas.main, cells.ident, cells.count, 0.07, 0.02) * (
-        0.93 + 0.05 * grain + 0.14 * curl - hairline
-    )
+    colour = canvas.shaded(canvas.main, cells.ident, cells.count, 0.07, 0.02) * (0.93 + 0.05 * grain + 0.14 * curl - hairline)
     height = body * (0.62 + 0.35 * curl + 0.035 * grain - 0.5 * hairline)
     return Surface(mix(canvas.main * 0.20, colour, body), height, relief=0.16 / per_unit, roughness=0.93)
 
@@ -189,9 +180,7 @@ def straw(canvas: Canvas) -> Surface:
     )
     shade = canvas.shaded(canvas.main, heap.ident, heap.count, 0.18, 0.04)
     ground = tint(canvas.main * 0.36, 1.0 + 0.1 * canvas.noise(8.0, 1.0, high=128.0))
-    colour = mix(
-        ground, shade * ((0.62 + 0.045 * heap.layer) * (0.62 + 0.44 * heap.body)), smoothstep(0.0, 0.4, heap.body)
-    )
+    colour = mix(ground, shade * ((0.62 + 0.045 * heap.layer) * (0.62 + 0.44 * heap.body)), smoothstep(0.0, 0.4, heap.body))
     return Surface(colour, 0.12 * heap.layer + 0.35 * heap.body, relief=0.08 / per_unit, roughness=0.75)
 
 
@@ -228,13 +217,9 @@ def snow(canvas: Canvas) -> Surface:
 def pine_needles(canvas: Canvas) -> Surface:
     """A dark forest floor under thin crossing needles."""
     per_unit = canvas.by_scale(10, 7, 5)
-    heap = pile(
-        canvas, [per_unit * share for share in (1.4, 0.8, 1.2, 0.7, 1.0, 1.3, 0.9, 1.1)], _stalk(0.062, 0.22), keep=0.9
-    )
+    heap = pile(canvas, [per_unit * share for share in (1.4, 0.8, 1.2, 0.7, 1.0, 1.3, 0.9, 1.1)], _stalk(0.062, 0.22), keep=0.9)
     mould = canvas.noise(4.0, 1.3, high=96.0)
     shade = canvas.shaded(canvas.main * 1.25 + 0.03, heap.ident, heap.count, 0.25, 0.07)
     ground = tint(canvas.main * 0.32, 1.0 + 0.12 * mould)
-    colour = mix(
-        ground, shade * ((0.50 + 0.06 * heap.layer) * (0.6 + 0.5 * heap.body)), smoothstep(0.0, 0.5, heap.body)
-    )
+    colour = mix(ground, shade * ((0.50 + 0.06 * heap.layer) * (0.6 + 0.5 * heap.body)), smoothstep(0.0, 0.5, heap.body))
     return Surface(colour, 0.12 * heap.layer + 0.3 * heap.body + 0.1 * mould, relief=0.06 / per_unit, roughness=0.9)

@@ -14,7 +14,8 @@ from ..surface import Surface
 
 def rounded(border: Field, cells: Cells) -> Field:
     """A distance to the border of cells (edge or gap) with their corners cut back."""
-    return border - np.float32(0.35) * np.maximum(cells.nearest - 0.42, 0.0)
+    cut: Field = np.maximum(cells.nearest - 0.42, 0.0) * np.float32(-0.35)
+    return cut + border
 
 
 def _tilts(canvas: Canvas, blocks: Blocks, amount: float) -> Field:
@@ -58,15 +59,11 @@ def cobblestone(canvas: Canvas) -> Surface:
     edge = rounded(cells.edge, cells)
     grain = canvas.noise(10.0, 1.0, high=160.0)
     body = smoothstep(0.03, 0.13, edge)
-    dome = np.sqrt(smoothstep(-0.02, 0.48, rounded(cells.gap, cells))) * (
-        0.9 + 0.12 * canvas.spread(cells.ident, cells.count, -1.0, 1.0)
-    )
+    dome = np.sqrt(smoothstep(-0.02, 0.48, rounded(cells.gap, cells))) * (0.9 + 0.12 * canvas.spread(cells.ident, cells.count, -1.0, 1.0))
     face = canvas.shaded(canvas.main, cells.ident, cells.count, 0.15, 0.03) * (0.93 + 0.10 * grain + 0.14 * dome)
     bed = tint(rgb(0.27, 0.24, 0.20), 1.0 + 0.16 * canvas.noise(24.0, 0.4, high=160.0))
     height = dome + 0.05 * grain
-    return Surface(
-        mix(bed, face, body), height, relief=0.20 / canvas.by_scale(11, 8, 5), roughness=0.92 - 0.3 * body * dome
-    )
+    return Surface(mix(bed, face, body), height, relief=0.20 / canvas.by_scale(11, 8, 5), roughness=0.92 - 0.3 * body * dome)
 
 
 @material(
@@ -166,9 +163,7 @@ def _pebble_shades(canvas: Canvas, count: int) -> Field:
     return float32(np.clip(base * brightness, 0.02, 1.0))
 
 
-@material(
-    "gravel", words=("gravel", "crushed stone", "ballast"), colours=STONES, wear=("mossy", "dirty", "snowy", "wet")
-)
+@material("gravel", words=("gravel", "crushed stone", "ballast"), colours=STONES, wear=("mossy", "dirty", "snowy", "wet"))
 def gravel(canvas: Canvas) -> Surface:
     """Small, sharp, tilted chips."""
     per_unit = canvas.by_scale(26, 19, 13)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import Field, float32, hypot, luminance, mix, rgb, smoothstep, tint, wrapped
+from ..arrays import Field, Ids, float32, hypot, luminance, mix, rgb, smoothstep, tint, wrapped
 from ..canvas import Canvas
 from ..grids import courses
 from ..registry import METAL, material
+from ..routes import STEPS, route
 from ..surface import Surface
 
 ALLOYS = ("silver", "silver", "grey", "gold", "copper", "black")
@@ -62,9 +63,7 @@ def metal_plates(canvas: Canvas) -> Surface:
     patch = canvas.noise(2.0, 1.6, high=24.0)
     face = canvas.shaded(canvas.main, blocks.ident, blocks.count, 0.06, 0.012) * (1.0 + 0.04 * hair + 0.05 * patch)
     colour = mix(canvas.main * 0.22, face, body) * (1.0 - 0.3 * ring)
-    return Surface(
-        colour, body * 0.5 + 0.7 * rivet - 0.1 * ring, relief=0.016, roughness=0.40 + 0.05 * patch, metallic=1.0
-    )
+    return Surface(colour, body * 0.5 + 0.7 * rivet - 0.1 * ring, relief=0.016, roughness=0.40 + 0.05 * patch, metallic=1.0)
 
 
 @material(
@@ -218,20 +217,15 @@ def metal_grate(canvas: Canvas) -> Surface:
 def circuit_board(canvas: Canvas) -> Surface:
     """Routed copper traces, pads and chips on a lacquered board."""
     columns, rows = canvas.counts(canvas.by_scale(28, 20, 14))
-    traces, pads, chips = _route(canvas.rng, columns, rows)
+    routes = route(canvas.rng, columns, rows)
     x, y = np.broadcast_arrays(canvas.u * columns, canvas.v * rows)
-    i, j = wrapped(np.floor(x), columns), wrapped(np.floor(y), rows)
+    square = wrapped(np.floor(y), rows), wrapped(np.floor(x), columns)
     dx, dy = x - np.floor(x) - 0.5, y - np.floor(y) - 0.5
-    links = traces[j, i]
-    line = np.full(dx.shape, 9.0, np.float32)
-    for bit, toward_x, toward_y in ((1, 1.0, 0.0), (2, -1.0, 0.0), (4, 0.0, 1.0), (8, 0.0, -1.0)):
-        along = np.clip(dx * toward_x + dy * toward_y, 0.0, 0.5)
-        line = np.where(links & bit, np.minimum(line, hypot(dx - along * toward_x, dy - along * toward_y)), line)
-    trace = smoothstep(0.17, 0.12, line)
+    trace = smoothstep(0.17, 0.12, _to_links(routes.links[square], dx, dy))
     radius = hypot(dx, dy)
-    pad = np.where(pads[j, i], smoothstep(0.36, 0.31, radius), 0.0)
-    drill = np.where(pads[j, i], smoothstep(0.17, 0.13, radius), 0.0)
-    chip = float32(chips[j, i])
+    pad = smoothstep(0.36, 0.31, radius) * routes.pads[square]
+    drill = smoothstep(0.17, 0.13, radius) * routes.pads[square]
+    chip = float32(routes.chips[square])
     board = tint(canvas.main, 0.72 + 0.02 * canvas.noise(24.0, 0.5, high=160.0))
     metal = rgb(0.86, 0.72, 0.36) if luminance(canvas.main) < 0.7 else rgb(0.70, 0.48, 0.20)
     colour = mix(board, canvas.main * 0.55 + metal * 0.48, trace)
@@ -242,27 +236,11 @@ def circuit_board(canvas: Canvas) -> Surface:
     return Surface(colour, height, relief=0.006, roughness=0.35, metallic=metallic)
 
 
-def _route(rng: np.random.Generator, columns: int, rows: int) -> tuple[Field, Field, Field]:
-    """Random walks on the grid: bits of linked neighbours (1 right, 2 left, 4 down, 8 up), pads at the ends, squares under chips."""
-    links = np.zeros((rows, columns), np.int32)
-    pads = np.zeros((rows, columns), bool)
-    chips = np.zeros((rows, columns), bool)
-    for _ in range(max(1, rows * columns // 150)):
-        x, y, w, h = rng.integers(columns), rng.integers(rows), rng.integers(2, 5), rng.integers(2, 4)
-        chips[np.ix_((y + np.arange(h)) % rows, (x + np.arange(w)) % columns)] = True
-    steps = ((1, 0, 1, 2), (-1, 0, 2, 1), (0, 1, 4, 8), (0, -1, 8, 4))
-    for _ in range(rows * columns // 9):
-        x, y, heading = int(rng.integers(columns)), int(rng.integers(rows)), int(rng.integers(4))
-        pads[y, x] = True
-        for _ in range(int(rng.integers(3, 10))):
-            if rng.random() < 0.22:
-                heading = (heading + (2 if heading < 2 else -2) + int(rng.integers(2))) % 4
-            dx, dy, out_bit, in_bit = steps[heading]
-            after_x, after_y = (x + dx) % columns, (y + dy) % rows
-            if links[after_y, after_x]:
-                break
-            links[y, x] |= out_bit
-            links[after_y, after_x] |= in_bit
-            x, y = after_x, after_y
-        pads[y, x] = True
-    return links, pads, chips
+def _to_links(links: Ids, dx: Field, dy: Field) -> Field:
+    """Distance, in squares, to the nearest link that leaves the middle of the square; 9 where none does."""
+    nearest: Field = np.full(dx.shape, 9.0, np.float32)
+    for heading, (right, down) in enumerate(STEPS):
+        along = np.clip(dx * right + dy * down, 0.0, 0.5)
+        away = hypot(dx - along * right, dy - along * down)
+        nearest = np.where(links & (1 << heading), np.minimum(nearest, away), nearest)
+    return nearest

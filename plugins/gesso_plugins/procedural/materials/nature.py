@@ -29,9 +29,7 @@ def ice(canvas: Canvas) -> Surface:
     pane = canvas.spread(big.ident, big.count, -0.08, 0.08)
     base = canvas.main * 0.52 + rgb(0.30, 0.42, 0.48)
     depth = np.clip(0.40 + 0.10 * cloud + 0.22 * halo + pane, 0.0, 1.0)
-    colour = mix(
-        mix(base * 0.72, base * 0.6 + rgb(0.36, 0.39, 0.41), depth), rgb(0.95, 0.98, 1.0), crack * np.float32(0.85)
-    )
+    colour = mix(mix(base * 0.72, base * 0.6 + rgb(0.36, 0.39, 0.41), depth), rgb(0.95, 0.98, 1.0), crack * np.float32(0.85))
     return Surface(colour, -0.5 * crack + 0.03 * cloud, relief=0.003, roughness=0.07 + 0.4 * crack)
 
 
@@ -49,9 +47,7 @@ def water(canvas: Canvas) -> Surface:
     light = np.exp(-net.gap * 7.5) + 0.45 * np.exp(-second.gap * 9.5)
     swell = canvas.noise(1.5, 1.9, high=16.0)
     base = canvas.main * 0.9 + rgb(0.0, 0.05, 0.07)
-    colour = mix(
-        tint(base, 0.92 + 0.10 * swell), base * 0.25 + rgb(0.70, 0.76, 0.76), np.clip(light * 0.72 - 0.06, 0.0, 1.0)
-    )
+    colour = mix(tint(base, 0.92 + 0.10 * swell), base * 0.25 + rgb(0.70, 0.76, 0.76), np.clip(light * 0.72 - 0.06, 0.0, 1.0))
     waves = canvas.noise(3.0, 2.0, high=32.0)
     return Surface(colour, waves, relief=0.003, roughness=0.05)
 
@@ -159,9 +155,7 @@ def coral(canvas: Canvas) -> Surface:
     ridge = smoothstep(-0.75, 0.75, maze)
     notch = np.exp(-((maze - 1.2) ** 2) * 6.0) * np.float32(0.18)
     grain = canvas.noise(24.0, 0.5, high=200.0)
-    colour = mix(
-        canvas.main * 0.34, np.clip(canvas.main * 1.02 + 0.09, 0.0, 1.0), np.clip(ridge * 0.95 + 0.05 * grain, 0.0, 1.0)
-    )
+    colour = mix(canvas.main * 0.34, np.clip(canvas.main * 1.02 + 0.09, 0.0, 1.0), np.clip(ridge * 0.95 + 0.05 * grain, 0.0, 1.0))
     return Surface(colour, ridge + 0.05 * grain - notch, relief=0.26 / ring, roughness=0.75)
 
 
@@ -183,9 +177,7 @@ def paper(canvas: Canvas) -> Surface:
         phase = canvas.u * across + canvas.v * down + np.float32(canvas.uniform(0.0, 1.0)) + np.float32(2.2) * height
         zigzag = np.abs(phase - np.floor(phase) - np.float32(0.5))
         height = height + zigzag * np.float32(0.5 / (1.0 + 0.55 * number))
-        folds = np.maximum(
-            folds, np.exp(np.minimum(zigzag, 0.5 - zigzag) * np.float32(-60.0)) * np.float32(1.0 / (1.0 + 0.3 * number))
-        )
+        folds = np.maximum(folds, np.exp(np.minimum(zigzag, 0.5 - zigzag) * np.float32(-60.0)) * np.float32(1.0 / (1.0 + 0.3 * number)))
     pulp = canvas.noise(20.0, 0.6, high=220.0)
     colour = tint(canvas.main, 0.985 - 0.05 * folds + 0.015 * pulp)
     return Surface(colour, height + 0.004 * pulp, relief=0.24 / reach, roughness=0.95)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import Field, luminance, mix, rgb, smoothstep, tint
+from ..arrays import Field, Rgb, luminance, mix, rgb, smoothstep, tint
 from ..canvas import Canvas
 from ..registry import material
 from ..surface import Surface
@@ -60,9 +60,7 @@ def snake_skin(canvas: Canvas) -> Surface:
         (np.floor(first) - np.floor(second)) / rows,
     )
     saddles = canvas.counts(canvas.by_scale(4, 3, 2))
-    wave = np.cos(np.float32(2.0 * np.pi * saddles[0]) * middle_u) + np.cos(
-        np.float32(2.0 * np.pi * saddles[1]) * middle_v
-    )
+    wave = np.cos(np.float32(2.0 * np.pi * saddles[0]) * middle_u) + np.cos(np.float32(2.0 * np.pi * saddles[1]) * middle_v)
     mark = smoothstep(0.25, 0.75, wave) + 0.8 * smoothstep(-1.1, -1.5, wave)
     rim = smoothstep(0.30, 0.0, np.abs(wave - 0.35))
     pale = canvas.main * 0.55 + rgb(0.36, 0.34, 0.26)
@@ -129,7 +127,8 @@ def leopard(canvas: Canvas) -> Surface:
     hair = coat(canvas)
     if luminance(canvas.main) > 0.2:
         ground = tint(canvas.main * 0.80 + rgb(0.15, 0.11, 0.05), 1.0 + 0.07 * hair)
-        heart, spots = canvas.main * rgb(0.72, 0.58, 0.42), rgb(0.10, 0.07, 0.05)
+        heart: Rgb = canvas.main * rgb(0.72, 0.58, 0.42)
+        spots: Rgb = rgb(0.10, 0.07, 0.05)
     else:
         ground = tint(canvas.main * 0.9 + 0.08, 1.0 + 0.10 * hair)
         heart, spots = canvas.main * 0.8, canvas.main * 0.22
@@ -178,9 +177,7 @@ def cow(canvas: Canvas) -> Surface:
 )
 def honeycomb(canvas: Canvas) -> Surface:
     """Six-sided wax cells, some brimming with honey, some empty."""
-    cells = canvas.cells(
-        canvas.by_scale(10, 7, 4) * 1.075, 0.0, staggered=True, stretch=1.155, push=canvas.push(0.004, 4.0, 1.5)
-    )
+    cells = canvas.cells(canvas.by_scale(10, 7, 4) * 1.075, 0.0, staggered=True, stretch=1.155, push=canvas.push(0.004, 4.0, 1.5))
     wall = smoothstep(0.135, 0.075, cells.edge)
     fill = canvas.spread(cells.ident, cells.count)
     full = smoothstep(0.35, 0.45, fill)

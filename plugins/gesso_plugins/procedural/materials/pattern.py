@@ -49,9 +49,7 @@ def stripes(canvas: Canvas) -> Surface:
     """Even bands of two colours."""
     columns, rows = canvas.counts(canvas.by_scale(10, 6, 4))
     variant = canvas.recipe.variant
-    along = {"vertical": canvas.u * columns, "horizontal": canvas.v * rows}.get(
-        variant, canvas.u * columns + canvas.v * rows
-    )
+    along = {"vertical": canvas.u * columns, "horizontal": canvas.v * rows}.get(variant, canvas.u * columns + canvas.v * rows)
     part = along - np.floor(along)
     edge = np.abs(part - 0.5) - 0.25
     band = smoothstep(0.02, -0.02, edge)
@@ -112,8 +110,7 @@ def argyle(canvas: Canvas) -> Surface:
     colour = mix(canvas.main, canvas.second, diamond)
     stitch = np.clip(canvas.main * 0.35 + canvas.second * 0.25 + 0.42, 0.0, 1.0)
     colour = mix(colour, stitch, dashes)
-    surface = printed(canvas, colour)
-    return surface
+    return printed(canvas, colour)
 
 
 @material(

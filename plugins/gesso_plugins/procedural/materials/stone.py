@@ -30,9 +30,7 @@ def rock(canvas: Canvas) -> Surface:
         cells = canvas.cells(per_unit * octave, 1.0, push=push, stretch=1.3)
         lean_x, lean_y, rise = (canvas.spread(cells.ident, cells.count, -1.0, 1.0) for _ in range(3))
         fissure = 1.0 - smoothstep(0.0, 0.05, cells.edge)
-        height = height + np.float32(weight) * (
-            0.95 * (lean_x * cells.dx + lean_y * cells.dy) + 0.35 * rise - 0.25 * fissure
-        )
+        height = height + np.float32(weight) * (0.95 * (lean_x * cells.dx + lean_y * cells.dy) + 0.35 * rise - 0.25 * fissure)
     rough = canvas.noise(8.0, 1.4, high=220.0)
     height = height + 0.05 * rough
     colour = tint(canvas.main, 0.95 + 0.16 * np.clip(height, -1.2, 1.2) + 0.06 * rough + 0.05 * canvas.noise(2.0, 1.5))
@@ -61,9 +59,7 @@ def marble(canvas: Canvas) -> Surface:
     return Surface(colour, veins * np.float32(-0.15), relief=0.003, roughness=0.12)
 
 
-@material(
-    "granite", words=("granite", "speckled granite", "granite slab"), colours=STONES, wear=("cracked", "dirty", "wet")
-)
+@material("granite", words=("granite", "speckled granite", "granite slab"), colours=STONES, wear=("cracked", "dirty", "wet"))
 def granite(canvas: Canvas) -> Surface:
     """Interlocked crystals of three minerals, polished."""
     per_unit = canvas.by_scale(54, 40, 28)
@@ -99,9 +95,7 @@ def sandstone(canvas: Canvas) -> Surface:
     return Surface(colour, height, relief=0.016, roughness=0.95)
 
 
-@material(
-    "slate", words=("slate", "slate stone", "shale"), colours=("grey", "black", "blue", "purple", "green"), wear=HARD
-)
+@material("slate", words=("slate", "slate stone", "shale"), colours=("grey", "black", "blue", "purple", "green"), wear=HARD)
 def slate(canvas: Canvas) -> Surface:
     """Cleaved stone: flat terraces with sharp, flowing steps."""
     layers = canvas.noise(1.5, 1.8, high=160.0, stretch=1.8, angle=0.5) * np.float32(canvas.by_scale(4, 3, 2) * 0.9)
@@ -171,9 +165,7 @@ def plaster(canvas: Canvas) -> Surface:
     strokes = canvas.noise(6.0, 0.9, high=160.0, stretch=7.0, angle=0.4)
     sand = canvas.noise(36.0, 0.3, high=220.0)
     height = islands * (0.7 + 0.05 * strokes) + (1.0 - islands) * (0.12 * sand)
-    colour = tint(
-        canvas.main, 0.95 + 0.05 * islands + 0.03 * canvas.noise(1.5, 1.6, high=16.0) + 0.02 * sand * (1.0 - islands)
-    )
+    colour = tint(canvas.main, 0.95 + 0.05 * islands + 0.03 * canvas.noise(1.5, 1.6, high=16.0) + 0.02 * sand * (1.0 - islands))
     return Surface(colour, height, relief=0.008, roughness=0.93)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import Field, float32, luminance, mix, per_cell, rgb, smoothstep, tint, wrapped
+from ..arrays import Field, Ids, float32, luminance, mix, per_cell, rgb, smoothstep, tint, wrapped
 from ..canvas import Canvas
 from ..grids import courses, half_bond
 from ..registry import material
@@ -74,9 +74,8 @@ def mosaic(canvas: Canvas) -> Surface:
     gap = 0.07 * canvas.aspect[1] / rows
     body = smoothstep(gap * 0.7, gap * 1.5, blocks.edge(gap * 1.5))
     shade = canvas.shaded(canvas.main, blocks.ident, blocks.count, 0.30, 0.10)
-    lean = canvas.spread(blocks.ident, blocks.count, -0.3, 0.3) * (blocks.x - 0.5) + canvas.spread(
-        blocks.ident, blocks.count, -0.3, 0.3
-    ) * (blocks.y - 0.5)
+    lean_x, lean_y = (canvas.spread(blocks.ident, blocks.count, -0.3, 0.3) for _ in range(2))
+    lean = lean_x * (blocks.x - 0.5) + lean_y * (blocks.y - 0.5)
     return Surface(mix(grout(canvas), shade, body), body * (0.8 + lean), relief=0.007, roughness=0.85 - 0.7 * body)
 
 
@@ -98,7 +97,7 @@ def roof_tiles(canvas: Canvas) -> Surface:
     return Surface(colour, height + 0.03 * grain, relief=0.020 * 10 / canvas.by_scale(14, 10, 6), roughness=0.8)
 
 
-def overlapping(canvas: Canvas, columns: int, rows: int, reach: float, flat: float) -> tuple[Field, Field, Field]:
+def overlapping(canvas: Canvas, columns: int, rows: int, reach: float, flat: float) -> tuple[Field, Ids, Field]:
     """Rows of scales, each hanging `reach` rows down over the next: height, index of the scale seen, distance 0..1 from its rim.
 
     `flat` is the share of a scale above its rounded end: 0 makes half discs, 1 rectangles.
@@ -107,7 +106,7 @@ def overlapping(canvas: Canvas, columns: int, rows: int, reach: float, flat: flo
     row = np.floor(position)
     down = position - row
     best_height: Field = np.full((1, 1), -1.0, np.float32)
-    ident: Field = np.zeros((1, 1), np.int32)
+    ident: Ids = np.zeros((1, 1), np.intp)
     rim: Field = np.zeros((1, 1), np.float32)
     for above in (1, 0):
         index = wrapped(row - above, rows)
@@ -152,14 +151,10 @@ def stained_glass(canvas: Canvas) -> Surface:
     )
     kind = canvas.paint.choice(5, cells.count, p=(0.32, 0.14, 0.32, 0.11, 0.11))
     streak = canvas.noise(3.0, 1.2, high=64.0, stretch=3.0, angle=1.0)
-    pane = per_cell(float32(kinds[:, kind] * 1.15), cells.ident) * (
-        0.92 + 0.10 * streak + 0.25 * np.exp(-3.0 * cells.nearest**2)
-    )
+    pane = per_cell(float32(kinds[:, kind] * 1.15), cells.ident) * (0.92 + 0.10 * streak + 0.25 * np.exp(-3.0 * cells.nearest**2))
     colour = mix(pane, rgb(0.10, 0.10, 0.11), lead)
     bulge = 1.0 - np.minimum((cells.edge / 0.06 - 0.0) ** 2, 1.0)
-    return Surface(
-        colour, 0.75 * bulge + 0.05 * streak, relief=0.010, roughness=0.08 + 0.5 * lead, metallic=lead * np.float32(0.6)
-    )
+    return Surface(colour, 0.75 * bulge + 0.05 * streak, relief=0.010, roughness=0.08 + 0.5 * lead, metallic=lead * np.float32(0.6))
 
 
 @material(
@@ -178,6 +173,4 @@ def subway_tiles(canvas: Canvas) -> Surface:
     body = smoothstep(cell * 0.03, cell * 0.045, edge)
     bevel = np.clip((edge - cell * 0.03) / (cell * 0.17), 0.0, 1.0)
     face = canvas.shaded(canvas.main, blocks.ident, blocks.count, 0.03, 0.01)
-    return Surface(
-        mix(grout(canvas), face, body), 0.2 * body + 0.8 * bevel, relief=0.085 * cell, roughness=0.85 - 0.8 * body
-    )
+    return Surface(mix(grout(canvas), face, body), 0.2 * body + 0.8 * bevel, relief=0.085 * cell, roughness=0.85 - 0.8 * body)

@@ -57,9 +57,7 @@ def planks(canvas: Canvas) -> Surface:
     nail_y = np.abs(blocks.y - 0.5) * cell - cell * 0.28
     nail = 1.0 - smoothstep(cell * 0.035, cell * 0.05, np.sqrt(nail_x**2 + nail_y**2))
     colour = mix(mix(canvas.main * 0.16, face, body), rgb(0.16, 0.15, 0.15), nail * np.float32(0.85))
-    height = (
-        bevel * (0.85 + canvas.spread(blocks.ident, blocks.count, -0.1, 0.1)) + 0.05 * fibre - 0.08 * ring - 0.2 * nail
-    )
+    height = bevel * (0.85 + canvas.spread(blocks.ident, blocks.count, -0.1, 0.1)) + 0.05 * fibre - 0.08 * ring - 0.2 * nail
     return Surface(colour, height, relief=0.009, roughness=0.72 + 0.05 * fibre)
 
 
@@ -80,9 +78,7 @@ def wood(canvas: Canvas) -> Surface:
     halo = np.exp(-away * 90.0)
     pull = np.exp(-away * 24.0) * np.clip(cells.dy * 14.0, -1.0, 1.0)
     rings = canvas.by_scale(16, 11, 7)
-    phase = (
-        np.float32(max(1, round(rings * canvas.aspect[1]))) * canvas.v + np.float32(rings * 0.17) * bend + 2.6 * pull
-    )
+    phase = np.float32(max(1, round(rings * canvas.aspect[1]))) * canvas.v + np.float32(rings * 0.17) * bend + 2.6 * pull
     saw = phase - np.floor(phase)
     ring = saw * saw * (1.0 - smoothstep(0.84, 1.0, saw))
     tone = 1.06 - 0.34 * ring + 0.07 * fibre + 0.04 * bend
@@ -129,9 +125,7 @@ def parquet(canvas: Canvas) -> Surface:
 def bark(canvas: Canvas) -> Surface:
     """Long, split plates between deep upright furrows."""
     per_unit = canvas.by_scale(9, 6, 4)
-    ridges = (
-        1.0 - np.abs(canvas.noise(per_unit * 0.55, 1.25, high=per_unit * 14.0, stretch=4.0, angle=np.pi / 2.0)) * 1.1
-    )
+    ridges = 1.0 - np.abs(canvas.noise(per_unit * 0.55, 1.25, high=per_unit * 14.0, stretch=4.0, angle=np.pi / 2.0)) * 1.1
     plates = smoothstep(-0.2, 0.75, -ridges + 0.75)
     fibre = canvas.noise(8.0, 0.9, high=200.0, stretch=5.0, angle=np.pi / 2.0)
     crossing = vein(canvas.noise(per_unit * 1.1, 1.3, high=per_unit * 10.0, stretch=0.55, angle=np.pi / 2.0), 0.10)
@@ -165,16 +159,12 @@ def wicker(canvas: Canvas) -> Surface:
         canvas.noise(16.0, 0.8, high=200.0, stretch=8.0, angle=np.pi / 2.0),
     )
     height = 0.35 * np.sqrt(np.maximum(cane, 0.0)) + 0.65 * np.sqrt(arch) * round_off
-    shade = canvas.shaded(
-        canvas.main, blocks.ident * 3 + np.minimum(lanes, 2.0).astype(np.int32), blocks.count * 3, 0.08, 0.03
-    )
+    shade = canvas.shaded(canvas.main, blocks.ident * 3 + np.minimum(lanes, 2.0).astype(np.int32), blocks.count * 3, 0.08, 0.03)
     colour = shade * ((0.35 + 0.65 * smoothstep(0.15, 0.65, height)) * (1.0 + 0.05 * fibre))
     return Surface(colour, height, relief=0.16 * canvas.aspect[1] / rows, roughness=0.65)
 
 
-@material(
-    "cork", words=("cork", "cork board", "corkboard"), colours=("beige", "brown", "beige"), wear=("worn", "dirty")
-)
+@material("cork", words=("cork", "cork board", "corkboard"), colours=("beige", "brown", "beige"), wear=("worn", "dirty"))
 def cork(canvas: Canvas) -> Surface:
     """Pressed granules of cork with dark flecks."""
     cells = canvas.cells(canvas.by_scale(30, 21, 14), 1.0, push=canvas.push(0.004, 12.0, 1.4))
@@ -206,7 +196,5 @@ def bamboo(canvas: Canvas) -> Surface:
     fibre = canvas.noise(10.0, 0.9, high=200.0, stretch=12.0, angle=np.pi / 2.0)
     fade = 1.0 - 0.16 * np.exp(-blocks.side_x / 0.05)
     face = canvas.shaded(canvas.main, cane + np.zeros_like(blocks.ident), columns, 0.09, 0.03)
-    colour = face * (
-        (0.30 + 0.70 * smoothstep(0.0, 0.55, tube)) * fade * (1.0 + 0.05 * fibre) * (1.0 - 0.35 * groove) + 0.10 * ring
-    )
+    colour = face * ((0.30 + 0.70 * smoothstep(0.0, 0.55, tube)) * fade * (1.0 + 0.05 * fibre) * (1.0 - 0.35 * groove) + 0.10 * ring)
     return Surface(colour, tube + 0.14 * ring - 0.06 * groove, relief=0.34 * canvas.aspect[0] / columns, roughness=0.4)
