@@ -94,18 +94,17 @@ class Manifest:
 
 
 def resource(name: str) -> Path:
-    """``package:file`` -> path, without importing the package. A namespace package is searched in all its places; the first that has
-    the file wins, else the first place.
+    """``package:file`` -> path; no package is imported, not even an empty parent.
+
+    A namespace package is searched in all its places; the first that has the file wins, else the first place.
     """
     package, _, file = name.partition(":")
-    try:
-        spec = importlib.util.find_spec(package)
-    except ImportError:
-        spec = None
-    if spec is None or not spec.submodule_search_locations:
+    top, *inner = package.split(".")
+    spec = importlib.util.find_spec(top)
+    folders = [Path(place, *inner) for place in (spec.submodule_search_locations or ()) if Path(place, *inner).is_dir()] if spec else []
+    if not folders:
         raise PluginError(f"The manifest names the resource {name!r}, but the package {package!r} is not installed.")
-    places = [Path(place) / file for place in spec.submodule_search_locations]
-    return next((place for place in places if place.exists()), places[0])
+    return next((folder / file for folder in folders if (folder / file).exists()), folders[0] / file)
 
 
 def read(path: Path) -> Manifest:
