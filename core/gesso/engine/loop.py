@@ -127,6 +127,7 @@ class Engine:
 
     def turn(self) -> bool:
         """Do what was posted, resume every generator that has its reply, run one batch. False if there was nothing to do."""
+        self._resumer.clean("something outside the engine")
         did = self._posts.do()
         for item in [self._ready.popleft() for _ in range(len(self._ready))]:
             if item.task.closed:
