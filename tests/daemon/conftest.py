@@ -27,7 +27,9 @@ def make_daemon(home: Path) -> Iterator[Make]:
         if daemon.process is not None:
             if daemon.process.poll() is None:
                 daemon.process.kill()
-            daemon.process.communicate()
+            daemon.process.wait()
+            if daemon.process.stdout is not None:
+                daemon.process.stdout.close()
 
 
 @pytest.fixture

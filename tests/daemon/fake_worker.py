@@ -1,8 +1,9 @@
 """A worker without torch: a real process on the real link, that does what the prompt of a job tells it.
 
-The prompt is a list of words: `sleep:S`, `progress:N`, `previews:N:BYTES`, `log:N`, `image:BYTES`, `images:N`, `unique`, `fail:CODE`, `invalid`,
-`segv`, `abort`, `kill`, `exit:N`, `hang` (the engine's loop stops), `deaf` (ignores Cancel), `once:FILE:WORD` (WORD on the first attempt only),
-`gate:FILE` (waits for the file), `fetch` (its picture is the input), `garbage` (breaks the protocol). Without words it ends at once.
+The prompt is a list of words: `sleep:S`, `progress:N`, `previews:N:BYTES`, `log:N`, `image:BYTES`, `images:N`, `unique`,
+`fail:CODE`, `invalid`, `segv`, `abort`, `kill`, `exit:N`, `hang` (the engine's loop stops), `deaf` (ignores Cancel),
+`once:FILE:WORD` (WORD on the first attempt only), `gate:FILE` (waits for the file), `fetch` (its picture is the input),
+`garbage` (breaks the protocol). Without words it ends at once.
 `GESSO_FAKE_START` = `exit`, `late:S`, `silent` spoils the start.
 """
 
@@ -194,7 +195,9 @@ def main() -> None:
     if start == "silent":
         threading.Event().wait()
     time.sleep(float(rest) if start == "late" else 0)
-    link.send(Ready(worker="fake", pid=os.getpid(), slots=int(os.environ.get("GESSO_FAKE_SLOTS", "2")), info={"device": "fake", "resident": []}))
+    link.send(
+        Ready(worker="fake", pid=os.getpid(), slots=int(os.environ.get("GESSO_FAKE_SLOTS", "2")), info={"device": "fake", "resident": []})
+    )
     Fake(link, box).serve()
     link.send(Bye())
     link.close()

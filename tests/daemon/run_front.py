@@ -1,4 +1,4 @@
-"""Runs a real front with a fake worker, as told by a JSON object: options, and at which named step it is to be killed or the disk to fail."""
+"""Runs a real front with a fake worker, as told by a JSON object: options, and the named step at which it is killed or the disk fails."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ class Talk:
         self.socket = self.context.socket(zmq.DEALER)
         self.socket.linger = 0
         self.socket.rcvhwm = rcvhwm
+        self.alive: Callable[[], bool] = lambda: True
         self.nonce = auth.new_nonce() if token else None
         if token and self.nonce:
             self.socket.plain_username = self.nonce.encode()
@@ -62,8 +64,10 @@ class Talk:
         return ident
 
     def receive(self, timeout: float = 20.0) -> wire.Message:
-        if not self.socket.poll(int(timeout * 1000)):
-            raise TimeoutError(f"nothing came in {timeout} seconds")
+        deadline = time.monotonic() + timeout
+        while not self.socket.poll(min(50, max(0, int((deadline - time.monotonic()) * 1000)))):
+            if time.monotonic() > deadline or not self.alive():
+                raise TimeoutError(f"nothing came in {timeout} seconds")
         return wire.decode(self.socket.recv_multipart())
 
     def answer(self, ident: str, timeout: float = 20.0) -> tuple[dict[str, Any], bytes]:
@@ -155,7 +159,7 @@ class Daemon:
             if info is not None and info.pid == self.live.pid:
                 return info
             if self.live.poll() is not None:
-                raise RuntimeError(f"the front ended with {self.live.returncode}: {self.live.communicate()[0]}")
+                raise RuntimeError(f"the front ended with {self.live.returncode}: {self.output()}")
             time.sleep(0.005)
         raise TimeoutError("the front did not start")
 
@@ -164,13 +168,30 @@ class Daemon:
         assert endpoint is not None
         return Talk(endpoint, **options)
 
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self.live.poll() is None
+
+    def ended_at(self, job: str) -> int:
+        """The line of the log that says that the job ended."""
+        lines = self.home.daemon_log.read_text().splitlines()
+        return next(i for i, line in enumerate(lines) if job in line and '"a job ended"' in line)
+
     def kill(self) -> None:
         """SIGKILL, as a power cut of the process."""
         self.live.kill()
-        self.live.communicate()
+        self.output()
+
+    def output(self, timeout: float = 10.0) -> str:
+        """What it printed, once it has ended."""
+        self.live.wait(timeout)
+        assert self.live.stdout is not None
+        text = "" if self.live.stdout.closed else self.live.stdout.read()
+        self.live.stdout.close()
+        return text
 
     def stop(self, timeout: float = 10.0) -> str:
         """SIGTERM, and what it printed."""
         if self.live.poll() is None:
             self.live.send_signal(signal.SIGTERM)
-        return self.live.communicate(timeout=timeout)[0]
+        return self.output(timeout)

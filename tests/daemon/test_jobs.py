@@ -67,26 +67,26 @@ def test_a_hundred_submits_of_one_key_at_once_are_one_job(daemon: Daemon) -> Non
         assert talk.ask("list")["total"] == 1
 
 
-@pytest.mark.parametrize(
-    ("params", "field", "sentence"),
-    [
-        ({"steps": 0}, "steps", "steps must be at least 1, not 0."),
-        ({"steps": "many"}, "steps", 'steps must be a whole number, not "many".'),
-        ({"tile": "z"}, "tile", 'tile must be one of "none", "x", "y", "xy", not "z".'),
-        ({"size": 9}, "size", "size must be a multiple of 8, not 9."),
-        ({"guidance": 0}, "guidance", "guidance must be more than 0, not 0."),
-        ({"sampler": "eulr"}, "sampler", "There is no sampler 'eulr'. Did you mean 'euler'? `gesso samplers` lists them."),
-        ({"model": "sd15"}, "model", "There is no model 'sd15'. `gesso models` lists them."),
-        ({"stepz": 3}, "stepz", "There is no parameter 'stepz' here. Did you mean 'steps'?"),
-        ({"image": {"sha256": "no"}}, "image.sha256", 'image.sha256 must match ^[0-9a-f]{64}$, and "no" does not.'),
-        ({"prompt": ""}, "prompt", "prompt must not be empty."),
-    ],
-)
-def test_a_wrong_value_is_refused_with_its_field(talk: Talk, params: dict[str, object], field: str, sentence: str) -> None:
-    with pytest.raises(InvalidRequest) as refused:
-        talk.submit("image:64", params=params)
-    assert refused.value.field == field
-    assert refused.value.message == sentence
+REFUSALS: list[tuple[dict[str, object], str, str]] = [
+    ({"steps": 0}, "steps", "steps must be at least 1, not 0."),
+    ({"steps": "many"}, "steps", 'steps must be a whole number, not "many".'),
+    ({"tile": "z"}, "tile", 'tile must be one of "none", "x", "y", "xy", not "z".'),
+    ({"size": 9}, "size", "size must be a multiple of 8, not 9."),
+    ({"guidance": 0}, "guidance", "guidance must be more than 0, not 0."),
+    ({"sampler": "eulr"}, "sampler", "There is no sampler 'eulr'. Did you mean 'euler'? `gesso samplers` lists them."),
+    ({"model": "sd15"}, "model", "There is no model 'sd15'. `gesso models` lists them."),
+    ({"stepz": 3}, "stepz", "There is no parameter 'stepz' here. Did you mean 'steps'?"),
+    ({"image": {"sha256": "no"}}, "image.sha256", 'image.sha256 must match ^[0-9a-f]{64}$, and "no" does not.'),
+    ({"prompt": ""}, "prompt", "prompt must not be empty."),
+]
+
+
+def test_a_wrong_value_is_refused_with_its_field(talk: Talk) -> None:
+    for params, field, sentence in REFUSALS:
+        with pytest.raises(InvalidRequest) as refused:
+            talk.submit("image:64", params=params)
+        assert (refused.value.field, refused.value.message) == (field, sentence)
+    assert talk.ask("list")["total"] == 0
 
 
 def test_names_may_be_aliases_titles_and_labels(talk: Talk) -> None:
@@ -97,7 +97,7 @@ def test_names_may_be_aliases_titles_and_labels(talk: Talk) -> None:
 def test_a_missing_prompt_and_an_unknown_operation_are_named(talk: Talk) -> None:
     with pytest.raises(InvalidRequest, match="prompt is missing"):
         talk.ask("submit", key="a", operation="paint", params={})
-    with pytest.raises(InvalidRequest, match="There is no operation 'point'. Did you mean 'paint'?"):
+    with pytest.raises(InvalidRequest, match="There is no operation 'point'"):
         talk.ask("submit", key="a", operation="point", params={"prompt": "x"})
 
 

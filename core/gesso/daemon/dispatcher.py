@@ -213,14 +213,12 @@ class Dispatcher:
         turn = job.turn
         spec = dict(message.spec) if job.spec is None else job.spec
         if job.state == "leased":
-            try:
-                await self._journal.submit(rows.start, job.id, spec, job.stream.seq + 1)
-            except StorageFull as fault:
-                if job.turn == turn and not job.ending:
-                    self._link.send(worker.name, link.Cancel(job.id))
-                    worker.leases.pop(job.id, None)
-                    await self._endings.fail(job, fault)
-                return
+            while job.turn == turn and not job.ending:
+                try:
+                    await self._journal.submit(rows.start, job.id, spec, job.stream.seq + 1)
+                    break
+                except StorageFull:
+                    await asyncio.sleep(_DISK_PAUSE)  # the worker waits for Go meanwhile
             if job.turn != turn or job.ending:
                 return
             job.spec = spec
