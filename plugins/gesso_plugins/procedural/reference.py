@@ -42,7 +42,7 @@ def _row(entry: Material) -> str:
     colours = ", ".join(dict.fromkeys(entry.colours)) or "any"
     if entry.second is not None:
         colours += " with " + (", ".join(dict.fromkeys(entry.second)) or "any other")
-    cells = (f"`{entry.name}`", ", ".join(entry.words), colours, ", ".join(entry.variants), ", ".join(entry.wear))
+    cells = (f"`{entry.name}`", ", ".join((*entry.words, *entry.adjectives)), colours, ", ".join(entry.variants), ", ".join(entry.wear))
     return "| " + " | ".join(cells) + " |"
 
 

@@ -30,6 +30,8 @@ class Details(TypedDict, total=False):
 
     words: Required[tuple[str, ...]]
     """Every phrase that means this material, the most usual first; the name with spaces is always one of them."""
+    adjectives: tuple[str, ...]
+    """Words that mean it too but cannot stand for it in a caption: hammered, wooden."""
     colours: tuple[str, ...]
     """Colours it usually has (repeats weigh more); empty means any."""
     second: tuple[str, ...] | None
@@ -49,6 +51,7 @@ class Material:
     name: str
     painter: Painter
     words: tuple[str, ...]
+    adjectives: tuple[str, ...] = ()
     colours: tuple[str, ...] = ()
     second: tuple[str, ...] | None = None
     variants: tuple[str, ...] = ()

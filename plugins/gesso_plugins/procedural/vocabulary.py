@@ -172,7 +172,7 @@ def phrases() -> MappingProxyType[str, Meaning]:
         for word, name in words.items():
             enter(word, kind, name)
     for name, entry in materials().items():
-        for phrase in entry.words:
+        for phrase in (*entry.words, *entry.adjectives):
             enter(phrase, "material", name)
         for variant in entry.variants:
             enter(variant, "variant", variant)

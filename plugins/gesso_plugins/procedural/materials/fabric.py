@@ -66,7 +66,8 @@ def denim(canvas: Canvas) -> Surface:
 
 @material(
     "knit",
-    words=("knitted wool", "knit", "knitted sweater", "knitwear", "knitted fabric", "wool", "knitted"),
+    words=("knitted wool", "knit", "knitted sweater", "knitwear", "knitted fabric", "wool"),
+    adjectives=("knitted",),
     absorbs=("fabric",),
     wear=SOFT,
 )
@@ -143,15 +144,8 @@ def carpet(canvas: Canvas) -> Surface:
 
 @material(
     "quilt",
-    words=(
-        "quilted fabric",
-        "quilt",
-        "padded upholstery",
-        "tufted upholstery",
-        "quilted leather",
-        "padded fabric",
-        "quilted",
-    ),
+    words=("quilted fabric", "quilt", "padded upholstery", "tufted upholstery", "quilted leather", "padded fabric"),
+    adjectives=("quilted",),
     absorbs=("fabric", "leather"),
     wear=SOFT,
 )

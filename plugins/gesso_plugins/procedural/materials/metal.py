@@ -30,15 +30,8 @@ def brushed_metal(canvas: Canvas) -> Surface:
 
 @material(
     "metal_plates",
-    words=(
-        "riveted metal plates",
-        "metal plates",
-        "riveted plates",
-        "steel plates",
-        "metal panels",
-        "riveted metal",
-        "riveted",
-    ),
+    words=("riveted metal plates", "metal plates", "riveted plates", "steel plates", "metal panels", "riveted metal"),
+    adjectives=("riveted",),
     colours=ALLOYS,
     absorbs=("brushed_metal",),
     wear=METAL,
@@ -91,7 +84,8 @@ def diamond_plate(canvas: Canvas) -> Surface:
 
 @material(
     "corrugated_metal",
-    words=("corrugated metal", "corrugated iron", "corrugated steel", "metal roofing", "corrugated"),
+    words=("corrugated metal", "corrugated iron", "corrugated steel", "metal roofing"),
+    adjectives=("corrugated",),
     colours=("silver", "silver", "grey", "red", "green", "blue", "copper"),
     variants=("vertical", "horizontal"),
     absorbs=("brushed_metal",),
@@ -118,7 +112,8 @@ def corrugated_metal(canvas: Canvas) -> Surface:
 
 @material(
     "hammered_metal",
-    words=("hammered metal", "beaten metal", "hammered sheet", "hammered"),
+    words=("hammered metal", "beaten metal", "hammered sheet"),
+    adjectives=("hammered",),
     colours=("copper", "copper", "silver", "gold", "grey", "black"),
     absorbs=("brushed_metal",),
     wear=METAL,
@@ -186,7 +181,8 @@ def chainmail(canvas: Canvas) -> Surface:
 
 @material(
     "metal_grate",
-    words=("metal grate", "metal grid", "perforated metal", "metal mesh", "steel grating", "perforated"),
+    words=("metal grate", "metal grid", "perforated metal", "metal mesh", "steel grating"),
+    adjectives=("perforated",),
     colours=ALLOYS,
     absorbs=("brushed_metal",),
     wear=METAL,

@@ -161,7 +161,8 @@ def coral(canvas: Canvas) -> Surface:
 
 @material(
     "paper",
-    words=("crumpled paper", "paper", "wrinkled paper", "crumpled", "wrinkled", "parchment"),
+    words=("crumpled paper", "paper", "wrinkled paper", "parchment"),
+    adjectives=("crumpled", "wrinkled"),
     colours=("white", "white", "beige", "brown", "yellow", "pink", "blue"),
     wear=("dirty", "wet", "worn"),
 )

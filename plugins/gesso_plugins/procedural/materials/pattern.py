@@ -19,7 +19,8 @@ def printed(canvas: Canvas, colour: Field) -> Surface:
 
 @material(
     "checkerboard",
-    words=("checkerboard", "checkered tiles", "chessboard", "checkered floor", "checkered", "checks"),
+    words=("checkerboard", "checkered tiles", "chessboard", "checkered floor", "checks"),
+    adjectives=("checkered",),
     second=(),
     absorbs=("tiles",),
     wear=("cracked", "dirty", "worn", "wet"),
@@ -39,7 +40,8 @@ def checkerboard(canvas: Canvas) -> Surface:
 
 @material(
     "stripes",
-    words=("stripes", "striped fabric", "striped", "striped wallpaper"),
+    words=("stripes", "striped fabric", "striped wallpaper"),
+    adjectives=("striped",),
     second=(),
     absorbs=("fabric", "paper"),
     variants=("vertical", "horizontal", "diagonal"),

@@ -39,7 +39,8 @@ def tiles(canvas: Canvas) -> Surface:
 
 @material(
     "hexagon_tiles",
-    words=("hexagon tiles", "hexagonal tiles", "hex tiles", "hexagons", "hexagonal", "hexagon"),
+    words=("hexagon tiles", "hexagonal tiles", "hex tiles", "hexagons"),
+    adjectives=("hexagonal", "hexagon"),
     absorbs=("tiles",),
     wear=GLAZED,
 )

@@ -63,7 +63,8 @@ def planks(canvas: Canvas) -> Surface:
 
 @material(
     "wood",
-    words=("wood grain", "wood", "wood surface", "polished wood", "timber", "veneer", "wooden"),
+    words=("wood grain", "wood", "wood surface", "polished wood", "timber", "veneer"),
+    adjectives=("wooden",),
     colours=WOODEN,
     wear=("worn", "scratched", "dirty", "wet", "cracked"),
 )
