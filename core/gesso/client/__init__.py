@@ -1,1 +1,22 @@
-"""The client of Gesso's daemon, blocking or asyncio. Standard library only, Python 3.9, copied into hosts; it never touches pixels."""
+"""The client of Gesso's daemon. Standard library only (3.9): hosts copy it. `gesso.client.aio` has the asyncio twin."""
+
+from .blocking import Client, Job, start_daemon
+from .events import Cancelled, Done, Event, Failed, Log, Preview, Progress, Queued, Started
+from .results import Result, ResultImage
+
+__all__ = [
+    "Cancelled",
+    "Client",
+    "Done",
+    "Event",
+    "Failed",
+    "Job",
+    "Log",
+    "Preview",
+    "Progress",
+    "Queued",
+    "Result",
+    "ResultImage",
+    "Started",
+    "start_daemon",
+]

@@ -103,3 +103,23 @@ def is_alive(pid: int) -> bool:
     except PermissionError:
         pass  # it lives, and is another user's
     return True
+
+
+def is_owned(home: Home) -> bool:
+    """Whether a daemon holds this state, even one that has not published itself yet or is about to leave."""
+    if sys.platform == "win32":
+        info = read(home)
+        return info is not None and is_alive(info.pid)
+    import fcntl
+
+    try:
+        descriptor = os.open(home.lock_file, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

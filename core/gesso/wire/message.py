@@ -69,7 +69,7 @@ REQUESTS: Mapping[str, RequestType] = {
     "attach": RequestType("attached", _fields(job=STRING, from_="integer?")),
     "detach": RequestType("ok", _fields(job=STRING)),
     "status": RequestType("state"),
-    "list": RequestType("jobs", _fields(limit="integer?", states="list?")),
+    "list": RequestType("jobs", _fields(limit="integer?", states="list?", job="string?")),
     "blob.have": RequestType("blob.missing", _fields(sha256=LIST)),
     "blob.begin": RequestType("blob.ready", _fields(size=INTEGER, sha256=STRING, media_type="string?", nonce="string?")),
     "blob.part": RequestType("blob.progress", _fields(upload=STRING, offset=INTEGER), payload=True),

@@ -1,0 +1,185 @@
+"""The asyncio client: `AsyncClient` and `AsyncJob`. The same core, the same values; only the waiting differs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from types import TracebackType
+from typing import Any, AsyncIterator, Callable, Dict, List, Mapping, Optional, Sequence, Type, TypeVar
+
+from ..errors import GessoError
+from .core import Core, Options, Submitted, as_fields, ended, silent
+from .events import Event
+from .opening import HomeLike, Place
+from .results import Result
+from .stream import Stream
+from .transfer import Source
+
+T = TypeVar("T")
+
+
+async def _aside(function: Callable[[], T]) -> T:
+    """Run what blocks (files, hashes, several answers) on a thread of the loop's pool."""
+    return await asyncio.get_running_loop().run_in_executor(None, function)
+
+
+class AsyncJob:
+    """A job that the daemon has accepted. ``async for`` gives its events up to the terminal one; `result` gives its images."""
+
+    def __init__(self, core: Core, submitted: Submitted) -> None:
+        self.id = submitted.id
+        self.params = submitted.params
+        self._core = core
+        self._stream = submitted.stream
+        self._changed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._reader = None if self._stream is None else self._stream.reader()
+        if self._reader is not None:
+            self._reader.listener = self._notify
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        """The events still to come, the terminal one last. Raises Unreachable if the daemon stays away; the job itself goes on."""
+        stream, reader = self._watched(), self._reader
+        assert reader is not None
+        while True:
+            self._changed.clear()
+            over, fault = ended(stream)
+            event = reader.take()
+            if event is not None:
+                yield event
+            elif not over:
+                await self._changed.wait()
+            elif fault is not None:
+                raise fault
+            else:
+                return
+
+    async def result(self) -> Result:
+        """Wait for the end and fetch the images. Raises the job's own error, or Cancelled; `asyncio.wait_for` sets a limit."""
+        event = await asyncio.wrap_future(self._watched().ended)
+        return await _aside(lambda: self._core.result(event))
+
+    @property
+    def ended(self) -> bool:
+        """Whether its terminal event is here."""
+        return self._stream is not None and self._stream.ended.done()
+
+    async def cancel(self) -> None:
+        """Ask for its end; the stream then ends with `Cancelled`, unless the job was faster. Harmless when repeated."""
+        await asyncio.wrap_future(self._core.ask("cancel", job=self.id))
+
+    async def detach(self) -> None:
+        """Follow it no longer; it goes on, and `AsyncClient.attach` finds it again."""
+        await _aside(lambda: self._core.detach(self.id))
+
+    def _watched(self) -> Stream:
+        if self._stream is None:
+            raise GessoError(f"Job {self.id} is not watched.", hint="Use AsyncClient.attach(job.id), or submit with watch=True.")
+        return self._stream
+
+    def _notify(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self._changed.set)
+
+
+class AsyncClient:
+    """A connection to the daemon, made by ``async with``; see `Client` for the arguments and errors."""
+
+    def __init__(
+        self,
+        start: bool = True,
+        home: Optional[HomeLike] = None,
+        transport: Optional[str] = None,
+        name: str = "python",
+        on_start: Callable[[], None] = silent,
+    ) -> None:
+        self._place = Place.find(home, transport, name)
+        self._start = start
+        self._on_start = on_start
+        self._opened: Optional[Core] = None
+
+    async def __aenter__(self) -> "AsyncClient":
+        self._opened = await _aside(lambda: Core(self._place, start=self._start, on_start=self._on_start))
+        return self
+
+    async def __aexit__(self, kind: Optional[Type[BaseException]], fault: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the connection. Jobs go on."""
+        if self._opened is not None:
+            await _aside(self._opened.close)
+
+    @property
+    def _core(self) -> Core:
+        if self._opened is None:
+            raise GessoError("This client is not connected.", hint="Use it in `async with AsyncClient() as client:`.")
+        return self._opened
+
+    @property
+    def welcome(self) -> Mapping[str, Any]:
+        """What the daemon said about itself: ``version``, ``pid``, ``limits``, ``principal``, ..."""
+        return self._core.link.opened.welcome
+
+    async def submit(  # noqa: PLR0913 - the one verb everybody uses; all but the first two are keywords
+        self,
+        operation: str,
+        params: Optional[Mapping[str, Any]] = None,
+        /,
+        *,
+        key: Optional[str] = None,
+        level: str = "exact",
+        priority: str = "batch",
+        output: str = "png",
+        watch: bool = True,
+        **more: Any,
+    ) -> AsyncJob:
+        """Give the daemon a job; see `Client.submit`."""
+        core, options = self._core, Options(key, level, priority, output, watch)
+        return AsyncJob(core, await _aside(lambda: core.submit(operation, {**(params or {}), **more}, options)))
+
+    async def attach(self, job: str, from_: int = 0) -> AsyncJob:
+        """Follow a job again, from event number ``from_`` on; raises UnknownJob."""
+        core = self._core
+        return AsyncJob(core, await _aside(lambda: core.attach(job, from_)))
+
+    async def cancel(self, job: str) -> None:
+        """Ask for a job's end; raises UnknownJob."""
+        await asyncio.wrap_future(self._core.ask("cancel", job=job))
+
+    async def job(self, job: str) -> Dict[str, Any]:
+        """One job's summary: job, operation, state, params, ...; raises UnknownJob."""
+        core = self._core
+        return await _aside(lambda: core.job(job))
+
+    async def jobs(self, limit: int = 50, states: Sequence[str] = ()) -> List[Dict[str, Any]]:
+        """Summaries of the newest jobs, newest first; ``states`` narrows them down."""
+        answer = await asyncio.wrap_future(self._core.ask("list", limit=limit, states=list(states) or None))
+        found: List[Dict[str, Any]] = answer.header["jobs"]
+        return found
+
+    async def status(self) -> Dict[str, Any]:
+        """What the daemon is doing: pid, version, uptime, device, queue, workers, models, storage, metrics."""
+        return as_fields(await asyncio.wrap_future(self._core.ask("status")))
+
+    async def describe(self) -> Dict[str, Any]:
+        """The compiled schema file: every operation with its parameters, as JSON Schema."""
+        return await _aside(self._core.describe)
+
+    async def upload(self, source: Source) -> str:
+        """Bring an image (path or bytes) to the daemon; gives its SHA-256."""
+        core = self._core
+        return await _aside(lambda: core.upload(source))
+
+    async def download(self, sha256: str) -> bytes:
+        """A blob's bytes; raises BlobMissing."""
+        core = self._core
+        return await _aside(lambda: core.download(sha256))
+
+    async def ping(self) -> None:
+        """Ask the daemon for a sign of life; raises Unreachable."""
+        await asyncio.wrap_future(self._core.ask("ping"))
+
+    async def stop(self) -> None:
+        """Stop the daemon and wait until it has left; jobs that have not ended go on at its next start."""
+        await _aside(self._core.stop)

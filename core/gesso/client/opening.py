@@ -1,0 +1,145 @@
+"""Finds the running daemon, dials it, proves it and says hello. What comes out is a connection that may be used; it starts nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Mapping, Optional, Union
+
+from ..errors import GessoError, ProtocolError, Unauthorised, Unreachable, UsageError, VersionMismatch
+from ..wire import auth, discovery
+from ..wire.discovery import DaemonInfo
+from ..wire.home import Home
+from ..wire.message import PACKAGE_VERSION, PROTOCOL_VERSION, Message, check_answer, decode, encode
+from ..wire.transport import OPEN_SECONDS, Credentials, Wire, open_wire
+from ..wire.zmtp import Null, Plain
+
+TRANSPORTS = ("ipc", "tcp")
+HomeLike = Union[Home, str, "os.PathLike[str]"]
+_HINT = "Start one with: gesso serve --detach"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A connection after `welcome`. ``nonce``: what ``nonce_file`` holds, where the daemon sees our file system."""
+
+    wire: Wire
+    info: DaemonInfo
+    welcome: Mapping[str, Any]
+    nonce: Optional[str]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where to look for the daemon and how to introduce ourselves. ``transport``: ipc, tcp, or None for the better one."""
+
+    home: Home
+    transport: Optional[str]
+    name: str
+
+    @staticmethod
+    def find(home: Optional[HomeLike], transport: Optional[str], name: str) -> "Place":
+        """From what a host gave, the environment, and the platform; raises UsageError."""
+        transport = transport or os.environ.get("GESSO_TRANSPORT") or None
+        if transport is not None and transport not in TRANSPORTS:
+            raise UsageError(f"The transport is one of {', '.join(TRANSPORTS)}, not {transport!r}.", field="transport")
+        if not isinstance(home, Home):
+            home = Home.find(None if home is None else Path(home))
+        return Place(home, transport, name)
+
+
+def open_connection(place: Place, *, timeout: float = OPEN_SECONDS, on_readable: Optional[Callable[[], None]] = None) -> Opened:
+    """Reach the daemon that `daemon.json` speaks of; raises Unreachable, Unauthorised, VersionMismatch or UnsafeState."""
+    info = discovery.read(place.home)
+    if info is None:
+        raise Unreachable("No daemon is running.", hint=_HINT)
+    if info.protocol != PROTOCOL_VERSION:
+        raise _mismatch(info, f"version {info.protocol}")
+    endpoint = _endpoint(place, info)
+    nonce: Optional[str] = None
+    credentials: Credentials = Null()
+    if endpoint == info.tcp:
+        if info.token is None or not auth.is_token(info.token):
+            raise Unreachable("daemon.json has no token for tcp.", hint="Stop the daemon and start it again.")
+        nonce = auth.new_nonce()
+        credentials = Plain(nonce, auth.client_proof(info.token, nonce, endpoint))
+    deadline = time.monotonic() + timeout
+    wire = open_wire(endpoint, credentials, timeout=timeout, on_readable=on_readable)
+    try:
+        welcome = _hello(wire, place.name, nonce, info, deadline)
+        if nonce is not None and info.token is not None:
+            _prove_daemon(welcome, info.token, nonce, endpoint)
+    except GessoError:
+        wire.close(linger=0.0)
+        raise
+    return Opened(wire, info, welcome, _read_nonce(welcome))
+
+
+def _endpoint(place: Place, info: DaemonInfo) -> str:
+    choices = {"ipc": info.ipc, "tcp": info.tcp}
+    wanted = [place.transport] if place.transport else list(TRANSPORTS)
+    for name in wanted:
+        endpoint = choices[name]
+        if endpoint is not None:
+            return endpoint
+    hint = "Stop it, then start it with: gesso serve --detach --tcp" if place.transport == "tcp" else None
+    raise UsageError(f"The daemon (process {info.pid}) does not listen on {' or '.join(wanted)}.", field="transport", hint=hint)
+
+
+def _hello(wire: Wire, name: str, nonce: Optional[str], info: DaemonInfo, deadline: float) -> Mapping[str, Any]:
+    header = {"type": "hello", "id": "hello", "client": name, "version": PACKAGE_VERSION, "protocol": [PROTOCOL_VERSION]}
+    wire.send(encode({**header, "nonce": nonce} if nonce else header))
+    message = _first_answer(wire, deadline)
+    if message.type == "error":
+        error = GessoError.from_wire(message.header.get("error") or {})
+        raise _mismatch(info, "another version") if isinstance(error, VersionMismatch) else error
+    if message.type != "welcome":
+        raise ProtocolError(f"The daemon answered `hello` with `{message.type}`.")
+    check_answer(message.header)
+    if message.header["protocol"] != PROTOCOL_VERSION:
+        raise _mismatch(info, f"version {message.header['protocol']}")
+    return message.header
+
+
+def _first_answer(wire: Wire, deadline: float) -> Message:
+    while True:
+        frames = wire.recv(max(0.0, deadline - time.monotonic()))
+        if frames is None:
+            raise Unreachable(
+                "A daemon listens, but does not answer.", hint="Stop it with `gesso stop`, or end its process, and start it again."
+            )
+        message = decode(frames)
+        if message.header.get("re") == "hello":
+            return message
+
+
+def _prove_daemon(welcome: Mapping[str, Any], token: str, nonce: str, endpoint: str) -> None:
+    if not auth.matches(str(welcome.get("proof") or ""), auth.daemon_proof(token, nonce, endpoint)):
+        raise Unauthorised(
+            f"What listens at {endpoint} could not prove that it is your daemon; nothing was sent to it.",
+            hint="Stop the daemon and start it again, which takes a new port.",
+        )
+
+
+def _mismatch(info: DaemonInfo, speaks: str) -> VersionMismatch:
+    return VersionMismatch(
+        f"The running daemon (Gesso {info.version}, process {info.pid}) speaks {speaks} of the protocol, this client"
+        f" (Gesso {PACKAGE_VERSION}) version {PROTOCOL_VERSION}.",
+        hint=f"Let its jobs end, stop it with `gesso stop` of its own version or `kill {info.pid}`, and start it again.",
+    )
+
+
+def _read_nonce(welcome: Mapping[str, Any]) -> Optional[str]:
+    """What ``nonce_file`` holds, if its hash is the one announced: then both sides see the same files."""
+    path, expected = welcome.get("nonce_file"), welcome.get("nonce_sha256")
+    if not path or not expected:
+        return None
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(4096)
+        return raw.decode("ascii") if hashlib.sha256(raw).hexdigest() == expected else None
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,126 @@
+"""Starts a daemon in the background and waits until it answers. It knows how to run one, not what one is."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Dict, List, Optional
+
+from ..errors import AlreadyRunning, GessoError, StartFailed, UnsafeState, UsageError
+from ..wire import discovery
+from ..wire.home import make_private
+from .opening import Opened, Place, open_connection
+
+START_SECONDS = 60.0
+_POLL_SECONDS = 0.03
+_TAIL_LINES = 20
+
+
+def daemon_command(tcp: bool) -> List[str]:
+    """How to run the daemon from here: ``GESSO_COMMAND``, else this Python if it has the daemon, else `gesso` on the path."""
+    flags = ["--tcp"] if tcp else []
+    given = os.environ.get("GESSO_COMMAND")
+    if given:
+        return [*shlex.split(given), "serve", *flags]
+    if os.path.basename(sys.executable or "").lower().startswith("python") and _has_daemon():
+        return [sys.executable, "-m", "gesso.daemon", *flags]
+    found = shutil.which("gesso")
+    if found is None:
+        raise StartFailed(
+            "Gesso's daemon is not installed where this program can find it.",
+            hint="Install it with `pip install gesso`, or set GESSO_COMMAND to the path of `gesso`.",
+        )
+    return [found, "serve", *flags]
+
+
+def _has_daemon() -> bool:
+    try:
+        return importlib.util.find_spec("gesso.daemon.__main__") is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def launch(place: Place, *, timeout: float = START_SECONDS) -> Opened:
+    """Start a daemon and connect to it, or to the one that somebody else started meanwhile; raises StartFailed."""
+    make_private(place.home.logs)
+    command = daemon_command(place.transport == "tcp" or sys.platform == "win32")
+    output = place.home.logs / "daemon.out"
+    environment = {**os.environ, **_home_variable(place)}
+    try:
+        with open(output, "wb") as log:
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
+                creationflags=_creation_flags(),
+            )
+    except OSError as fault:
+        raise StartFailed(f"The daemon could not be started with {command[0]}: {fault.strerror or fault}.") from fault
+    threading.Thread(target=child.wait, name="gesso-reaper", daemon=True).start()
+    return _wait(place, child, output, timeout)
+
+
+def _wait(place: Place, child: "subprocess.Popen[bytes]", output: Path, timeout: float) -> Opened:
+    home = place.home
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        ended = child.returncode
+        info = discovery.read(home)
+        if info is not None and (info.pid == child.pid or ended is not None or discovery.is_alive(info.pid)):
+            try:
+                return open_connection(place)
+            except GessoError as fault:
+                if not is_passing(fault):
+                    raise
+        if ended is not None and not discovery.is_owned(home):
+            raise StartFailed("The daemon ended while it started.", hint=f"It said:\n{tail(output)}", details={"status": ended})
+        time.sleep(_POLL_SECONDS)
+    raise StartFailed(f"The daemon was not ready within {timeout:.0f} s.", hint=f"Its log is {home.daemon_log}.")
+
+
+def is_passing(fault: GessoError) -> bool:
+    """Whether a failed attempt to connect may be due to a daemon that is coming, going, or gone without removing its traces."""
+    return not isinstance(fault, (UsageError, UnsafeState))
+
+
+def refuse_if_running(place: Place) -> None:
+    """Raise AlreadyRunning where a daemon owns the state."""
+    if discovery.is_owned(place.home):
+        info: Optional[discovery.DaemonInfo] = discovery.read(place.home)
+        process = f" (process {info.pid})" if info is not None else ""
+        raise AlreadyRunning(f"A daemon already runs on this state directory{process}.", hint="Use it, or end it with `gesso stop`.")
+
+
+def tail(path: Path, lines: int = _TAIL_LINES) -> str:
+    """The last lines of a log, or what there is instead."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, path.stat().st_size - 8192))
+            text = file.read().decode("utf-8", "replace")
+    except OSError as fault:
+        return f"(its log {path} cannot be read: {fault.strerror or fault})"
+    return "\n".join(text.strip().splitlines()[-lines:]) or "(nothing)"
+
+
+def _home_variable(place: Place) -> Dict[str, str]:
+    """A home other than the environment's own is handed down; it must have been given as one directory."""
+    if place.home == type(place.home).find():
+        return {}
+    return {"GESSO_HOME": str(place.home.config_file.parent)}
+
+
+def _creation_flags() -> int:
+    """On Windows: the daemon is not hit by our Ctrl-C and has no console. Elsewhere a session of its own does that."""
+    if sys.platform == "win32":
+        return subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS
+    return 0
