@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from gesso.cli.output import Destination, Picture, destination, slug, write
+from gesso.cli.output import Destination, Picture, destination, slug
 from gesso.errors import OutputError, UsageError
 
 FIELDS = {"slug": "moss", "operation": "generate"}
@@ -87,29 +86,3 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_runs(tmp_path
         destination(output.format(file=tmp_path / "file", missing=tmp_path / "missing"))
     assert caught.value.field == "output"
     assert caught.value.hint
-
-
-def test_writing_is_atomic_and_keeps_what_appeared_meanwhile(tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    write(path, b"first", force=False)
-    assert path.read_bytes() == b"first"
-    assert path.stat().st_mode & 0o777 == 0o666 & ~current_umask()
-    with pytest.raises(OutputError, match="exists"):
-        write(path, b"second", force=False)
-    assert path.read_bytes() == b"first"
-    write(path, b"third", force=True)
-    assert path.read_bytes() == b"third"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["a.png"]
-
-
-def test_a_link_to_nowhere_is_not_written_through(tmp_path: Path) -> None:
-    (tmp_path / "a.png").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OutputError):
-        write(tmp_path / "a.png", b"x", force=False)
-    assert not (tmp_path / "elsewhere").exists()
-
-
-def current_umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -62,7 +62,7 @@ def run(args: argparse.Namespace, _surface: Surface) -> int:
         for number, piece in enumerate(PIECES, 1):
             if not args.quiet:
                 report.note(f"{number}/{len(PIECES)}  {piece.command}")
-            job = client.submit("generate", level="exact", **piece.request)
+            job = client.submit("generate", piece.request)
             result = work.follow(job, f"{number}/{len(PIECES)}", quiet=args.quiet)
             outcomes.append(work.save(job.id, "generate", piece.request, result, place))
     paths = [path for outcome in outcomes for path in outcome.paths]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gesso.cli import report, work
 from gesso.cli.options import given
@@ -12,17 +12,15 @@ from gesso.cli.output import Destination, Picture, destination
 from gesso.cli.schema import OperationSchema, Surface
 from gesso.errors import InvalidRequest, UsageError
 
-if TYPE_CHECKING:
-    from gesso.client import Client
-
 
 def run(args: argparse.Namespace, surface: Surface) -> int:
     """Check what can be checked here, submit, follow, write."""
     operation = surface.operations[args.operation]
-    params, level = request(args, operation)
+    typed, level = request(args, operation)
+    params = _with_images(operation, typed)
     place = None if args.detach else _place(args, operation, params)
     with work.connect(start=True) as client:
-        job = client.submit(operation.name, level=level, **_with_images(client, operation, params))
+        job = client.submit(operation.name, params, level=level)
         if place is None:
             return _detached(job.id, as_json=args.json)
         result = work.follow(job, operation.name, quiet=args.quiet)
@@ -62,31 +60,32 @@ def _place(args: argparse.Namespace, operation: OperationSchema, params: dict[st
     count = params.get("count", 1)
     place = destination(args.output, pattern=args.pattern, force=args.force, count=count)
     seed = params.get("seed")
-    known = isinstance(seed, int) and isinstance(count, int) and 0 < count <= 1000
-    pictures = [Picture(seed + n, n + 1, "image") for n in range(count)] if known else [Picture(0, 1, "image")]
-    named = place if known else place.unchecked()
-    named.paths(pictures, work.fields(operation.name, params))
+    fields = work.fields(operation.name, params)
+    if isinstance(seed, int) and isinstance(count, int) and 0 < count <= 1000:
+        place.paths([Picture(seed + n, n + 1, "image") for n in range(count)], fields)
+    else:
+        place.unchecked().paths([Picture(0, 1, "image")], fields)
     return place
 
 
-def _with_images(client: Client, operation: OperationSchema, params: dict[str, Any]) -> dict[str, Any]:
-    """Input images as the daemon knows them: sent there, named by their hash. An image out of a recipe is such a name already."""
+def _with_images(operation: OperationSchema, params: dict[str, Any]) -> dict[str, Any]:
+    """Paths that were typed become `Path`s, which the client uploads. An image out of a recipe is named by its hash already."""
     sent = dict(params)
     for name in operation.images:
         value = params.get(name)
         if isinstance(value, str):
-            sent[name] = _upload(client, name, value)
+            sent[name] = _image(name, value)
         elif isinstance(value, list):
-            sent[name] = [_upload(client, name, item) if isinstance(item, str) else item for item in value]
+            sent[name] = [_image(name, item) if isinstance(item, str) else item for item in value]
     return sent
 
 
-def _upload(client: Client, name: str, path: str) -> dict[str, str]:
+def _image(name: str, typed: str) -> Path:
     try:
-        data = Path(path).read_bytes()
+        with open(typed, "rb"):
+            return Path(typed)
     except OSError as fault:
-        raise InvalidRequest(f"The image {path} cannot be read: {(fault.strerror or str(fault)).lower()}.", field=name) from fault
-    return {"sha256": client.upload(data)}
+        raise InvalidRequest(f"The image {typed} cannot be read: {(fault.strerror or str(fault)).lower()}.", field=name) from fault
 
 
 def _detached(job: str, *, as_json: bool) -> int:

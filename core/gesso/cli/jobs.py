@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def listing(args: argparse.Namespace, _surface: Surface) -> int:
     """The newest jobs."""
     with work.connect(start=False) as client:
-        found = client.jobs(limit=args.limit, states=args.state)
+        found = client.jobs(limit=args.limit, states=args.state or ())
     if args.json:
         report.document({"jobs": [dict(job) for job in found]})
         return 0

@@ -1,4 +1,4 @@
-"""Where pictures go and what they are called, checked before a job is submitted. Nothing is half written or overwritten unasked."""
+"""Where pictures go and what they are called, checked before a job is submitted, so that nothing is overwritten unasked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SLUG_LENGTH = 48
 class Picture:
     """What names one result file. ``n`` counts from 1; ``role`` is ``image`` or the name of a map."""
 
-    seed: int
+    seed: int | None
     n: int
     role: str
 
@@ -131,46 +131,3 @@ def _probe(folder: Path) -> None:
 
 def _reason(fault: OSError) -> str:
     return (fault.strerror or str(fault)).lower()
-
-
-def write(path: Path, data: bytes, *, force: bool) -> None:
-    """Write a file at once or not at all. Without ``force`` a file that appeared meanwhile is kept and this raises OutputError."""
-    try:
-        handle, draft = tempfile.mkstemp(prefix=".gesso-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(draft, 0o666 & ~_umask())
-            _place(draft, path, force)
-        finally:
-            if os.path.exists(draft):
-                os.unlink(draft)
-    except FileExistsError:
-        raise OutputError(f"{path} exists already.", field="output", hint="Use --force to overwrite it, or another --output.") from None
-    except OSError as fault:
-        raise OutputError(
-            f"{path} cannot be written: {_reason(fault)}.", field="output", hint="Free some room or choose another --output."
-        ) from fault
-
-
-def _place(draft: str, path: Path, force: bool) -> None:
-    if not force:
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            raise
-        except OSError:
-            # A file system without hard links: the check before the rename is the best there is.
-            if os.path.lexists(path):
-                raise FileExistsError(path) from None
-        else:
-            return
-    os.replace(draft, path)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

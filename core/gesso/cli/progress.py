@@ -138,7 +138,7 @@ class Bar:
             self._state = self._pace.words()
         elif isinstance(event, Preview) and self._wants(event):
             self._drawn = time.monotonic()
-            self._preview = half_blocks(bytes(event.payload), event.width, event.height)
+            self._preview = half_blocks(event.data, event.width, event.height)
         self._live.update(self.render())
 
     def _wants(self, event: Preview) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gesso.cli import report
-from gesso.cli.output import Destination, Picture, slug, write
+from gesso.cli.output import Destination, Picture, slug
 from gesso.cli.progress import Reporter, reporter
 from gesso.errors import Cancelled
 
@@ -89,7 +89,7 @@ def save(job: str, operation: str, params: Mapping[str, Any], result: Result, de
     pictures = [Picture(image.seed, image.index + 1, image.role) for image in result.images]
     paths = destination.paths(pictures, fields(operation, params))
     for path, image in zip(paths, result.images, strict=True):
-        write(path, image.read(), force=destination.force)
+        image.save(path, overwrite=destination.force)
     return Outcome(job, operation, result, tuple(paths))
 
 
