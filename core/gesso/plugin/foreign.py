@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gesso.errors import PluginError
+from gesso.errors import InvalidRequest, PluginError
 from gesso.plugin.specs import SamplerSpec
 
 if TYPE_CHECKING:
@@ -18,34 +18,41 @@ if TYPE_CHECKING:
 
     from gesso.engine import Denoised
     from gesso.math import NoiseSource
+    from gesso.model import Parametrisation
 
 _SUPPLIED = ("extra_args", "callback", "disable", "noise_sampler")
 
 
 def from_k_diffusion(  # noqa: PLR0913  (each argument is one column of the list of samplers)
     function: Callable[..., Any], *, name: str | None = None, title: str | None = None, paper: str = "k-diffusion", order: int = 1,
-    evaluations: int = 0, stochastic: bool | None = None, aliases: Sequence[str] = (), brownian: bool = False,
+    evaluations: int = 0, stochastic: bool | None = None, aliases: Sequence[str] = (), brownian: bool = False, flow: bool = False,
 ) -> SamplerSpec:
     """A sampler from a k-diffusion function; it needs no change and gives the same bits as a direct call.
 
     ``fn`` takes ``sigmas``, or ``sigma_min`` and ``sigma_max`` (and ``n``). If it takes ``noise_sampler``, that is the image's noise (with
     ``brownian`` its one Brownian path); what it draws from torch's global generator comes from a state of its own, seeded with the image's
     seed, and the process never sees it. ``model`` is a plain function: samplers that look inside the model, or hold torch.inference_mode,
-    fail. Its further arguments with defaults become options. ``stochastic`` defaults to whether it takes ``noise_sampler``.
+    fail. Its further arguments with defaults become options. ``stochastic`` defaults to whether it takes ``noise_sampler``. Rectified flows
+    are refused unless ``flow`` says that the function is right for them: most methods for the ODE in sigma are, none that adds noise is.
     """
     parameters = inspect.signature(function).parameters
     if "sigmas" not in parameters and not {"sigma_min", "sigma_max"} <= set(parameters):
         raise PluginError(f"{function.__qualname__} takes neither sigmas nor sigma_min and sigma_max, so it is no k-diffusion sampler.")
 
-    def steps(x: Tensor, sigmas: Sequence[float], *, noise: NoiseSource, **options: Any) -> Generator[Any, Any, Tensor]:
+    plain = function.__name__.removeprefix("sample_")
+
+    def steps(
+        x: Tensor, sigmas: Sequence[float], *, noise: NoiseSource, parametrisation: Parametrisation, **options: Any
+    ) -> Generator[Any, Any, Tensor]:
+        if parametrisation.is_flow and not flow:
+            raise InvalidRequest(f"The sampler {name or plain!r} cannot run a rectified-flow model.", field="sampler")
         supplied: dict[str, Any] = {"extra_args": {}, "callback": None, "disable": True, "noise_sampler": _noise_sampler(noise, brownian)}
         arguments = {key: value for key, value in supplied.items() if key in parameters} | options | _levels(x, sigmas, parameters)
         return (yield from _steps(lambda model: function(model, x, **arguments), x, noise.seed))
 
     own = [p.replace(kind=p.KEYWORD_ONLY) for key, p in parameters.items() if p.default is not p.empty and key not in _SUPPLIED]
-    first = list(inspect.signature(steps).parameters.values())[:3]
+    first = list(inspect.signature(steps).parameters.values())[:4]
     steps.__signature__ = inspect.Signature([*first, *own])  # type: ignore[attr-defined]
-    plain = function.__name__.removeprefix("sample_")
     random = "noise_sampler" in parameters if stochastic is None else stochastic
     return SamplerSpec(name or plain, steps, title or plain, paper, order, evaluations, random, tuple(aliases))
 

@@ -1,13 +1,15 @@
 """SA-Solver: stochastic Adams methods; a multistep predictor, and a corrector that shares its noise and sees the new prediction.
 
 With noise strength tau over h: x' = sigma'/sigma exp(-tau^2 h) x + alpha' sum_j b_j D_j + sigma' sqrt(1 - exp(-2 tau^2 h)) z, where the b_j
-integrate (1 + tau^2) exp(-(1 + tau^2)(lambda' - s)) against the Lagrange polynomials of the nodes (equations 14 and 17).
+integrate c exp(-c (lambda' - s)), c = 1 + tau^2, against the Lagrange polynomials of the nodes (equations 14 and 17). ``simple`` takes
+c h^2 / 2 as the weight of the slope in formulas with two nodes, as the authors' code does; the difference is of third order.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -22,24 +24,33 @@ if TYPE_CHECKING:
     from gesso_plugins.samplers.steps import Steps
 
 
-def _adams(
-    space: Space, x: Tensor, levels: tuple[float, float], nodes: Sequence[tuple[float, Tensor]], tau: float, z: Tensor | float
-) -> Tensor:
-    sigma, sigma_next = levels
-    lam, lam_next = space.lam(sigma), space.lam(sigma_next)
-    h = lam_next - lam
-    new = sigma_next / sigma * math.exp(-(tau**2) * h) * x + sigma_next * math.sqrt(-math.expm1(-2 * tau**2 * h)) * z
-    weights = exponential_weights([node for node, _ in nodes], lam, lam_next, 1 + tau**2)
-    for weight, (_, prediction) in zip(weights, nodes, strict=True):
-        new = new + space.alpha(sigma_next) * weight * prediction
-    return new
+@dataclass(frozen=True)
+class _Adams:
+    space: Space
+    simple: bool
+
+    def step(self, x: Tensor, levels: tuple[float, float], nodes: Sequence[tuple[float, Tensor]], tau: float, z: Tensor | float) -> Tensor:
+        """X from levels[0] to levels[1]; ``nodes`` are (lambda, prediction), newest first."""
+        sigma, sigma_next = levels
+        lam, lam_next = self.space.lam(sigma), self.space.lam(sigma_next)
+        h, c = lam_next - lam, 1 + tau**2
+        places = [place for place, _ in nodes]
+        weights = exponential_weights(places, lam, lam_next, c)
+        if self.simple and len(nodes) == 2:
+            slope = sum(weight * (place - lam) for weight, place in zip(weights, places, strict=True))
+            change = (c * h**2 / 2 - slope) / (places[0] - places[1])
+            weights = [weights[0] + change, weights[1] - change]
+        new = sigma_next / sigma * math.exp(-(tau**2) * h) * x + sigma_next * math.sqrt(-math.expm1(-2 * tau**2 * h)) * z
+        for weight, (_, prediction) in zip(weights, nodes, strict=True):
+            new = new + self.space.alpha(sigma_next) * weight * prediction
+        return new
 
 
 def _solve(  # noqa: PLR0913  (one algorithm behind two registered forms)
     x: Tensor, sigmas: Sequence[float], *, noise: NoiseSource, parametrisation: Parametrisation, eta: float,
-    orders: tuple[int, int], evaluate_again: bool,
+    orders: tuple[int, int], adams: _Adams, evaluate_again: bool,
 ) -> Steps:
-    space, last_time = Space.of(parametrisation), len(parametrisation.sigmas) - 1
+    space, last_time = adams.space, len(parametrisation.sigmas) - 1
     predictor, corrector = orders
     levels = space.finite(sigmas)
     history = [(space.lam(levels[0]), (yield x, levels[0]).denoised)]
@@ -48,9 +59,9 @@ def _solve(  # noqa: PLR0913  (one algorithm behind two registered forms)
             return history[0][1]
         tau = eta if 0.2 <= time_of(parametrisation, sigma) / last_time <= 0.8 else 0.0
         z = noise(sigma, sigma_next) if tau > 0 else 0.0
-        predicted = _adams(space, x, (sigma, sigma_next), history[:predictor], tau, z)
+        predicted = adams.step(x, (sigma, sigma_next), history[:predictor], tau, z)
         arrived = (space.lam(sigma_next), (yield predicted, sigma_next).denoised)
-        x = predicted if corrector == 0 else _adams(space, x, (sigma, sigma_next), [arrived, *history][:corrector], tau, z)
+        x = predicted if corrector == 0 else adams.step(x, (sigma, sigma_next), [arrived, *history][:corrector], tau, z)
         if evaluate_again:
             arrived = (arrived[0], (yield x, sigma_next).denoised)
         history = [arrived, *history][: max(orders)]
@@ -65,13 +76,14 @@ def _solve(  # noqa: PLR0913  (one algorithm behind two registered forms)
     stochastic=True,
     aliases=("SASolverScheduler",),
 )
-def sa_solver(  # noqa: PLR0913  (the solver's three options)
+def sa_solver(  # noqa: PLR0913  (the solver's options)
     x: Tensor, sigmas: Sequence[float], *, noise: NoiseSource, parametrisation: Parametrisation,
-    eta: float = 1.0, predictor: int = 3, corrector: int = 4,
+    eta: float = 1.0, predictor: int = 3, corrector: int = 4, simple: bool = False,
 ) -> Steps:
     """Noise of strength ``eta`` in the middle 60 % of the trained times; orders of predictor and corrector (0: none) count predictions."""
-    orders = (predictor, corrector)
-    return (yield from _solve(x, sigmas, noise=noise, parametrisation=parametrisation, eta=eta, orders=orders, evaluate_again=False))
+    adams, orders = _Adams(Space.of(parametrisation), simple), (predictor, corrector)
+    solve = _solve(x, sigmas, noise=noise, parametrisation=parametrisation, eta=eta, orders=orders, adams=adams, evaluate_again=False)
+    return (yield from solve)
 
 
 @sampler(
@@ -82,10 +94,11 @@ def sa_solver(  # noqa: PLR0913  (the solver's three options)
     evaluations=2,
     stochastic=True,
 )
-def sa_solver_pece(  # noqa: PLR0913  (the solver's three options)
+def sa_solver_pece(  # noqa: PLR0913  (the solver's options)
     x: Tensor, sigmas: Sequence[float], *, noise: NoiseSource, parametrisation: Parametrisation,
-    eta: float = 1.0, predictor: int = 3, corrector: int = 4,
+    eta: float = 1.0, predictor: int = 3, corrector: int = 4, simple: bool = False,
 ) -> Steps:
     """Like sa_solver, but the prediction that is remembered is that of the corrected x."""
-    orders = (predictor, corrector)
-    return (yield from _solve(x, sigmas, noise=noise, parametrisation=parametrisation, eta=eta, orders=orders, evaluate_again=True))
+    adams, orders = _Adams(Space.of(parametrisation), simple), (predictor, corrector)
+    solve = _solve(x, sigmas, noise=noise, parametrisation=parametrisation, eta=eta, orders=orders, adams=adams, evaluate_again=True)
+    return (yield from solve)
