@@ -160,10 +160,11 @@ class Fake:
         threading.Event().wait()
 
     def do_segv(self, lease: Lease, words: list[str], rest: str) -> None:
-        os.kill(os.getpid(), signal.SIGSEGV)
+        signal.raise_signal(signal.SIGSEGV)  # to this very thread: nothing runs after it
 
     def do_kill(self, lease: Lease, words: list[str], rest: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
+        threading.Event().wait()
 
     def do_abort(self, lease: Lease, words: list[str], rest: str) -> None:
         os.abort()

@@ -14,7 +14,6 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit statuses: 0 left in peace, 1 could not run, 2 usage."""
     parser = argparse.ArgumentParser("python -m gesso.daemon", allow_abbrev=False)
     parser.add_argument("--tcp", action="store_true", help="listen on loopback tcp too")
-    parser.add_argument("--detach", action="store_true", help="leave the daemon in the background and print its process id")
     parser.add_argument("--no-prewarm", action="store_true", help="start the worker with the first job only")
     parser.add_argument("--device", default="cpu", help="the device of the worker")
     parser.add_argument("--storage-limit", type=int, default=STORAGE_LIMIT, metavar="BYTES", help="how much the blobs may take")
@@ -22,7 +21,6 @@ def main(arguments: list[str] | None = None) -> int:
     found = parser.parse_args(arguments)
     options = ServeOptions(
         tcp=found.tcp,
-        detach=found.detach,
         prewarm=not found.no_prewarm,
         device=found.device,
         storage_limit=found.storage_limit,

@@ -21,7 +21,6 @@ class ServeOptions:
 
     home: Home | None = None
     tcp: bool = False
-    detach: bool = False
     prewarm: bool = True
     device: str = "cpu"
     storage_limit: int = STORAGE_LIMIT

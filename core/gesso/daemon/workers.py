@@ -20,9 +20,8 @@ from gesso.link.front_link import FrontLink
 from gesso.link.messages import Heartbeat, Ready, Shutdown
 
 _log = logging.getLogger(__name__)
-_BACK_OFF = (0.0, 0.25, 1.0, 2.0, 5.0, 10.0)
-_STARTS = 3
-_STEADY = 10.0
+_BACK_OFF = (0.0, 0.5, 2.0)
+"""Seconds before a start, by the lives before it that did nothing. A worker that a job killed comes back at once."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,6 @@ class Supervisor:
         self._runtime = runtime
         self._log = log
         self._patience = patience
-        self._crashes = 0
         self._idle_lives = 0
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
@@ -93,7 +91,7 @@ class Supervisor:
         """Have a worker: now, or when the back-off is over."""
         self.wanted = True
         if self.worker is None and self._timer is None and not self._closing:
-            self._timer = self._loop.call_later(_BACK_OFF[min(self._crashes, len(_BACK_OFF) - 1)], self._start)
+            self._timer = self._loop.call_later(_BACK_OFF[self._idle_lives], self._start)
 
     def on_ready(self, worker: Worker, message: Ready) -> None:
         """The worker says what it is."""
@@ -188,12 +186,11 @@ class Supervisor:
         self.restarts += 1
         blameless = not worker.useful and not loss.suspects
         self._idle_lives = self._idle_lives + 1 if blameless else 0
-        self._crashes = 1 if time.monotonic() - worker.started > _STEADY else self._crashes + 1
         _log.error("a worker was lost", extra={"worker": worker.name, "reason": loss.reason, "suspects": list(loss.suspects)})
-        if self._idle_lives < _STARTS:
+        if self._idle_lives < len(_BACK_OFF):
             return loss
         words = last_words(self._log)
         self.wanted = False
-        self._idle_lives = self._crashes = 0
+        self._idle_lives = 0
         sentence = f"The worker cannot start: it {loss.reason}{f' ({words})' if words else ''}. Its log is {self._log}."
         return replace(loss, hopeless=sentence)
