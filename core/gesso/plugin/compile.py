@@ -1,4 +1,6 @@
-"""`python -m gesso.plugin.compile`: writes operations.json of the first-party plugins; what `gesso plugins compile` runs."""
+"""`python -m gesso.plugin.compile`: writes operations.json of the first-party plugins, and in a checkout docs/operations.md; what
+`gesso plugins compile` runs.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +10,19 @@ from pathlib import Path
 from gesso.errors import PluginError
 from gesso.manifest import first_party
 from gesso.plugin.build import build_plugins
-from gesso.plugin.schemas import compile_to
+from gesso.plugin.document import operations_page
+from gesso.plugin.schemas import compile_operations, compile_to, replace_text
 
 
 def compile_first_party() -> tuple[Path, bool]:
     """Compile where the manifest says; the path, and whether the file changed."""
     manifest = first_party()
-    return manifest.operations_file, compile_to(manifest.operations_file, build_plugins(manifest))
+    registry = build_plugins(manifest)
+    changed = compile_to(manifest.operations_file, registry)
+    docs = Path(manifest.path).parent / "docs"
+    if docs.is_dir() and Path(manifest.path).is_absolute():
+        replace_text(docs / "operations.md", operations_page(compile_operations(registry)))
+    return manifest.operations_file, changed
 
 
 def main() -> int:

@@ -24,8 +24,17 @@ _SUPPLIED = ("extra_args", "callback", "disable", "noise_sampler")
 
 
 def from_k_diffusion(  # noqa: PLR0913  (each argument is one column of the list of samplers)
-    function: Callable[..., Any], *, name: str | None = None, title: str | None = None, paper: str = "k-diffusion", order: int = 1,
-    evaluations: int = 0, stochastic: bool | None = None, aliases: Sequence[str] = (), brownian: bool = False, flow: bool = False,
+    function: Callable[..., Any],
+    *,
+    name: str | None = None,
+    title: str | None = None,
+    paper: str = "k-diffusion",
+    order: int = 1,
+    evaluations: int = 0,
+    stochastic: bool | None = None,
+    aliases: Sequence[str] = (),
+    brownian: bool = False,
+    flow: bool = False,
 ) -> SamplerSpec:
     """A sampler from a k-diffusion function; it needs no change and gives the same bits as a direct call.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -31,7 +31,7 @@ def gesso_schedules(ctx: PluginContext) -> Iterable[ScheduleSpec]:
 
 
 @hookspec
-def gesso_operations(ctx: PluginContext) -> Iterable[Operation]:  # type: ignore[type-arg]
+def gesso_operations(ctx: PluginContext) -> Iterable[Operation[Any]]:
     """Operations: what a client can ask for."""
     raise NotImplementedError
 

@@ -59,10 +59,15 @@ def compile_to(path: Path, registry: Registry) -> bool:
     content = dumped(compile_operations(registry))
     if path.is_file() and path.read_text(encoding="utf-8") == content:
         return False
-    draft = path.with_name(f"{path.name}.draft")
-    draft.write_text(content, encoding="utf-8")
-    os.replace(draft, path)
+    replace_text(path, content)
     return True
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    draft = path.with_name(f"{path.name}.draft")
+    draft.write_text(text, encoding="utf-8")
+    os.replace(draft, path)
 
 
 def dumped(content: Mapping[str, Any]) -> str:

@@ -1,0 +1,103 @@
+"""The pages about plugins are true: exact signatures, examples that run, and operations as they are compiled."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gesso.engine.calls import Load, ModelRef
+from gesso.manifest import ModelEntry, first_party, read
+from gesso.plugin import Registry, build_plugins, compile_operations, hookspecs
+from gesso.plugin.document import operations_page
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs/plugin_hooks.md").read_text(encoding="utf-8")
+HOOKS = [name for name, thing in vars(hookspecs).items() if name.startswith("gesso_") and inspect.isfunction(thing)]
+PROVIDES = {
+    "gesso_samplers": {"samplers": ("nearby",)},
+    "gesso_schedules": {"schedules": ("halving",)},
+    "gesso_operations": {"operations": ("swatch",)},
+    "gesso_families": {"families": ("grey",)},
+    "gesso_datasets": {"datasets": ("greys",)},
+}
+
+
+def section(hook: str) -> str:
+    return PAGE.split(f"\n## {hook}\n", 1)[1].split("\n## ", 1)[0]
+
+
+def blocks(text: str, language: str = "python") -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+def test_every_hook_has_a_section_and_no_section_is_left_over() -> None:
+    assert re.findall(r"^## (\w+)$", PAGE, flags=re.MULTILINE) == HOOKS
+    assert set(PROVIDES) == set(HOOKS)
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_the_exact_signature_stands_in_the_page(hook: str) -> None:
+    source = inspect.getsource(getattr(hookspecs, hook))
+    signature = next(line for line in source.splitlines() if line.startswith("def ")).partition(":  #")[0].rstrip(":")
+    assert blocks(section(hook))[0].strip() == f"{signature}: ..."
+
+
+def test_every_hook_has_a_first_party_user() -> None:
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "plugins/gesso_plugins").glob("*/plugin.py"))
+    for hook in HOOKS:
+        assert f"def {hook}(" in sources
+
+
+def test_the_example_manifest_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "plugin_manifest.toml"
+    path.write_text('schema = 1\noperations = "x:operations.json"\n' + blocks(PAGE, "toml")[0])
+    assert read(path).plugins[0].provides == {"samplers": ("nearby",), "schedules": ("halving",)}
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_each_example_registers(build: Callable[..., Registry], hook: str) -> None:
+    registry = build(example=(blocks(section(hook))[1], PROVIDES[hook]))
+    assert [fault.message for fault in registry.faults] == []
+    assert registry.plugins[0].registered == PROVIDES[hook]
+
+
+def test_the_examples_work(build: Callable[..., Registry]) -> None:
+    from gesso.device.residency import ModelPool
+    from gesso.engine.loop import Engine, Hooks
+    from gesso.engine.task import Ticket
+    from gesso.model import Parametrisation
+    from gesso.worker.context import WorkerContext, validated
+    from gesso.worker.models import WorkerCatalogue
+
+    examples = {hook.removeprefix("gesso_"): (blocks(section(hook))[1], PROVIDES[hook]) for hook in HOOKS}
+    registry = build(**examples)
+    assert registry.faults == ()
+    levels = registry.schedule("halving")(Parametrisation("epsilon", (0.1, 8.0)), 3)
+    assert list(levels) == [8.0, 4.0, 2.0, 0.0]
+    run = registry.sampler("nearby")(torch.ones(1, 1, 2, 2), levels)
+    assert next(run)[1] == 8.0
+    assert registry.dataset("greys").sample(np.random.default_rng(0), 4).image.shape == (4, 4, 3)
+    registry.models = (ModelEntry("grey", "grey", "Grey", None, ("render",)),)
+    catalogue, operation, ended = WorkerCatalogue(registry), registry.operation("swatch"), []
+    ctx = WorkerContext(registry, catalogue, "exact", {})
+    with ThreadPoolExecutor(1) as threads:
+        engine = Engine(ModelPool(catalogue, torch.device("cpu")), threads, Hooks(lambda _, event: ended.append(event)))
+        engine.start(Ticket("a"), operation.run(ctx, operation.resolve(ctx, validated(operation, {"prompt": "x", "seed": 7}))))
+        engine.run()
+    end: Any = ended[-1]
+    assert end.error is None
+    assert end.value[0].pixels.max() == 7
+    assert Load(ModelRef("grey", "grey-1")).model.name == end.value[0].model
+
+
+def test_the_operations_page_is_what_is_compiled() -> None:
+    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    assert page == operations_page(compile_operations(build_plugins(first_party()))), "run `python -m gesso.plugin.compile`"
