@@ -240,6 +240,9 @@ class Requests:
         return await self._parts.state(), b""
 
     async def _list(self, peer: Peer, message: wire.Message) -> Answer:
+        if message.header.get("job") is not None:
+            row = await self._visible(peer, message.header["job"])
+            return {"jobs": [{**jobs.summary(row), "params": row.request["params"]}], "total": 1}, b""
         limit = _whole(message.header, "limit", 50, _LIST_MOST)
         states = message.header.get("states") or list(wire.STATES)
         if not all(state in wire.STATES for state in states):
