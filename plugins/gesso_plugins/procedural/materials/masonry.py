@@ -49,7 +49,7 @@ def brick(canvas: Canvas) -> Surface:
 
 @material(
     "cobblestone",
-    words=("cobblestone", "cobblestones", "cobbles", "cobbled street", "cobble"),
+    words=("cobblestone", "cobblestones", "cobbles", "cobbled street", "cobble", "cobble stones"),
     colours=STONES,
     wear=HARD,
 )

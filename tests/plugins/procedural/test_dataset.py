@@ -1,0 +1,45 @@
+"""The training source: what a sample holds, and that it depends on its generator alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gesso_plugins.procedural.chance import random_recipe
+from gesso_plugins.procedural.dataset import ProceduralSource
+from gesso_plugins.procedural.grammar import parse
+from gesso_plugins.procedural.registry import find_material
+
+SOURCE = ProceduralSource()
+
+
+def test_a_sample_is_a_picture_with_a_caption_and_labels() -> None:
+    sample = SOURCE.sample(np.random.default_rng(1), 32)
+    assert sample.image.dtype == np.uint8
+    assert sample.image.shape == (32, 32, 3)
+    assert set(sample.labels) == {"material", "colour"}
+    assert sample.labels["material"] in SOURCE.materials
+    assert sample.labels["colour"] in SOURCE.colours
+    assert parse(sample.caption).recipe.material == sample.labels["material"]
+
+
+def test_the_generator_decides_everything() -> None:
+    first, second = (SOURCE.sample(np.random.default_rng(9), 32) for _ in range(2))
+    assert (first.image == second.image).all()
+    assert (first.caption, first.labels) == (second.caption, second.labels)
+
+
+def test_materials_can_be_chosen() -> None:
+    rng = np.random.default_rng(2)
+    assert {SOURCE.sample(rng, 16, ("brick", "sand")).labels["material"] for _ in range(20)} == {"brick", "sand"}
+
+
+def test_an_unknown_material_is_refused() -> None:
+    with pytest.raises(ValueError, match="no material named"):
+        SOURCE.sample(np.random.default_rng(2), 16, ("marzipan",))
+
+
+def test_every_material_and_colour_can_come_up() -> None:
+    rng = np.random.default_rng(3)
+    entries = [find_material(name) for name in SOURCE.materials]
+    assert {random_recipe(one, rng).colour for one in entries for _ in range(3)} == set(SOURCE.colours)
