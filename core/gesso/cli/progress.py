@@ -53,8 +53,8 @@ class Lines:
 
     def show(self, event: Event) -> None:
         """One line per change that a reader of a log wants to see."""
-        if isinstance(event, Queued) and event.position > 0:
-            note(f"{self._label}: waiting, {event.position} before it")
+        if isinstance(event, Queued) and event.position > 1:
+            note(f"{self._label}: waiting, number {event.position} in the queue")
         elif isinstance(event, Started):
             note(f"{self._label}: started")
         elif isinstance(event, Log):
@@ -126,7 +126,7 @@ class Bar:
     def show(self, event: Event) -> None:
         """Redraw for every event; rich limits how often that reaches the terminal."""
         if isinstance(event, Queued):
-            self._state = f"waiting, {event.position} before it" if event.position > 0 else "waiting for the worker"
+            self._state = f"number {event.position} in the queue" if event.position > 1 else "waiting for the worker"
         elif isinstance(event, Started):
             self._state = "loading"
         elif isinstance(event, Log):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gesso.cli import report
 from gesso.cli.output import Destination, Picture, slug
 from gesso.cli.progress import Reporter, reporter
-from gesso.errors import Cancelled
+from gesso.errors import Cancelled, OutputError, UsageError
 
 if TYPE_CHECKING:
     from gesso.client import Client, Job, Result
@@ -87,9 +87,14 @@ def _until_the_end(job: Job, shown: Reporter) -> None:
 def save(job: str, operation: str, params: Mapping[str, Any], result: Result, destination: Destination) -> Outcome:
     """Write every picture of a result, all names being checked before the first is written."""
     pictures = [Picture(image.seed, image.index + 1, image.role) for image in result.images]
-    paths = destination.paths(pictures, fields(operation, params))
-    for path, image in zip(paths, result.images, strict=True):
-        image.save(path, overwrite=destination.force)
+    try:
+        paths = destination.paths(pictures, fields(operation, params))
+        for path, image in zip(paths, result.images, strict=True):
+            image.save(path, overwrite=destination.force)
+    except (OutputError, UsageError) as fault:
+        fault.field = fault.field or "output"
+        fault.hint = f"{fault.hint or 'Choose another --output.'} The result is kept: `gesso jobs fetch {job} -o FOLDER/` writes it."
+        raise
     return Outcome(job, operation, result, tuple(paths))
 
 
