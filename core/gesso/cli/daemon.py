@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ def serve(args: argparse.Namespace, _surface: Surface) -> int:
     from gesso.daemon.main import ServeOptions
     from gesso.daemon.main import serve as run
 
-    return run(ServeOptions(tcp=args.tcp))
+    return run(ServeOptions(tcp=args.tcp, on_ready=lambda: report.note(f"the daemon runs here, process {os.getpid()}; Ctrl-C ends it")))
 
 
 def _detach(args: argparse.Namespace) -> int:

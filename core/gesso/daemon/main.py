@@ -46,6 +46,8 @@ async def _run(home: Home, options: ServeOptions) -> None:
         loop.add_signal_handler(number, front.stopped.set)
     await front.start()
     gc.freeze()
+    if options.on_ready is not None:
+        options.on_ready()
     try:
         await front.stopped.wait()
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +17,7 @@ STORAGE_LIMIT = 20 << 30
 class ServeOptions:
     """``home`` None: the user's own. ``prewarm``: start the worker at once, not with the first job. ``idle_exit``: seconds
     without a client's request or a job after which the front leaves, None never. ``storage_limit`` in bytes.
-    ``schema_files`` None: the first-party operations.
+    ``schema_files`` None: the first-party operations. ``on_ready`` is called once clients can connect.
     """
 
     home: Home | None = None
@@ -28,3 +29,4 @@ class ServeOptions:
     worker_command: tuple[str, ...] = COMMAND
     patience: Patience = field(default_factory=Patience)
     schema_files: tuple[Path, ...] | None = None
+    on_ready: Callable[[], None] | None = None
