@@ -26,7 +26,7 @@ def grad() -> object:
 
 
 def held_grad() -> object:
-    context = torch.enable_grad()
+    context: Any = torch.enable_grad()
     context.__enter__()
     return context
 
@@ -38,7 +38,7 @@ def inference() -> object:
 
 
 def autocast() -> object:
-    context = torch.autocast("cpu")
+    context: Any = torch.autocast("cpu")
     context.__enter__()
     return context
 

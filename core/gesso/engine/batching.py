@@ -77,8 +77,8 @@ class Knee:
     """Learns for each key up to how many rows a forward gets cheaper per row.
 
     Row counts fall into rungs 1, 2, 4, 8, ... For each rung the mean seconds per row is remembered (newer forwards weigh more). The limit
-    climbs a rung at a time, as long as the last rung measured was at least 5 % cheaper per row than the one below; every 256th forward
-    may try one rung more, since the machine's load changes.
+    climbs a rung at a time, as long as the next one is at least 5 % cheaper per row than all below; every 256th forward may try one rung
+    more, since the machine's load changes.
     """
 
     GAIN = 0.95
@@ -96,7 +96,7 @@ class Knee:
         most = min(self._most, self._caps.get(key, self._most))
         measured = self._means.get(key, {})
         rung = min(measured, default=1)
-        while rung < most and self._pays(measured, rung):
+        while rung < most and self._climbs(measured, rung):
             rung *= 2
         if self._forwards.get(key, 0) % self.RETRY == self.RETRY - 1:
             rung *= 2
@@ -114,10 +114,13 @@ class Knee:
         """So many rows did not fit into memory."""
         self._caps[key] = max(1, rows // 2)
 
-    def _pays(self, measured: dict[int, tuple[float, int]], rung: int) -> bool:
-        mean, samples = measured.get(rung, (0.0, 0))
-        if samples < self.SAMPLES:
-            # A rung that calls never land on by themselves (guided ones bring two rows) is passed when the next one is known.
-            return rung * 2 in measured
-        below = [measured[lower][0] for lower in measured if lower < rung]
-        return not below or mean <= self.GAIN * min(below)
+    def _climbs(self, measured: dict[int, tuple[float, int]], rung: int) -> bool:
+        """Whether the next rung is better than all up to this one, or is the one to try next."""
+        if _samples(measured, rung * 2) < self.SAMPLES:
+            return _samples(measured, rung) >= self.SAMPLES
+        below = min(measured[lower][0] for lower in measured if lower <= rung)
+        return measured[rung * 2][0] <= self.GAIN * below
+
+
+def _samples(measured: dict[int, tuple[float, int]], rung: int) -> int:
+    return measured.get(rung, (0.0, 0))[1]

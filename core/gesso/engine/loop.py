@@ -22,6 +22,8 @@ from gesso.engine.task import Ended, Pending, Priority, Running, Task, Ticket
 from gesso.errors import GessoError, PluginError, TooManyEvaluations
 
 JobEvent = Progress | Preview | Warn | Ended
+_ROUNDS = 8
+"""How often a turn lets generators go on whose replies came at once (cached, replayed, emitted) before a forward runs."""
 
 
 @dataclass(frozen=True)
@@ -129,13 +131,9 @@ class Engine:
         """Do what was posted, resume every generator that has its reply, run one batch. False if there was nothing to do."""
         self._resumer.clean("something outside the engine")
         did = self._posts.do()
-        for item in [self._ready.popleft() for _ in range(len(self._ready))]:
-            if item.task.closed:
-                continue
-            if item.task.running.paused:
-                self._ready.append(item)
-                continue
-            self._resume(item)
+        for _ in range(_ROUNDS):
+            if not self._resume_ready():
+                break
             did = True
         batch = self._calls.next_batch()
         if batch:
@@ -153,6 +151,19 @@ class Engine:
                 self.wait()
 
     # ---- generators ----
+
+    def _resume_ready(self) -> bool:
+        """Resume what is ready now, once each."""
+        did = False
+        for item in [self._ready.popleft() for _ in range(len(self._ready))]:
+            if item.task.closed:
+                continue
+            if item.task.running.paused:
+                self._ready.append(item)
+                continue
+            self._resume(item)
+            did = True
+        return did
 
     def _resume(self, item: _Ready) -> None:
         self._mark(item.task.running)
