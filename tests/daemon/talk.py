@@ -195,3 +195,9 @@ class Daemon:
         if self.live.poll() is None:
             self.live.send_signal(signal.SIGTERM)
         return self.output(timeout)
+
+
+def memory_of(pid: int) -> int:
+    """Resident bytes of a process."""
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) * 1024

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
 from pathlib import Path
@@ -114,8 +115,16 @@ def sweep(blobs: Path, incoming: Path) -> int:
     """Remove what an earlier front left half written; how many files that were."""
     rest = [*blobs.glob(TEMPORARY + "*"), *incoming.iterdir()]
     for path in rest:
-        path.unlink()
+        remove(path)
     return len(rest)
+
+
+def remove(path: Path) -> None:
+    """Remove whatever a client put there; nothing is followed, and what is gone already is fine."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def stored(blobs: Path) -> dict[str, float]:

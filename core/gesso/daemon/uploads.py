@@ -100,7 +100,7 @@ class Uploads:
         if upload.writer is not None:
             upload.writer.discard()
         if upload.path is not None:
-            upload.path.unlink(missing_ok=True)
+            files.remove(upload.path)
 
     async def _take(self, upload: Upload, offset: int, payload: bytes) -> dict[str, Any]:
         upload.touched = time.monotonic()

@@ -1,0 +1,105 @@
+"""The front as a process: one a state directory, light, gone within seconds when asked, idle for nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from gesso.wire import discovery
+
+from .conftest import Make
+from .talk import Daemon, memory_of
+
+FORBIDDEN = ("torch", "numpy", "PIL", "pydantic", "pydantic_core", "diffusers", "transformers", "safetensors", "pluggy", "gesso_plugins")
+
+
+def test_a_front_that_served_jobs_has_imported_nothing_heavy(make_daemon: Make) -> None:
+    daemon = make_daemon(tcp=True, print_modules=True).start()
+    with daemon.talk() as talk:
+        sha256 = talk.upload(b"x")
+        assert talk.run("fetch", params={"image": {"sha256": sha256}, "sampler": "euler"})["type"] == "done"
+        talk.ask("describe")
+        talk.ask("status")
+        resident = memory_of(daemon.live.pid)
+    modules = json.loads(daemon.stop().splitlines()[-1])
+    assert "jsonschema_rs" in modules
+    assert [name for name in modules if name.partition(".")[0] in FORBIDDEN] == []
+    assert resident < 60 << 20, f"the front takes {resident >> 20} MiB"
+
+
+def test_a_second_daemon_is_refused_and_the_first_goes_on(daemon: Daemon, make_daemon: Make) -> None:
+    second = make_daemon().start(wait=False)
+    assert second.live.wait(10) == 1
+    refused = json.loads(second.output())
+    assert refused["code"] == "already_running"
+    assert refused["details"]["pid"] == daemon.live.pid
+    with daemon.talk() as talk:
+        assert talk.run("image:64")["type"] == "done"
+
+
+def test_ten_at_once_end_as_one(make_daemon: Make) -> None:
+    fronts = [make_daemon(prewarm=False).start(wait=False) for _ in range(5)]
+    deadline = time.monotonic() + 20
+    while sum(front.is_alive() for front in fronts) > 1 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    living = [front for front in fronts if front.is_alive()]
+    assert len(living) == 1
+    with living[0].talk() as talk:
+        assert talk.run("image:64")["type"] == "done"
+
+
+def test_what_a_dead_daemon_left_is_taken_over(make_daemon: Make) -> None:
+    daemon = make_daemon().start()
+    daemon.kill()
+    assert daemon.home.daemon_file.exists()
+    assert daemon.home.socket_path().exists()
+    daemon.start()
+    with daemon.talk() as talk:
+        assert talk.run("image:64")["type"] == "done"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, None])
+def test_it_leaves_within_ten_seconds_and_takes_its_traces_along(make_daemon: Make, number: signal.Signals | None) -> None:
+    daemon = make_daemon().start()
+    with daemon.talk() as talk:
+        job = talk.submit("deaf sleep:60")["job"]
+        talk.event(job, "started")
+        pid = talk.ask("status")["workers"][0]["pid"]
+        if number is None:
+            assert talk.ask("stop")["type"] == "ok"
+        else:
+            os.kill(daemon.live.pid, number)
+        began = time.monotonic()
+        assert daemon.live.wait(10) == 0
+    assert time.monotonic() - began < 10
+    assert discovery.read(daemon.home) is None
+    assert not discovery.is_alive(pid)
+    assert not list(daemon.home.runtime.glob("*.box"))
+    assert [path.name for path in daemon.home.runtime.iterdir()] == []
+
+
+def test_an_idle_daemon_leaves_when_told_so(make_daemon: Make) -> None:
+    daemon = make_daemon(idle_exit=0.5).start()
+    with daemon.talk() as talk:
+        job = talk.submit("sleep:1.5")["job"]
+        assert talk.end(job)["type"] == "done"
+    assert daemon.live.wait(10) == 0
+
+
+def test_a_worker_starts_with_the_daemon_or_with_the_first_job(make_daemon: Make) -> None:
+    daemon = make_daemon(prewarm=False).start()
+    with daemon.talk() as talk:
+        assert talk.ask("status")["workers"] == []
+        assert talk.run("image:64")["type"] == "done"
+        assert talk.ask("status")["workers"][0]["state"] == "ready"
+
+
+def test_the_transport_can_be_chosen_by_the_environment(make_daemon: Make) -> None:
+    daemon = make_daemon({"GESSO_TRANSPORT": "tcp"}, prewarm=False).start()
+    assert str(daemon.info().tcp).startswith("tcp://127.0.0.1:")
+    daemon.stop()
+    assert make_daemon(prewarm=False).start().info().tcp is None
