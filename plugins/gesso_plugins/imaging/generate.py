@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, ClassVar
 
-from gesso.engine import All, Apply, Decode, EncodeImage, EncodeText, Host, Load, ModelRef, Warn
+import torch
+
+from gesso.engine import All, Apply, Decode, Denoised, EncodeImage, EncodeText, Host, Load, ModelRef, Warn
 from gesso.engine.calls import Emit
 from gesso.engine.denoiser import classifier_free, plain, reporting
 from gesso.engine.drive import Run, drive
 from gesso.math import Noise, Space, initial_noise
 from gesso.media import Output, Rendered, images
-from gesso.model import Conditioning, ModelCard, Patch, Seamless
+from gesso.model import Conditioning, ModelCard, Parametrisation, Patch, Seamless
 from gesso.plugin import JobContext, OperationParams, ResolveContext, SamplerSpec
 from gesso_plugins.imaging.params import GenerateParams
 from gesso_plugins.imaging.resolve import resolve_generate
@@ -69,6 +71,7 @@ class Sampling:
             self._patches = (Seamless("x" in params.tile, "y" in params.tile),)
         self._conds: tuple[Conditioning, ...] = ()
         self._start: Any = None
+        self._total = evaluations(self._sampler, sigmas, card.parametrisation) if len(sigmas) > 1 else 0
 
     def prepare(self) -> Generator[Any, Any, None]:
         """Encode the words, and the picture to start from, once for all pictures."""
@@ -108,10 +111,9 @@ class Sampling:
             denoiser = plain(self.model, self._conds[0], self._patches)
         else:
             denoiser = classifier_free(self.model, self._conds[0], self._conds[1], self._guidance, self._patches)
-        denoiser = reporting(denoiser, image=index, model=self.model, sigmas=sigmas, total=evaluations(self._sampler, len(sigmas) - 1))
-        given = {"noise": Noise.like(x, seed), "parametrisation": parametrisation}
-        wanted = {name: value for name, value in given.items() if name in self._sampler.takes}
-        return (yield from drive(Run(self._sampler(x, sigmas, **wanted), name=self._sampler.name), denoiser))
+        denoiser = reporting(denoiser, image=index, model=self.model, sigmas=sigmas, total=self._total)
+        sampler = _called(self._sampler, x, sigmas, Noise.like(x, seed), parametrisation)
+        return (yield from drive(Run(sampler, name=self._sampler.name), denoiser))
 
 
 def started(sigmas: list[float], strength: float | None) -> list[float]:
@@ -127,9 +129,24 @@ def started(sigmas: list[float], strength: float | None) -> list[float]:
     return sigmas[steps - kept :]
 
 
-def evaluations(sampler: SamplerSpec, steps: int) -> int | None:
-    """How many model evaluations a run takes; None where the sampler cannot know. The last step, to zero, is one for every sampler."""
-    return None if sampler.evaluations == 0 else sampler.evaluations * (steps - 1) + 1
+def evaluations(sampler: SamplerSpec, sigmas: list[float], parametrisation: Parametrisation) -> int | None:
+    """How many model evaluations a run takes, counted on a picture of one pixel; None where it depends on the picture."""
+    if sampler.evaluations == 0:
+        return None
+    pixel = torch.zeros(1, 1, 1, 1)
+    with Run(_called(sampler, pixel, sigmas, Noise.like(pixel, 0), parametrisation), name=sampler.name) as run:
+        run.request()
+        while not run.done:
+            run.answer(Denoised(pixel, pixel, (pixel,)))
+        return run.evaluations
+
+
+def _called(
+    sampler: SamplerSpec, x: torch.Tensor, sigmas: list[float], noise: Noise, parametrisation: Parametrisation
+) -> Generator[Any, Any, Any]:
+    """The sampler at work, given what it names among its arguments."""
+    given = {"noise": noise, "parametrisation": parametrisation}
+    return sampler(x, sigmas, **{name: value for name, value in given.items() if name in sampler.takes})
 
 
 def alone(params: GenerateParams, seed: int) -> dict[str, Any]:
