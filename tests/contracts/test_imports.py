@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
 
 HEAVY = {"torch", "numpy", "scipy", "pydantic", "diffusers", "transformers", "PIL"}
 
@@ -64,3 +67,14 @@ def test_parameters_of_operations_are_free_of_torch(plugin: str) -> None:
 
 def test_the_probe_sees_a_heavy_import() -> None:
     assert "pydantic" in modules_after("import pydantic")
+
+
+def test_only_plugin_py_knows_hooks() -> None:
+    sources = sorted((ROOT / "plugins/gesso_plugins").rglob("*.py"))
+    knowing = {path.relative_to(ROOT).as_posix() for path in sources if "hookimpl" in path.read_text(encoding="utf-8")}
+    assert knowing
+    assert {path for path in knowing if not path.endswith("/plugin.py")} == set()
+
+
+def test_the_namespace_of_plugins_has_no_init() -> None:
+    assert not (ROOT / "plugins/gesso_plugins/__init__.py").exists(), "a stranger's distribution could not add to it"
