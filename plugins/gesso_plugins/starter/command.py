@@ -1,0 +1,155 @@
+"""The commands of the starter, called with their arguments and a source of captioned renders."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gesso.plugin.datasets import CaptionedSource
+    from gesso_plugins.starter.classifier import Judge
+    from gesso_plugins.starter.config import TrainConfig
+
+DEFAULT_OUT = Path("runs/starter")
+JUDGE_FILE = "classifier.safetensors"
+PROMPTS_FILE = "prompts.json"
+
+
+def shipped_weights() -> Path:
+    """The pipeline directory that ships with Gesso."""
+    return Path(str(resources.files("gesso_plugins.starter") / "weights"))
+
+
+def train(argv: Sequence[str], source: CaptionedSource) -> int:
+    """`gesso train starter`."""
+    parser = _train_parser()
+    options = parser.parse_args(argv)
+    checkpoint = options.out / "checkpoint" / "state.json"
+    if checkpoint.exists() and not options.go_on:
+        parser.error(f"{options.out} holds a run: add --continue to go on with it, or choose another --out")
+    if options.decay and options.steps is None:
+        parser.error("--decay counts back from --steps: give both")
+    start = options.start or (shipped_weights() if options.go_on and not checkpoint.exists() else None)
+    if start is not None and not (start / "model_index.json").exists():
+        parser.error(f"{start} is not a pipeline directory: train without --continue first")
+    from gesso_plugins.starter.train import train_starter
+
+    print(train_starter(source, _config(options), start))
+    return 0
+
+
+def _train_parser() -> argparse.ArgumentParser:
+    about = "Train the starter model on captioned renders."
+    parser = argparse.ArgumentParser(prog="gesso train starter", description=about, allow_abbrev=False)
+    option = parser.add_argument
+    option("--out", type=Path, default=DEFAULT_OUT, help="folder of the run (default: %(default)s)")
+    option("--continue", dest="go_on", action="store_true", help="go on from the run's checkpoint, else from the shipped weights")
+    option("--from", dest="start", type=Path, help="a pipeline directory to start from instead of the shipped weights")
+    option("--minutes", type=float, help="stop after so many minutes (default: run until interrupted)")
+    option("--steps", type=int, help="stop at this step")
+    option("--threads", type=int, default=1, help="processor threads (default: %(default)s)")
+    option("--seed", type=int, default=1, help="seed of data and weights (default: %(default)s)")
+    option("--batch", type=int, help="crops per step (whole tiles: a quarter of it)")
+    option("--crop-share", type=float, help="share of the steps that see crops instead of whole tiles")
+    option("--rate", type=float, default=1.0, help="factor on both learning rates (default: %(default)s)")
+    option("--decay", type=int, default=0, help="let the learning rates fall to a tenth over so many last steps before --steps")
+    option("--all-materials", action="store_true", help="draw new renders of every material the source has, not only the first ones")
+    option("--workers", type=int, choices=(0, 1), default=1, help="1: a second process goes on rendering (default: %(default)s)")
+    return parser
+
+
+def _config(options: argparse.Namespace) -> TrainConfig:
+    """The recipe with what was asked for on the command line."""
+    from gesso_plugins.starter.config import DataConfig, DiffusionConfig, TrainConfig
+
+    recipe = DiffusionConfig()
+    changes: dict[str, Any] = {
+        "learning_rate": recipe.learning_rate * options.rate,
+        "matrix_learning_rate": recipe.matrix_learning_rate * options.rate,
+    }
+    changes |= {name: value for name in ("batch", "crop_share") if (value := getattr(options, name)) is not None}
+    if options.decay:
+        changes |= {"decay_start": options.steps - options.decay, "decay_end": options.steps}
+    data = DataConfig(workers=options.workers)
+    return TrainConfig(
+        out=options.out,
+        seed=options.seed,
+        threads=options.threads,
+        minutes=options.minutes,
+        max_steps=options.steps,
+        diffusion=dataclasses.replace(recipe, **changes),
+        data=dataclasses.replace(data, materials=()) if options.all_materials else data,
+    )
+
+
+def evaluate(argv: Sequence[str], source: CaptionedSource) -> int:
+    """`gesso evaluate starter`."""
+    about = "Measure a starter model with the fixed prompts, seeds and judge."
+    parser = argparse.ArgumentParser(prog="gesso evaluate starter", description=about, allow_abbrev=False)
+    option = parser.add_argument
+    option("--model", type=Path, default=None, help="a pipeline directory (default: the shipped weights)")
+    option("--out", type=Path, default=DEFAULT_OUT / "evaluation", help="folder of the report (default: %(default)s)")
+    option("--size", type=int, default=128, help="pixels (default: %(default)s)")
+    option("--steps", type=int, default=20, help="sampling steps (default: %(default)s)")
+    option("--guidance", type=float, default=3.0, help="guidance (default: %(default)s)")
+    option("--count", type=int, help="only so many prompts")
+    option("--threads", type=int, default=1, help="processor threads (default: %(default)s)")
+    option("--train-judge", action="store_true", help="train the judge anew, from its seed, and keep it beside the prompts")
+    option("--judge-only", action="store_true", help="stop after measuring the judge on renders nobody was trained on")
+    options = parser.parse_args(argv)
+    import torch
+
+    from gesso_plugins.starter.classifier import ClassifierConfig, held_out_accuracy, load_judge
+    from gesso_plugins.starter.evaluate import evaluation_file
+    from gesso_plugins.starter.renders import RenderStore
+
+    torch.set_num_threads(options.threads)
+    if options.train_judge:
+        _train_judge(source, options.out)
+    judge = load_judge(evaluation_file(JUDGE_FILE))
+    store = RenderStore(options.out / "renders", ClassifierConfig().seed, 256)
+    material, colour = held_out_accuracy(judge, source, store, ClassifierConfig())
+    print(f"judge on held-out renders: material {material:.1%}, colour {colour:.1%}")
+    if not options.judge_only:
+        _measure(options, judge)
+    return 0
+
+
+def _measure(options: argparse.Namespace, judge: Judge) -> None:
+    """Make the pictures, judge them, write the report and a contact sheet."""
+    from gesso_plugins.starter.evaluate import evaluate as run
+    from gesso_plugins.starter.evaluate import evaluation_file, load_prompts
+    from gesso_plugins.starter.files import write_json
+    from gesso_plugins.starter.sampling import SamplingConfig, load_sampler
+    from gesso_plugins.starter.sheet import save_sheet
+
+    prompts = load_prompts(evaluation_file(PROMPTS_FILE))[: options.count]
+    sampling = SamplingConfig(size=options.size, steps=options.steps, guidance=options.guidance)
+    sampler = load_sampler(options.model or shipped_weights())
+    report, images = run(lambda texts, seeds: sampler.images(texts, seeds, sampling), prompts, judge)
+    options.out.mkdir(parents=True, exist_ok=True)
+    write_json(options.out / "report.json", report.as_json() | {"sampling": dataclasses.asdict(sampling)})
+    every = max(1, len(images) // 80)
+    save_sheet(options.out / "sheet.webp", images[::every][:80], [prompt.text for prompt in prompts[::every]][:80], columns=10)
+    print(f"{report.images} pictures: material {report.material:.1%}, colour {report.colour:.1%}, wrap {report.wrap_ratio:.3f}")
+
+
+def _train_judge(source: CaptionedSource, out: Path) -> None:
+    """Train the judge and keep it."""
+    from gesso_plugins.starter.classifier import ClassifierConfig, new_judge, save_judge, train_judge
+    from gesso_plugins.starter.config import CORE_MATERIALS
+    from gesso_plugins.starter.evaluate import evaluation_file
+    from gesso_plugins.starter.renders import RenderStore
+
+    config = ClassifierConfig()
+    colours = tuple(getattr(source, "colours", ()))
+    judge = new_judge(CORE_MATERIALS, colours, config)
+    train_judge(
+        judge, source, RenderStore(out / "renders", config.seed, 256), config, lambda text: print(text, file=sys.stderr, flush=True)
+    )
+    save_judge(evaluation_file(JUDGE_FILE), judge, config)

@@ -1,0 +1,129 @@
+"""Every number of the recipe, as frozen dataclasses; small ones make the tests fast."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+CORE_MATERIALS = tuple(
+    """brick cobblestone flagstone pebbles rock marble granite concrete terrazzo tiles hexagon_tiles mosaic roof_tiles stained_glass
+    planks wood bark bamboo denim knit leather fur plaid brushed_metal rust circuit_board grass moss sand cracked_mud leaves snow water
+    lava clouds starry_space scales zebra leopard honeycomb checkerboard stripes polka_dots camouflage""".split()  # noqa: SIM905  (a list of words reads best as words)
+)
+"""What the denoiser learns first: materials whose structure eight-pixel latents of a small tile can hold."""
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """The tokenizer and the text encoder."""
+
+    vocabulary: int = 1536
+    length: int = 32
+    width: int = 128
+    layers: int = 4
+    heads: int = 4
+    captions: int = 6000
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """The autoencoder (eight pixels to one latent of eight channels) and its training."""
+
+    channels: tuple[int, ...] = (16, 32, 64, 72)
+    latent_channels: int = 8
+    groups: int = 1
+    steps: int = 1000
+    batch: int = 16
+    large_every: int = 2
+    learning_rate: float = 2e-3
+    matrix_learning_rate: float = 0.01
+    kl_weight: float = 2e-3
+    texture_weight: float = 0.5
+    zero_padding_share: float = 0.1
+
+
+@dataclass(frozen=True)
+class UnetConfig:
+    """The denoising network."""
+
+    channels: tuple[int, ...] = (96, 160)
+    layers: int = 1
+    heads: int = 4
+    groups: int = 4
+
+
+@dataclass(frozen=True)
+class DiffusionConfig:
+    """The noise schedule and the training of the denoiser."""
+
+    timesteps: int = 1000
+    beta_start: float = 0.00085
+    beta_end: float = 0.020
+    batch: int = 96
+    crop: int = 8
+    crop_share: float = 0.65
+    log_sigma_mean: float = 0.0
+    log_sigma_std: float = 1.3
+    min_snr_gamma: float = 5.0
+    caption_dropout: float = 0.1
+    zero_padding_share: float = 0.1
+    matrix_learning_rate: float = 0.02
+    learning_rate: float = 1.5e-3
+    warmup: int = 200
+    decay_start: int = 0
+    decay_end: int = 0
+    final_rate: float = 0.1
+    ema: float = 0.998
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """How many renders are drawn; `minimum` must exist before the denoiser starts, the rest grow beside it."""
+
+    materials: tuple[str, ...] = CORE_MATERIALS
+    size: int = 128
+    small_size: int = 64
+    minimum: int = 6_144
+    target: int = 60_000
+    shard: int = 256
+    autoencoder_small: int = 4_096
+    autoencoder_large: int = 2_048
+    validation: int = 256
+    refresh_every: int = 100
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run: where it lives, how long it may take, and the numbers of its stages."""
+
+    out: Path
+    seed: int = 1
+    threads: int = 1
+    minutes: float | None = None
+    max_steps: int | None = None
+    save_minutes: float = 10.0
+    sheet_minutes: float = 20.0
+    log_every: int = 20
+    validate_every: int = 400
+    text: TextConfig = field(default_factory=TextConfig)
+    autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
+    unet: UnetConfig = field(default_factory=UnetConfig)
+    diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+
+    def as_json(self) -> dict[str, Any]:
+        """The numbers alone, for the record beside the weights."""
+        values = dataclasses.asdict(self)
+        values.pop("out")
+        return values
+
+
+def digest(value: object) -> str:
+    """A short, stable name for a configuration."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

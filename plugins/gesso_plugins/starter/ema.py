@@ -1,0 +1,36 @@
+"""An exponential moving average of the trained tensors: what is sampled, exported and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from gesso_plugins.starter.networks import Denoiser
+
+
+class Average:
+    """The average follows quickly at first, then with its full memory."""
+
+    def __init__(self, model: Denoiser, decay: float) -> None:
+        self.model = model
+        self.decay = decay
+        self.tensors = {name: value.clone() for name, value in model.named_tensors().items()}
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the current tensors."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, value in self.model.named_tensors().items():
+            self.tensors[name].lerp_(value, 1 - decay)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """The model with the averaged tensors, for as long as the block lasts."""
+        own = {name: value.clone() for name, value in self.model.named_tensors().items()}
+        self.model.load_tensors(self.tensors)
+        try:
+            yield
+        finally:
+            self.model.load_tensors(own)

@@ -1,0 +1,149 @@
+"""Stage 3: the latents of all renders so far, kept on disk beside the renders and in memory for the denoiser's batches."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from safetensors import safe_open
+from safetensors.torch import save_file
+from transformers import CLIPTokenizer
+
+from gesso.plugin.datasets import CaptionedSource
+from gesso_plugins.starter.autoencoder import encode_images
+from gesso_plugins.starter.files import write_atomically
+from gesso_plugins.starter.renders import Materials, RenderStore, Request, Universe
+from gesso_plugins.starter.tokenizer import encode
+
+
+def weights_digest(module: Any) -> str:
+    """A short name for a network's weights."""
+    total = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        total.update(name.encode())
+        total.update(value.detach().float().contiguous().numpy().tobytes())
+    return total.hexdigest()[:16]
+
+
+class LatentSet:
+    """Latents (half precision) and token ids of one universe and size; grows as shards of renders appear."""
+
+    def __init__(self, store: RenderStore, universe: Universe, size: int, vae: Any, tokenizer: CLIPTokenizer) -> None:
+        self.store = store
+        self.universe = universe
+        self.size = size
+        self.vae = vae
+        self.tokenizer = tokenizer
+        self.folder = latent_folder(store, universe, size, vae)
+        self._latents: list[torch.Tensor] = []
+        self._ids: list[torch.Tensor] = []
+        self.captions: list[str] = []
+
+    def __len__(self) -> int:
+        return len(self._latents) * self.store.shard
+
+    @property
+    def side(self) -> int:
+        """The side of a tile in latents."""
+        return self.size // 8
+
+    @property
+    def shards(self) -> int:
+        """How many shards are in memory."""
+        return len(self._latents)
+
+    def refresh(self, most: int | None = None, encoded_only: bool = False) -> None:
+        """Take in the shards that have appeared since, up to `most` in all; encode those that nobody has encoded, or leave them."""
+        available = self.store.shards(self.universe, self.size)
+        wanted = available if most is None else min(most, available)
+        for number in range(self.shards, wanted):
+            if encoded_only and not self.path(number).exists():
+                break
+            latents, captions = self._shard(number)
+            self._latents.append(latents)
+            self._ids.append(encode(self.tokenizer, captions).to(torch.int16))
+            self.captions.extend(captions)
+
+    def path(self, number: int) -> Path:
+        """Where the latents of a shard lie."""
+        return self.folder / f"{number:05d}.safetensors"
+
+    def batch(self, index: Sequence[int], shifts: Sequence[tuple[int, int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Latents, each rolled over the torus by its shift, and token ids."""
+        shard = self.store.shard
+        rows = [
+            torch.roll(self._latents[i // shard][i % shard], shift, (1, 2)) if shift != (0, 0) else self._latents[i // shard][i % shard]
+            for i, shift in zip(index, shifts, strict=True)
+        ]
+        ids = torch.stack([self._ids[i // shard][i % shard] for i in index])
+        return torch.stack(rows).float(), ids.long()
+
+    def _shard(self, number: int) -> tuple[torch.Tensor, list[str]]:
+        """One shard's latents and captions, from disk or freshly encoded."""
+        path = self.path(number)
+        if not path.exists():
+            encode_shard(self.store, self.universe, self.size, number, self.vae)
+        with safe_open(path, framework="pt") as file:
+            return file.get_tensor("latents"), json.loads(file.metadata()["captions"])
+
+
+def latent_folder(store: RenderStore, universe: Universe, size: int, vae: Any) -> Path:
+    """Where the latents of an autoencoder's making lie; another autoencoder's lie elsewhere."""
+    return store.folder / "latents" / weights_digest(vae) / f"{universe.name.lower()}-{size}"
+
+
+def encode_shard(store: RenderStore, universe: Universe, size: int, number: int, vae: Any) -> None:
+    """Encode one shard of renders and keep the latents."""
+    shard = store.load(universe, size, number)
+    latents = encode_images(vae, shard.images).half()
+    path = latent_folder(store, universe, size, vae) / f"{number:05d}.safetensors"
+    write_atomically(path, lambda target: save_file({"latents": latents}, target, {"captions": json.dumps(shard.captions)}))
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What to draw and encode beside a training: so many renders of a size, of which materials, with the autoencoder in a folder."""
+
+    target: int
+    size: int
+    materials: Materials
+    autoencoder: Path
+
+
+def _grow(source: CaptionedSource, store: RenderStore, growth: Growth, parent: int) -> None:
+    """Draw and encode training shards until the target is met or the parent is gone."""
+    os.nice(5)
+    torch.set_num_threads(1)
+    vae = AutoencoderKL.from_pretrained(growth.autoencoder, local_files_only=True).eval()
+    folder = latent_folder(store, Universe.TRAIN, growth.size, vae)
+    for number in range(-(-growth.target // store.shard)):
+        if os.getppid() != parent:
+            return
+        if not store.path(Universe.TRAIN, growth.size, number).exists():
+            store.render_shard(source, Request(Universe.TRAIN, growth.size, growth.materials), number)
+        if not (folder / f"{number:05d}.safetensors").exists():
+            encode_shard(store, Universe.TRAIN, growth.size, number, vae)
+
+
+def start_growing(source: CaptionedSource, store: RenderStore, growth: Growth) -> multiprocessing.process.BaseProcess:
+    """Start a low-priority process of its own that grows the data; it ends with its parent."""
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=_grow, args=(source, store, growth, os.getpid()), daemon=True, name="starter-renders")
+    process.start()
+    return process
+
+
+def draw_batch(data: LatentSet, batch: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """A random batch, each sample rolled by whole latents."""
+    index = rng.integers(0, len(data), batch).tolist()
+    shifts = [(int(a), int(b)) for a, b in rng.integers(0, data.side, (batch, 2))]
+    return data.batch(index, shifts)

@@ -1,0 +1,108 @@
+"""Muon (Jordan et al. 2024): momentum whose matrix updates are orthogonalised by a Newton-Schulz iteration, AdamW for the rest.
+
+Convolution kernels are flattened to (out, in * height * width). Embeddings, biases, norms and the first and last layers go to AdamW.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+
+
+def orthogonalise(matrix: torch.Tensor, steps: int = 5) -> torch.Tensor:
+    """The quintic Newton-Schulz iteration: singular values of `matrix` are driven to about one, its singular vectors kept."""
+    a, b, c = COEFFICIENTS
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = matrix.T if tall else matrix
+    x = x / (x.norm() + 1e-7)
+    for _ in range(steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    result: torch.Tensor = x.T if tall else x
+    return result
+
+
+class Muon(torch.optim.Optimizer):
+    """Both optimisers in one: groups with `matrix=True` take orthogonalised steps, the others AdamW's."""
+
+    def __init__(self, groups: Iterable[dict[str, Any]]) -> None:
+        super().__init__(groups, {"lr": 1e-3, "momentum": 0.95, "betas": (0.9, 0.99), "eps": 1e-8, "weight_decay": 0.0, "matrix": False})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Take one step on every parameter that has a gradient."""
+        loss = None if closure is None else closure()
+        for group in self.param_groups:
+            update = _matrix_step if group["matrix"] else _adamw_step
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    update(parameter, self.state[parameter], group)
+        return loss
+
+
+def _matrix_step(parameter: torch.Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+    """One Muon step: Nesterov momentum, then the nearest semi-orthogonal matrix."""
+    gradient = parameter.grad
+    assert gradient is not None
+    if not state:
+        state["momentum"] = torch.zeros_like(parameter)
+    momentum = state["momentum"]
+    momentum.lerp_(gradient, 1 - group["momentum"])
+    update = gradient.lerp(momentum, group["momentum"]).flatten(1)
+    update = orthogonalise(update) * max(1.0, update.shape[0] / update.shape[1]) ** 0.5
+    parameter.mul_(1 - group["lr"] * group["weight_decay"])
+    parameter.add_(update.view_as(parameter), alpha=-group["lr"])
+
+
+def _adamw_step(parameter: torch.Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+    """One AdamW step (Loshchilov and Hutter 2019)."""
+    gradient = parameter.grad
+    assert gradient is not None
+    if not state:
+        state["step"] = torch.zeros(())
+        state["mean"] = torch.zeros_like(parameter)
+        state["square"] = torch.zeros_like(parameter)
+    beta1, beta2 = group["betas"]
+    state["step"] += 1
+    count = float(state["step"])
+    mean, square = state["mean"], state["square"]
+    mean.lerp_(gradient, 1 - beta1)
+    square.lerp_(gradient * gradient, 1 - beta2)
+    root = (square / (1 - beta2**count)).sqrt_().add_(group["eps"])
+    parameter.mul_(1 - group["lr"] * group["weight_decay"])
+    parameter.addcdiv_(mean, root, value=-group["lr"] / (1 - beta1**count))
+
+
+def build_optimiser(modules: Iterable[nn.Module], matrix_rate: float, rate: float, weight_decay: float = 0.01) -> Muon:
+    """Matrices and kernels of the modules to Muon, the rest (embeddings, first and last layers, vectors) to AdamW."""
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for module in modules:
+        for name, parameter in module.named_parameters():
+            if not parameter.requires_grad:
+                continue
+            (matrices if _is_matrix(name, parameter) else others).append(parameter)
+    return Muon(
+        [
+            {"params": matrices, "matrix": True, "lr": matrix_rate, "base_lr": matrix_rate, "weight_decay": weight_decay},
+            {"params": others, "matrix": False, "lr": rate, "base_lr": rate, "weight_decay": 0.0},
+        ]
+    )
+
+
+def _is_matrix(name: str, parameter: torch.Tensor) -> bool:
+    """Whether a parameter maps features to features."""
+    if parameter.ndim < 2 or min(parameter.flatten(1).shape) < 16:
+        return False
+    return not any(word in name for word in ("embedding", "conv_in", "conv_out", "quant_conv"))
+
+
+def set_rate(optimiser: torch.optim.Optimizer, factor: float) -> None:
+    """Scale every group's learning rate from its base."""
+    for group in optimiser.param_groups:
+        group["lr"] = group["base_lr"] * factor

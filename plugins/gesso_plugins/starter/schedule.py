@@ -1,0 +1,46 @@
+"""The learning rate over a run, and the noise levels of the forward process."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from gesso_plugins.starter.config import DiffusionConfig
+
+
+def rate(step: int, *, warmup: int, start_decay: int = 0, steps: int = 0, final: float = 1.0) -> float:
+    """Factor on the learning rate: a linear warm-up, then constant, then (where `steps` says when it ends) a cosine down to `final`."""
+    factor = min(1.0, (step + 1) / max(1, warmup))
+    if steps and step >= start_decay:
+        progress = min(1.0, (step - start_decay) / max(1, steps - start_decay))
+        factor *= final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))
+    return factor
+
+
+class NoiseSchedule:
+    """The variance-preserving process of the scheduler: x_t = alpha_t x_0 + sigma_t eps, with 1000 discrete levels."""
+
+    def __init__(self, config: DiffusionConfig) -> None:
+        betas = torch.linspace(config.beta_start**0.5, config.beta_end**0.5, config.timesteps, dtype=torch.float64).square()
+        cumulative = torch.cumprod(1 - betas, 0)
+        self.alpha = cumulative.sqrt().float()
+        self.sigma = (1 - cumulative).sqrt().float()
+        self.log_level = (0.5 * ((1 - cumulative) / cumulative).log()).float()
+
+    def timesteps(self, log_sigma: torch.Tensor) -> torch.Tensor:
+        """The discrete times nearest to levels ln(sigma / alpha)."""
+        index = torch.searchsorted(self.log_level, log_sigma.contiguous()).clamp(1, len(self.log_level) - 1)
+        below = (log_sigma - self.log_level[index - 1]).abs() < (self.log_level[index] - log_sigma).abs()
+        return index - below.long()
+
+    def noisy(self, clean: torch.Tensor, noise: torch.Tensor, time: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """x_t and the velocity v = alpha eps - sigma x_0 (Salimans and Ho 2022)."""
+        alpha = self.alpha[time][:, None, None, None]
+        sigma = self.sigma[time][:, None, None, None]
+        return alpha * clean + sigma * noise, alpha * noise - sigma * clean
+
+    def weight(self, time: torch.Tensor, gamma: float) -> torch.Tensor:
+        """Min-SNR weights of the velocity loss (Hang et al. 2023): min(SNR, gamma) / (SNR + 1), scaled to one at SNR = 1."""
+        snr = (self.alpha[time] / self.sigma[time]).square()
+        return snr.clamp(max=gamma) / (snr + 1) * 2

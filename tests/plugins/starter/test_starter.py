@@ -1,0 +1,188 @@
+"""The starter's training and export on tiny configurations: a run resumed equals a run unbroken, what is written is a real pipeline."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+pytest.importorskip("diffusers")
+
+from gesso_plugins.starter.checkpoint import load_checkpoint
+from gesso_plugins.starter.config import AutoencoderConfig, DataConfig, DiffusionConfig, TextConfig, TrainConfig, UnetConfig
+from gesso_plugins.starter.evaluate import wrap_ratio
+from gesso_plugins.starter.export import BUDGET, load_pipeline
+from gesso_plugins.starter.muon import build_optimiser, orthogonalise
+from gesso_plugins.starter.networks import Denoiser, build_autoencoder, build_text_encoder, build_unet, count_parameters
+from gesso_plugins.starter.sampling import SamplingConfig, load_sampler
+from gesso_plugins.starter.schedule import NoiseSchedule
+from gesso_plugins.starter.tokenizer import encode, train_tokenizer
+from gesso_plugins.starter.train import train_starter
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+COLOURS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (50, 60, 200)}
+
+
+@dataclass(frozen=True)
+class Picture:
+    image: npt.NDArray[np.uint8]
+    caption: str
+    labels: Mapping[str, str]
+
+
+class Stripes:
+    """Two materials in three colours."""
+
+    name = "stripes"
+    materials = ("rows", "columns")
+    colours = tuple(COLOURS)
+
+    def sample(self, rng: np.random.Generator, size: int, materials: Sequence[str] | None = None) -> Picture:
+        material = str(rng.choice(list(materials or self.materials)))
+        colour = str(rng.choice(list(COLOURS)))
+        wave = 0.5 + 0.5 * np.sin(2 * np.pi * 4 * np.arange(size) / size + rng.uniform(0, 6))
+        plane = np.broadcast_to(wave[:, None] if material == "rows" else wave[None, :], (size, size))
+        image = (plane[..., None] * np.array(COLOURS[colour])).astype(np.uint8)
+        return Picture(image, f"{colour} {material}", {"material": material, "colour": colour})
+
+
+def tiny(out: Path, steps: int) -> TrainConfig:
+    return TrainConfig(
+        out=out,
+        max_steps=steps,
+        log_every=2,
+        validate_every=4,
+        text=TextConfig(vocabulary=620, length=16, width=32, layers=1, heads=2, captions=40),
+        autoencoder=AutoencoderConfig(channels=(8, 8, 16, 16), steps=2, batch=2),
+        unet=UnetConfig(channels=(16, 32), heads=2),
+        diffusion=DiffusionConfig(batch=8, crop=4, warmup=2),
+        data=DataConfig(
+            materials=(), size=64, small_size=32, minimum=16, shard=8, autoencoder_small=8, autoencoder_large=8, validation=8, workers=0
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("unbroken")
+    train_starter(Stripes(), tiny(out, 6))
+    return out
+
+
+def test_a_resumed_run_equals_an_unbroken_one(unbroken: Path, tmp_path: Path) -> None:
+    train_starter(Stripes(), tiny(tmp_path, 3))
+    train_starter(Stripes(), tiny(tmp_path, 6))
+    ours, theirs = load_checkpoint(tmp_path / "checkpoint"), load_checkpoint(unbroken / "checkpoint")
+    assert ours is not None
+    assert theirs is not None
+    assert ours.facts["step"] == theirs.facts["step"] == 6
+    assert ours.tensors.keys() == theirs.tensors.keys()
+    for name, value in ours.tensors.items():
+        assert torch.equal(value, theirs.tensors[name]), name
+
+
+def test_weights_warm_start_a_run(unbroken: Path, tmp_path: Path) -> None:
+    train_starter(Stripes(), tiny(tmp_path, 8), start=unbroken / "export")
+    facts = load_checkpoint(tmp_path / "checkpoint")
+    assert facts is not None
+    assert facts.facts["step"] == 8
+    assert facts.facts["warm_step"] == 6
+
+
+def test_the_directory_is_a_diffusers_pipeline_that_samples(unbroken: Path) -> None:
+    from diffusers import StableDiffusionPipeline
+
+    pipeline = StableDiffusionPipeline.from_pretrained(unbroken / "export", local_files_only=True)
+    pipeline.set_progress_bar_config(disable=True)
+    assert pipeline.scheduler.config.prediction_type == "v_prediction"
+    picture = pipeline("red rows", num_inference_steps=2, width=64, height=64).images[0]
+    assert picture.size == (64, 64)
+    unet = unbroken / "export" / "unet" / "diffusion_pytorch_model.safetensors"
+    assert unet.exists()
+    assert not list((unbroken / "export").rglob("*.bin"))
+
+
+def test_our_sampler_makes_the_same_picture_from_a_seed_in_any_batch(unbroken: Path) -> None:
+    sampler = load_sampler(unbroken / "export")
+    config = SamplingConfig(size=64, steps=2)
+    both = sampler.images(["red rows", "blue columns"], [1, 2], config)
+    alone = sampler.images(["blue columns"], [2], config)
+    assert both.shape == (2, 64, 64, 3)
+    assert np.abs(both[1].astype(int) - alone[0].astype(int)).max() <= 1
+
+
+def test_exported_weights_are_the_average_in_half_precision(unbroken: Path) -> None:
+    checkpoint = load_checkpoint(unbroken / "checkpoint")
+    assert checkpoint is not None
+    parts = load_pipeline(unbroken / "export")
+    for name, value in parts.model.named_tensors().items():
+        assert torch.equal(value, checkpoint.tensors[f"average.{name}"].half().float()), name
+    assert parts.record["step"] == 6
+
+
+def test_the_recipe_fits_its_budget() -> None:
+    text = TextConfig()
+    tokenizer = train_tokenizer(["red rows"], text)
+    unet = build_unet(UnetConfig(), text, 8, 16)
+    sizes = {"unet": unet, "vae": build_autoencoder(AutoencoderConfig()), "text_encoder": build_text_encoder(text, tokenizer)}
+    for part, module in sizes.items():
+        assert 2 * count_parameters(module) < BUDGET[part]
+
+
+def test_the_vocabulary_reads_every_prompt(tmp_path: Path) -> None:
+    config = dataclasses.replace(TextConfig(), vocabulary=700)
+    tokenizer = train_tokenizer(["mossy grey cobblestone", "red brick wall"] * 5, config)
+    for text in ("mossy grey brick", "quartz zebra x", "grün façade"):
+        ids = tokenizer(text).input_ids
+        assert tokenizer.decode(ids, skip_special_tokens=True).strip() == text
+    tokenizer.save_pretrained(tmp_path)
+    again = type(tokenizer).from_pretrained(tmp_path, local_files_only=True)
+    assert torch.equal(encode(again, ["red wall", ""]), encode(tokenizer, ["red wall", ""]))
+    assert encode(tokenizer, ["red"]).shape == (1, config.length)
+
+
+@pytest.mark.parametrize("shape", [(16, 40), (40, 16), (24, 24)])
+def test_muon_orthogonalises(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    values = torch.linalg.svdvals(orthogonalise(torch.randn(shape)))
+    assert float(values.min()) > 0.5
+    assert float(values.max()) < 1.3
+
+
+def test_embeddings_and_borders_are_left_to_adamw() -> None:
+    text = TextConfig(vocabulary=620)
+    denoiser = Denoiser(build_unet(UnetConfig(), text, 8, 16), build_text_encoder(text, train_tokenizer(["red"], text)))
+    matrices, others = build_optimiser(denoiser.modules(), 0.02, 1e-3).param_groups
+    assert all(parameter.ndim >= 2 for parameter in matrices["params"])
+    by_adamw = {id(parameter) for parameter in others["params"]}
+    borders = [denoiser.unet.conv_in.weight, denoiser.unet.conv_out.weight, denoiser.text.get_input_embeddings().weight]
+    assert all(id(parameter) in by_adamw for parameter in borders)
+    assert sum(p.numel() for p in matrices["params"]) > 0.8 * sum(p.numel() for g in (matrices, others) for p in g["params"])
+
+
+def test_the_noise_schedule_is_the_schedulers() -> None:
+    from gesso_plugins.starter.networks import build_scheduler
+
+    config = DiffusionConfig()
+    levels, scheduler = NoiseSchedule(config), build_scheduler(config)
+    assert torch.allclose(levels.alpha.square(), scheduler.alphas_cumprod, rtol=1e-4, atol=1e-6)
+    assert torch.equal(levels.timesteps(levels.log_level), torch.arange(config.timesteps))
+    clean, noise = torch.randn(4, 8, 4, 4), torch.randn(4, 8, 4, 4)
+    noisy, velocity = levels.noisy(clean, noise, torch.tensor([0, 10, 500, 999]))
+    alpha = levels.alpha[torch.tensor([0, 10, 500, 999])][:, None, None, None]
+    sigma = levels.sigma[torch.tensor([0, 10, 500, 999])][:, None, None, None]
+    assert torch.allclose(alpha * noisy - sigma * velocity, clean, atol=1e-4)
+
+
+def test_the_wrap_ratio_sees_a_border() -> None:
+    y, x = np.mgrid[0:64, 0:64]
+    tile = (127 + 100 * np.sin(2 * np.pi * 5 * (x + y + 0.3) / 64))[None, ..., None].repeat(3, 3).astype(np.uint8)
+    assert wrap_ratio(np.concatenate([np.roll(tile, s, 2) for s in range(0, 64, 3)])) == pytest.approx(1, abs=0.05)
+    assert wrap_ratio(np.arange(64, dtype=np.uint8)[None, None, :, None].repeat(64, 1)) > 5
