@@ -1,42 +1,62 @@
-"""The preview in the terminal: right colours in the right places, whatever the picture's size."""
+"""The preview in the terminal: right colours in the right places, whatever the picture's size and format."""
 
 from __future__ import annotations
 
-import pytest
+import io
+from typing import Any
 
-from gesso.cli.preview import COLUMNS, half_blocks, shrink
+import pytest
+from PIL import Image
+
+from gesso.cli.preview import COLUMNS, RAW, decode, half_blocks
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 
-def halves(width: int, height: int) -> bytes:
+def halves(width: int, height: int) -> Image.Image:
     """Left half red, right half blue."""
-    row = b"".join(bytes(RED if x < width // 2 else BLUE) for x in range(width))
-    return row * height
+    picture = Image.new("RGB", (width, height), RED)
+    picture.paste(BLUE, (width // 2, 0, width, height))
+    return picture
 
 
-@pytest.mark.parametrize(("width", "height"), [(2, 2), (32, 32), (64, 128), (130, 70), (512, 512)])
-def test_colours_stay_where_they_are(width: int, height: int) -> None:
-    rows = shrink(halves(width, height), width, height, COLUMNS)
-    assert len(rows) % 2 == 0
-    assert len(rows[0]) == min(COLUMNS, width)
-    assert all(row[0] == RED and row[-1] == BLUE for row in rows)
+def colours(text: Any) -> list[list[tuple[int, int, int]]]:
+    """Rows of upper colours."""
+    width = text.plain.index("\n")
+    found = [tuple(span.style.color.triplet) for span in text.spans]
+    return [found[at : at + width] for at in range(0, len(found), width)]
 
 
-def test_proportions_stay() -> None:
-    rows = shrink(halves(128, 64), 128, 64, 32)
-    assert (len(rows[0]), len(rows)) == (32, 16)
+@pytest.mark.parametrize(("width", "height", "rows"), [(2, 2, 1), (32, 32, 16), (64, 128, 32), (128, 64, 8), (512, 512, 16)])
+def test_colours_stay_where_they_are_and_proportions_too(width: int, height: int, rows: int) -> None:
+    drawn = colours(half_blocks(halves(width, height)))
+    assert len(drawn) == rows
+    assert len(drawn[0]) == min(COLUMNS, width)
+    assert all(row[0] == RED and row[-1] == BLUE for row in drawn)
 
 
 def test_two_rows_a_line() -> None:
-    upper_and_lower = bytes(RED) * 4 + bytes(BLUE) * 4
-    text = half_blocks(upper_and_lower, 4, 2)
+    picture = Image.new("RGB", (4, 2), RED)
+    picture.paste(BLUE, (0, 1, 4, 2))
+    text: Any = half_blocks(picture)
     assert text.plain == "▀▀▀▀\n"
-    style = text.spans[0].style
-    assert getattr(style, "color").triplet == RED  # noqa: B009  (a span's style may be a name as well)
-    assert getattr(style, "bgcolor").triplet == BLUE  # noqa: B009
+    assert text.spans[0].style.color.triplet == RED
+    assert text.spans[0].style.bgcolor.triplet == BLUE
 
 
-def test_bytes_that_are_no_such_picture_are_refused() -> None:
-    with pytest.raises(ValueError, match="RGB"):
-        shrink(b"123", 2, 2, 32)
+@pytest.mark.parametrize(("format", "media_type"), [("JPEG", "image/jpeg"), ("PNG", "image/png"), (None, RAW)])
+def test_every_form_on_the_wire_is_read(format: str | None, media_type: str) -> None:
+    picture = halves(64, 32)
+    buffer = io.BytesIO()
+    if format is not None:
+        picture.save(buffer, format)
+    data = buffer.getvalue() or picture.tobytes()
+    read = decode(data, media_type, 64, 32)
+    assert read.size == (64, 32)
+    assert read.getpixel((2, 2)) == pytest.approx(RED, abs=6)
+
+
+@pytest.mark.parametrize("media_type", [RAW, "image/jpeg"])
+def test_bytes_that_are_no_picture_are_refused(media_type: str) -> None:
+    with pytest.raises((ValueError, OSError)):
+        decode(b"123", media_type, 2, 2)

@@ -1,53 +1,44 @@
-"""A picture in a terminal: two pixels a character, as coloured half blocks. It scales and draws; it decodes no file."""
+"""A picture in a terminal: two pixels a character, as coloured half blocks. Pillow decodes and scales; this only chooses colours."""
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from rich.text import Text
 
 COLUMNS = 32
 UPPER_HALF = "\u2580"
+RAW = "application/x-gesso-plane"
 
-Colour = tuple[int, int, int]
+
+def decode(data: bytes, media_type: str, width: int, height: int) -> Image:
+    """A preview as it crossed the wire -> an RGB picture; raises ValueError or OSError for bytes that are none."""
+    from PIL import Image
+
+    if media_type == RAW:
+        return Image.frombytes("RGB", (width, height), data)
+    with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as picture:
+        return picture.convert("RGB")
 
 
-def half_blocks(pixels: bytes, width: int, height: int, columns: int = COLUMNS) -> Text:
-    """RGB bytes, row after row from the top -> coloured text of ``columns`` characters (fewer for a smaller picture)."""
+def half_blocks(picture: Image, columns: int = COLUMNS) -> Text:
+    """An RGB picture -> coloured text of ``columns`` characters (fewer for a smaller one), in the picture's own proportions."""
+    from PIL.Image import Resampling
     from rich.color import Color
     from rich.style import Style
     from rich.text import Text
 
-    rows = shrink(pixels, width, height, columns)
+    columns = min(columns, picture.width)
+    lines = max(2, round(columns * picture.height / picture.width / 2) * 2)
+    pixels = picture.resize((columns, lines), Resampling.BOX).tobytes()
+    colours = [Color.from_rgb(*pixels[at : at + 3]) for at in range(0, len(pixels), 3)]
     text = Text()
-    for upper, lower in zip(rows[0::2], rows[1::2], strict=True):
-        for above, below in zip(upper, lower, strict=True):
-            text.append(UPPER_HALF, Style(color=Color.from_rgb(*above), bgcolor=Color.from_rgb(*below)))
+    for top in range(0, lines, 2):
+        for x in range(columns):
+            above, below = colours[top * columns + x], colours[(top + 1) * columns + x]
+            text.append(UPPER_HALF, Style(color=above, bgcolor=below))
         text.append("\n")
     return text
-
-
-def shrink(pixels: bytes, width: int, height: int, columns: int) -> list[list[Colour]]:
-    """Rows of averaged colours, an even number of them, in the picture's own proportions."""
-    if len(pixels) != width * height * 3 or width < 1 or height < 1:
-        raise ValueError(f"{len(pixels)} bytes are not {width} x {height} RGB pixels")
-    columns = min(columns, width)
-    lines = max(2, round(columns * height / width / 2) * 2)
-    return [[_mean(pixels, width, _span(x, columns, width), _span(y, lines, height)) for x in range(columns)] for y in range(lines)]
-
-
-def _span(index: int, parts: int, length: int) -> range:
-    start = index * length // parts
-    return range(start, max(start + 1, (index + 1) * length // parts))
-
-
-def _mean(pixels: bytes, width: int, columns: range, lines: range) -> Colour:
-    """At most 2 x 2 samples a block: drawing must cost the worker beside it nothing."""
-    samples = [
-        3 * (min(y, len(pixels) // (3 * width) - 1) * width + x)
-        for y in lines[:: max(1, len(lines) // 2)]
-        for x in columns[:: max(1, len(columns) // 2)]
-    ]
-    red, green, blue = (sum(pixels[at + channel] for at in samples) // len(samples) for channel in range(3))
-    return red, green, blue

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gesso.cli.preview import half_blocks
+from gesso.cli.preview import decode, half_blocks
 from gesso.cli.report import clock, note
 from gesso.client import Event, Log, Preview, Progress, Queued, Started
 
@@ -22,8 +22,6 @@ LINE_SECONDS = 2.0
 
 PREVIEW_SECONDS = 0.25
 """A preview is drawn no oftener: drawing takes time from the worker on a small machine."""
-
-RAW = "application/x-gesso-plane"
 
 
 class Reporter(Protocol):
@@ -136,13 +134,20 @@ class Bar:
         elif isinstance(event, Progress):
             self._pace.take(event)
             self._state = self._pace.words()
-        elif isinstance(event, Preview) and self._wants(event):
-            self._drawn = time.monotonic()
-            self._preview = half_blocks(event.data, event.width, event.height)
+        elif isinstance(event, Preview) and self._pictures:
+            self._draw(event)
         self._live.update(self.render())
 
-    def _wants(self, event: Preview) -> bool:
-        return self._pictures and event.media_type == RAW and time.monotonic() - self._drawn >= PREVIEW_SECONDS
+    def _draw(self, event: Preview) -> None:
+        now = time.monotonic()
+        if now - self._drawn < PREVIEW_SECONDS:
+            return
+        self._drawn = now
+        try:
+            self._preview = half_blocks(decode(event.data, event.media_type, event.width, event.height))
+        except (OSError, ValueError) as fault:
+            self._pictures = False
+            self._live.console.print(f"gesso: the daemon's previews cannot be shown: {fault}", markup=False, highlight=False)
 
     def render(self) -> RenderableType:
         """What the terminal shows now."""
