@@ -22,7 +22,7 @@ PALETTE = MappingProxyType(
         "brown": rgb(0.44, 0.28, 0.16),
         "beige": rgb(0.81, 0.72, 0.57),
         "grey": rgb(0.50, 0.50, 0.50),
-        "black": rgb(0.13, 0.13, 0.14),
+        "black": rgb(0.155, 0.155, 0.165),
         "white": rgb(0.91, 0.90, 0.88),
         "gold": rgb(0.83, 0.63, 0.24),
         "copper": rgb(0.76, 0.43, 0.28),
@@ -73,8 +73,9 @@ def jittered(colour: Rgb, rng: np.random.Generator, amount: float = 1.0) -> Rgb:
 
 
 def shades(colour: Rgb, rng: np.random.Generator, count: int, spread: float, hue: float = 0.03) -> Field:
-    """A table (3, count) of neighbours of a colour: brightness varies by `spread`, each channel by up to `hue` on top (greys keep grey)."""
+    """A table (3, count) of neighbours of a colour: brightness varies by `spread`, warmth by `hue` (less where the colour is grey)."""
     hue *= 0.2 + 0.8 * min(1.0, 2.5 * float(colour.max() - colour.min()))
     brightness = 1.0 + rng.normal(0.0, spread, count)
-    channels = 1.0 + rng.normal(0.0, hue, (3, count))
+    warmth, leaf = rng.normal(0.0, hue, (2, count))
+    channels = np.stack((1.0 + warmth, 1.0 + 0.3 * leaf, 1.0 - warmth))
     return np.clip(colour[:, None] * (brightness * channels).astype(np.float32), 0.0, 1.0)

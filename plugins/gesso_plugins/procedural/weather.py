@@ -98,11 +98,11 @@ def _mossy(surface: Surface, canvas: Canvas) -> None:
 
 def _wet(surface: Surface, canvas: Canvas) -> None:
     sheen = canvas.noise(1.5, 2.2, high=10.0)
-    pool = smoothstep(0.95, 1.35, sheen + 0.45 * _low_places(surface))
+    pool = smoothstep(0.95, 1.35, sheen + 0.7 * _low_places(surface))
     grey = surface.colour.mean(axis=0, keepdims=True)
     surface.colour = np.clip(surface.colour * 1.12 - grey * 0.12, 0.0, 1.0) * (0.66 - 0.03 * sheen)
     mirror = mix(rgb(0.50, 0.58, 0.66), rgb(0.80, 0.85, 0.90), smoothstep(0.9, 2.2, sheen))
-    surface.colour = mix(surface.colour, mirror, pool * np.float32(0.26))
+    surface.colour = mix(surface.colour, mirror, pool * np.float32(0.22))
     surface.roughness = lerp(lerp(surface.roughness, 0.16, np.float32(0.85) + np.zeros_like(pool)), 0.04, pool)
     level = float(surface.height.mean())
     surface.height = lerp(surface.height, level, pool * np.float32(0.9))

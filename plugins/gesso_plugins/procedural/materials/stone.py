@@ -147,7 +147,7 @@ def asphalt(canvas: Canvas) -> Surface:
         cells.ident,
     )
     tar = 0.72 + 0.07 * canvas.noise(2.0, 1.3, high=32.0)
-    lift = canvas.main * 0.66 + 0.05
+    lift = canvas.main * 0.60 + 0.08
     colour = tint(lift, tar + stone * (0.10 + 0.30 * pale))
     return Surface(colour, stone * (0.5 + 0.2 * pale), relief=0.008, roughness=0.95)
 
