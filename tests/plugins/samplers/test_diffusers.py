@@ -128,7 +128,7 @@ def build(case: Case) -> Any:
         config = {key: value for key, value in (TRAINING | {"clip_sample": False}).items() if key in allowed} | case.config
         scheduler = kind(**config)
         if case.scheduler == "LTXEulerAncestralRFScheduler":
-            scheduler.set_timesteps(sigmas=np.linspace(1.0, 1 / case.steps, case.steps).tolist() + [0.0])
+            scheduler.set_timesteps(sigmas=[*np.linspace(1.0, 1 / case.steps, case.steps).tolist(), 0.0])
         elif case.scheduler == "TCDScheduler":
             scheduler.set_timesteps(timesteps=[999, 800, 500, 200])  # where 0.7 t is whole: diffusers rounds it down
         else:
