@@ -38,7 +38,7 @@ class FakeJob:
 
 
 class FakeFront:
-    """Knobs: ``swallow[type]`` answers are lost; ``refuse[type]`` is the error to answer with; ``same_files`` offers paths; ``proof`` over tcp."""
+    """``swallow[type]`` answers are lost; ``refuse[type]`` is the error to answer with; ``same_files`` offers paths; ``honest`` proofs."""
 
     def __init__(self, home: Home, *, transport: str = "ipc", version: int = 1) -> None:
         self.home = home
@@ -145,8 +145,9 @@ class FakeFront:
             self.blobs[sha256] = data
             entries.append(
                 {
-                    "sha256": sha256, "media_type": "image/png", "size": len(data), "width": 4, "height": 2, "channels": 3, "dtype": "uint8",
-                    "role": "image", "index": index, "seed": 7 + index, "score": None, "recipe": {"operation": "generate"},
+                    "sha256": sha256, "media_type": "image/png", "size": len(data), "width": 4, "height": 2, "channels": 3,
+                    "dtype": "uint8", "role": "image", "index": index, "seed": 7 + index, "score": None,
+                    "recipe": {"operation": "generate"},
                 }
             )  # fmt: skip
         body = {"images": entries, "warnings": ["a warning"], "level": "exact", "seconds": 1.5, "model": {"name": "m"}, **result}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from gesso.client import Cancelled, Client, Done, Event, Failed, Log, Preview, Progress, Queued, Started
+from gesso.client import Cancelled, Client, Done, Event, Failed, Job, Log, Preview, Progress, Queued, Started
 from gesso.errors import (
     BlobMissing,
     GessoError,
@@ -26,15 +27,15 @@ from gesso.wire.message import LIMITS
 from .fake_front import FakeFront
 
 
-def collect(job: object, into: list[Event]) -> threading.Thread:
-    thread = threading.Thread(target=lambda: into.extend(job))  # type: ignore[call-overload]
+def collect(job: Job, into: list[Event]) -> threading.Thread:
+    thread = threading.Thread(target=lambda: into.extend(job))
     thread.start()
     return thread
 
 
-def until(condition: object, seconds: float = 10.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
     deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
+    while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.005)
 
@@ -201,7 +202,7 @@ def test_a_lost_connection_loses_no_event(front: FakeFront, client: Client) -> N
     thread.join(20)
     assert [event.seq for event in events] in ([1, 2, 3, 4, 5], [1, 2, 4, 5])
     assert isinstance(events[-1], Done)
-    assert [header["from"] for header in front.seen("attach")][0] == 3
+    assert front.seen("attach")[0]["from"] == 3
     assert job.result().images[0].read() == b"picture"
     assert client.status()["version"] == "0.1.0"
 

@@ -49,15 +49,18 @@ def read(home: Home) -> Optional[DaemonInfo]:
     check_private(home.runtime)
     try:
         check_private(home.daemon_file)
-        with open(home.daemon_file, "rb") as file:
-            return _parse(json.loads(file.read(_LARGEST)))
     except UnsafeState:
         if os.path.lexists(home.daemon_file):
             raise
         return None
-    except FileNotFoundError:
-        return None
-    except (ValueError, RecursionError):
+    return _load(home)
+
+
+def _load(home: Home) -> Optional[DaemonInfo]:
+    try:
+        with open(home.daemon_file, "rb") as file:
+            return _parse(json.loads(file.read(_LARGEST)))
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
 
 
@@ -75,8 +78,8 @@ def _parse(wire: Any) -> Optional[DaemonInfo]:
 
 
 def remove(home: Home, pid: Optional[int] = None) -> None:
-    """Take the file away, if it still speaks of ``pid`` (default: this process)."""
-    info = read(home)
+    """Take the file away, if it still speaks of ``pid`` (default: this process), whatever became of its permissions."""
+    info = _load(home)
     if info is not None and info.pid == (os.getpid() if pid is None else pid):
         os.unlink(home.daemon_file)
 
