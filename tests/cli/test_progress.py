@@ -12,26 +12,23 @@ from gesso.cli.report import clock
 from gesso.client import Log, Preview, Progress, Queued, Started
 
 
-def step(number: int, *, image: int = 0, images: int = 1, fraction: float | None = None) -> Progress:
-    return Progress(
-        "j", number, image=image, images=images, step=number, total=20, fraction=number / 20 if fraction is None else fraction, rate=4.0
-    )
+def step(number: int, *, image: int = 0, images: int = 1) -> Progress:
+    fraction = (image + number / 20) / images
+    return Progress("j", number, image=image, images=images, step=number, total=20, fraction=fraction, rate=4.0)
 
 
-def test_the_whole_job_is_the_mean_of_its_images() -> None:
+def test_before_the_first_event_nothing_is_known() -> None:
     pace = Pace()
-    pace.take(step(20, image=0, images=4))
-    pace.take(step(10, image=1, images=4))
-    assert pace.fraction == pytest.approx(1.5 / 4)
-    pace.take(step(5, image=0, images=4, fraction=2.0))
-    assert pace.fraction <= 1.0
+    assert (pace.fraction, pace.remaining(), pace.words()) == (0.0, None, "waiting")
+    pace.take(Progress("j", 1, step=1, total=20, fraction=0.05))
+    assert pace.words() == "step 1/20, 5 %", "one step tells no rate"
 
 
 def test_words_tell_image_step_rate_and_time_left() -> None:
     pace = Pace()
     pace.take(step(5, image=1, images=4))
     words = pace.words()
-    assert words.startswith("image 2/4, step 5/20, 6 %, 4.0 steps/s, ")
+    assert words.startswith("image 2/4, step 5/20, 31 %, 4.0 steps/s, ")
     assert words.endswith(" left")
 
 

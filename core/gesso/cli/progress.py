@@ -66,30 +66,26 @@ class Lines:
 
 
 class Pace:
-    """How far a job is, over all its images, from progress events of which any may be missing."""
+    """How far a job is, and how long it still takes, from progress events of which any may be missing."""
 
     def __init__(self) -> None:
-        self._fractions: dict[int, float] = {}
-        self._began = time.monotonic()
+        self._began: float | None = None
         self._newest: Progress | None = None
 
     def take(self, event: Progress) -> None:
         """Note one event."""
-        if not self._fractions:
+        if self._began is None:
             self._began = time.monotonic() - (event.step / event.rate if event.rate else 0.0)
-        self._fractions[event.image] = event.fraction
         self._newest = event
 
     @property
     def fraction(self) -> float:
         """0..1 of the whole job."""
-        if self._newest is None:
-            return 0.0
-        return min(1.0, sum(self._fractions.values()) / max(1, self._newest.images, len(self._fractions)))
+        return 0.0 if self._newest is None else min(1.0, self._newest.fraction)
 
     def remaining(self) -> float | None:
         """Seconds left, if the rest goes as fast as what was seen."""
-        if self.fraction <= 0:
+        if self._began is None or self._newest is None or self.fraction <= 0 or not self._newest.rate:
             return None
         return (time.monotonic() - self._began) * (1 - self.fraction) / self.fraction
 

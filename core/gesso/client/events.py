@@ -20,7 +20,7 @@ class _Event:
 
 @dataclass(frozen=True)
 class Queued(_Event):
-    """It waits; ``position`` jobs are before it."""
+    """It waits; ``position`` in the queue counts from 1."""
 
     position: int = 0
 
@@ -35,7 +35,7 @@ class Started(_Event):
 
 @dataclass(frozen=True)
 class Progress(_Event):
-    """``step`` of ``total`` of image ``image`` of ``images``; ``fraction`` 0..1 of that image; ``rate`` in steps a second."""
+    """``step`` of ``total`` of image ``image`` of ``images``; ``fraction`` 0..1 of the whole job; ``rate`` in steps a second."""
 
     image: int = 0
     images: int = 1
