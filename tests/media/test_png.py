@@ -55,6 +55,12 @@ def test_eight_bits_come_back_in_pillow(shape: tuple[int, ...]) -> None:
         assert np.array_equal(np.asarray(opened), pixels)
 
 
+def test_pictures_of_several_bands_come_back() -> None:
+    pixels = np.cumsum(picture(np.uint8, 200, 31, 3) % 5, axis=0).astype(np.uint8)
+    with Image.open(io.BytesIO(png.write(pixels, {}))) as opened:
+        assert np.array_equal(np.asarray(opened), pixels)
+
+
 def test_sixteen_bit_grey_comes_back_in_pillow() -> None:
     pixels = picture(np.uint16, 9, 11)
     with Image.open(io.BytesIO(png.write(pixels, {}))) as opened:
