@@ -85,6 +85,7 @@ def _wait(place: Place, child: "subprocess.Popen[bytes]", output: Path, timeout:
         if ended is not None and not discovery.is_owned(home):
             raise StartFailed("The daemon ended while it started.", hint=f"It said:\n{tail(output)}", details={"status": ended})
         time.sleep(_POLL_SECONDS)
+    child.kill()
     raise StartFailed(f"The daemon was not ready within {timeout:.0f} s.", hint=f"Its log is {home.daemon_log}.")
 
 
