@@ -78,4 +78,5 @@ def shades(colour: Rgb, rng: np.random.Generator, count: int, spread: float, hue
     brightness = 1.0 + rng.normal(0.0, spread, count)
     warmth, leaf = rng.normal(0.0, hue, (2, count))
     channels = np.stack((1.0 + warmth, 1.0 + 0.3 * leaf, 1.0 - warmth))
-    return np.clip(colour[:, None] * (brightness * channels).astype(np.float32), 0.0, 1.0)
+    table: Field = np.clip(colour[:, None] * (brightness * channels).astype(np.float32), 0.0, 1.0)
+    return table

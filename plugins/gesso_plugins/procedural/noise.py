@@ -42,9 +42,10 @@ class Spectrum:
 def spectral_noise(seed: int, spectrum: Spectrum, width: int, height: int, aspect: tuple[float, float]) -> Field:
     """Noise (height, width) with mean 0 and standard deviation about 1, exactly periodic in both axes."""
     limit = (_last_index(spectrum, aspect[0], width), _last_index(spectrum, aspect[1], height))
-    coefficients = _draw(seed, limit, aspect) * _weights(spectrum, limit, aspect, (width, height))
+    coefficients = _draw(seed, limit, aspect) * _amplitude(spectrum, limit, aspect)
     energy = _energy(coefficients) + _beyond(spectrum, limit, aspect) * _POWER
-    coefficients *= np.float32(1.0 / math.sqrt(energy + 1e-12))
+    coefficients *= _half_a_pixel(limit[0], width)[limit[0] :] * np.float32(1.0 / math.sqrt(energy + 1e-12))
+    coefficients *= _half_a_pixel(limit[1], height)[:, None]
     rows = limit[1]
     columns = np.zeros((height, limit[0] + 1), np.complex64)
     columns[: rows + 1] = coefficients[rows:]
@@ -109,28 +110,31 @@ def _energy(coefficients: NDArray[np.complex64]) -> float:
     return total - 1.5 * float(np.vdot(edge, edge).real)
 
 
-def _weights(spectrum: Spectrum, limit: tuple[int, int], aspect: tuple[float, float], size: tuple[int, int]) -> NDArray[np.complex64]:
-    """Amplitude and phase by which random coefficients are multiplied; those of small canvases are kept."""
+def _half_a_pixel(last: int, pixels: int) -> NDArray[np.complex64]:
+    """For frequencies -last..last, the phase that moves samples from the corner to the middle of their pixels."""
+    return np.exp(1j * np.pi / pixels * np.arange(-last, last + 1)).astype(np.complex64)
+
+
+def _amplitude(spectrum: Spectrum, limit: tuple[int, int], aspect: tuple[float, float]) -> Field:
+    """The spectrum on the frequency grid; that of small canvases is kept."""
     if (2 * limit[1] + 1) * (limit[0] + 1) <= _CACHED_COEFFICIENTS:
-        return _kept_weights(spectrum, limit, aspect, size)
-    return _new_weights(spectrum, limit, aspect, size)
+        return _kept_amplitude(spectrum, limit, aspect)
+    return _new_amplitude(spectrum, limit, aspect)
 
 
-def _new_weights(spectrum: Spectrum, limit: tuple[int, int], aspect: tuple[float, float], size: tuple[int, int]) -> NDArray[np.complex64]:
-    """The spectrum on the frequency grid, in the layout of `_draw`, with the phase that moves samples to the middle of their pixels."""
-    x, y = np.arange(limit[0] + 1)[None, :], np.arange(-limit[1], limit[1] + 1)[:, None]
-    fx, fy = np.float32(1.0 / aspect[0]) * x, np.float32(1.0 / aspect[1]) * y
+def _new_amplitude(spectrum: Spectrum, limit: tuple[int, int], aspect: tuple[float, float]) -> Field:
+    """The spectrum on the frequency grid, in the layout of `_draw`."""
+    fx = (np.arange(limit[0] + 1, dtype=np.float32) / np.float32(aspect[0]))[None, :]
+    fy = (np.arange(-limit[1], limit[1] + 1, dtype=np.float32) / np.float32(aspect[1]))[:, None]
     cosine, sine = math.cos(spectrum.angle), math.sin(spectrum.angle)
     along = (fx * cosine + fy * sine) * spectrum.stretch
     across = fy * cosine - fx * sine
     frequency = np.sqrt(along * along + across * across)
     inside = (frequency >= spectrum.low * 0.75) & (frequency <= spectrum.high)
-    amplitude = np.where(inside, np.maximum(frequency, 0.5) ** -spectrum.slope, 0.0)
-    half_a_pixel = np.exp(1j * np.pi * x / size[0]) * np.exp(1j * np.pi * y / size[1])
-    return np.asarray(amplitude * half_a_pixel, np.complex64)
+    return np.where(inside, np.maximum(frequency, 0.5) ** np.float32(-spectrum.slope), np.float32(0.0)).astype(np.float32)
 
 
-_kept_weights = lru_cache(maxsize=192)(_new_weights)
+_kept_amplitude = lru_cache(maxsize=384)(_new_amplitude)
 
 
 @lru_cache(maxsize=1024)
