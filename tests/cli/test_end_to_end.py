@@ -285,6 +285,17 @@ def test_a_stale_daemon_file_is_no_obstacle(other: Desk) -> None:
     assert other.json("status")["pid"] != dead.pid
 
 
+def test_a_daemon_of_another_protocol_is_told_apart(other: Desk) -> None:
+    run = other.home / "run"
+    run.mkdir(mode=0o700)
+    newer = {"protocol": 99, "version": "9.0.0", "pid": os.getpid(), "ipc": f"ipc://{run}/front.sock", "tcp": None, "token": None}
+    (run / "daemon.json").write_text(json.dumps(newer), encoding="utf-8")
+    (run / "daemon.json").chmod(0o600)
+    code, error = other.error("status")
+    assert (code, error["code"]) == (1, "version_mismatch")
+    assert "9.0.0" in error["message"]
+
+
 def test_serve_refuses_a_second_daemon_and_stop_ends_the_first(other: Desk) -> None:
     assert other.run("serve", "--detach").returncode == 0
     pid = other.json("status")["pid"]

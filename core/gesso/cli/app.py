@@ -28,7 +28,9 @@ def run(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _run(words)
+        code = _run(words)
+        sys.stdout.flush()
+        return code
     except GessoError as error:
         return report.failure(error, as_json="--json" in words)
     except KeyboardInterrupt:
