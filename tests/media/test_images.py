@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gesso.errors import InvalidRequest
+from gesso.errors import InvalidRequest, ModelError
 from gesso.media import images
 
 
@@ -31,7 +31,7 @@ def test_every_byte_survives_the_way_through_floats() -> None:
 def test_rounding_is_to_the_nearest_and_clipped() -> None:
     values = np.array([-0.5, 0.0, 0.499 / 255, 0.501 / 255, 254.499 / 255, 254.501 / 255, 1.0, 7.0, np.inf], np.float32)
     assert images.quantised(values, 8).tolist() == [0, 0, 0, 1, 254, 255, 255, 255, 255]
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(ModelError, match="NaN"):
         images.quantised(np.array([0.0, np.nan], np.float32), 8)
     with pytest.raises(ValueError, match="12"):
         images.quantised(values, 12)

@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from gesso.errors import InvalidRequest
+from gesso.errors import InvalidRequest, ModelError
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_SIDE = 16_384
@@ -76,11 +76,14 @@ def _fitted(plane: npt.NDArray[np.float32], width: int, height: int) -> npt.NDAr
 
 
 def quantised(values: npt.NDArray[np.floating[Any]], bits: int) -> npt.NDArray[Any]:
-    """Floats in 0..1 -> uint8 or uint16, rounded to the nearest (halves up), clipped; NaN is refused."""
+    """Floats in 0..1 -> uint8 or uint16, rounded to the nearest (halves up), clipped; NaN is a ModelError."""
     if bits not in (8, 16):
         raise ValueError(f"pictures have 8 or 16 bits a sample, not {bits}")
     if np.isnan(np.sum(values)):
-        raise ValueError("a picture holds NaN")
+        raise ModelError(
+            "The model made a picture that holds no numbers (NaN) in places.",
+            hint="Lower the guidance, take another sampler, or run the model in a wider number format.",
+        )
     top = float(2**bits - 1)
     samples: npt.NDArray[Any] = values.astype(np.float32 if bits == 8 else np.float64)
     scaled = np.clip(samples * top, 0.0, top)
