@@ -112,7 +112,7 @@ def _energy(coefficients: NDArray[np.complex64]) -> float:
 
 def _half_a_pixel(last: int, pixels: int) -> NDArray[np.complex64]:
     """For frequencies -last..last, the phase that moves samples from the corner to the middle of their pixels."""
-    return np.exp(1j * np.pi / pixels * np.arange(-last, last + 1)).astype(np.complex64)
+    return np.asarray(np.exp(1j * np.pi / pixels * np.arange(-last, last + 1)), np.complex64)
 
 
 def _amplitude(spectrum: Spectrum, limit: tuple[int, int], aspect: tuple[float, float]) -> Field:

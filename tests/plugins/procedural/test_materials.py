@@ -11,7 +11,6 @@ import pytest
 from gesso_plugins.procedural import registry
 from gesso_plugins.procedural.arrays import Field, float32, mix
 from gesso_plugins.procedural.canvas import Canvas
-from gesso_plugins.procedural.grids import courses
 from gesso_plugins.procedural.maps import Maps, shade
 from gesso_plugins.procedural.recipe import SCALES, WEARS, Recipe
 from gesso_plugins.procedural.registry import find_material, materials
@@ -71,11 +70,10 @@ def test_no_seam_shows_where_the_tile_meets_itself(name: str) -> None:
 
 def odd_bond(canvas: Canvas) -> Surface:
     """Three rows in a half bond: the fault that the sketch had."""
-    shifts = float32(np.arange(3) % 2 * 0.5)
-    blocks = courses(4, shifts, canvas.aspect, canvas.u, canvas.v - 3.0 * np.floor(canvas.v / 3.0) * 0.0)
-    unwrapped: Field = np.floor(canvas.v * 3.0) % 2.0
-    moved = (canvas.u * 4.0 + 0.5 * unwrapped) % 1.0
-    return Surface(mix(canvas.main, canvas.second * 0.2, float32(np.minimum(moved, 1.0 - moved) < 0.1)), blocks.y + 0.0 * blocks.x)
+    row: Field = np.floor(canvas.v * 3.0) % 2.0
+    across = (canvas.u * 4.0 + 0.5 * row) % 1.0
+    joint = float32(np.minimum(across, 1.0 - across) < 0.1)
+    return Surface(mix(canvas.main, canvas.second * 0.2, joint), joint)
 
 
 def unwrapped_slope(canvas: Canvas) -> Surface:
