@@ -98,7 +98,6 @@ def _check_steps(spec: SamplerSpec, model: Parametrisation, options: dict[str, A
         done = _traced(spec, model, steps, options)
         assert done.requests, f"the sampler {spec.name!r} asked for no evaluation in {steps} steps"
         for x, sigma in done.requests:
-            assert type(sigma) is float, f"the sampler {spec.name!r} yields {type(sigma).__name__} as sigma; yield a Python float"
             assert 0 < sigma < math.inf, f"the sampler {spec.name!r} asks about sigma {sigma}, where no model can answer"
             assert not model.is_flow or sigma <= 1, f"the sampler {spec.name!r} asks a flow model about sigma {sigma} above 1"
             assert x.dtype == torch.float32, f"the sampler {spec.name!r} turns float32 into {x.dtype}"

@@ -18,7 +18,7 @@ AYS_TABLES = {
     "sdxl": (14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.380, 0.234, 0.113, 0.029),
     "svd": (700.00, 54.5, 15.886, 7.977, 4.248, 1.789, 0.981, 0.403, 0.173, 0.034, 0.002),
 }
-"""Ten-step schedules of Sabour et al. 2024, published with the paper."""
+"""Schedules of Sabour et al. 2024, published with the paper: for ten steps, the first ten levels and 0."""
 
 
 def _enough(parametrisation: Parametrisation, steps: int, name: str) -> int:
@@ -109,7 +109,7 @@ def turbo(parametrisation: Parametrisation, steps: int) -> list[float]:
     aliases=("ays",),
 )
 def align_your_steps(parametrisation: Parametrisation, steps: int, table: Literal["sd15", "sdxl", "svd"] = "sd15") -> list[float]:
-    """A table optimised for one model, interpolated log-linearly to ``steps``. It is refused for flows and for much narrower ranges."""
+    """A table optimised for one model, interpolated log-linearly to ``steps`` + 1, the last then 0. Refused where it does not fit."""
     published = AYS_TABLES[table]
     if parametrisation.is_flow or published[1] >= parametrisation.sigma_max:
         raise InvalidRequest(
@@ -119,7 +119,7 @@ def align_your_steps(parametrisation: Parametrisation, steps: int, table: Litera
         )
     logs = [math.log(min(sigma, parametrisation.sigma_max)) for sigma in published]
     levels = []
-    for s in ramp(steps):
+    for s in ramp(steps + 1)[:-1]:
         place = s * (len(logs) - 1)
         low = min(int(place), len(logs) - 2)
         levels.append(min(parametrisation.sigma_max, math.exp(logs[low] + (place - low) * (logs[low + 1] - logs[low]))))
