@@ -47,18 +47,39 @@ def status(args: argparse.Namespace, _surface: Surface) -> int:
 
 
 def _print_state(state: Mapping[str, Any]) -> None:
-    print(f"daemon   {state['version']}, process {state['pid']}, up {report.clock(float(state['uptime']))}")
-    print(f"device   {state.get('device') or 'not known yet: no worker has started'}")
-    for name in ("queue", "workers", "models", "storage"):
-        print(f"{name:8} {_words(state.get(name))}")
+    queue, storage = state["queue"], state["storage"]
+    rows = [
+        ("daemon", f"{state['version']}, process {state['pid']}, up {report.clock(float(state['uptime']))}"),
+        ("device", str(state.get("device") or "not known yet: no worker has started")),
+        ("queue", ", ".join(f"{count} {name}" for name, count in queue.items() if count or name in ("waiting", "running"))),
+        *(("worker", _worker(worker)) for worker in state["workers"]),
+        ("models", ", ".join(str(model["name"]) for model in state["models"]) or "none"),
+        (
+            "storage",
+            f"{storage['blobs']} blobs, {_size(storage['used'])} of {_size(storage['limit'])}; {_size(storage['disk_free'])} free",
+        ),
+    ]
+    for name, text in rows:
+        print(f"{name:8} {text}")
 
 
-def _words(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_words(part)}" for key, part in value.items()) or "-"
-    if isinstance(value, list):
-        return "; ".join(_words(part) for part in value) or "-"
-    return str(value)
+def _worker(worker: Mapping[str, Any]) -> str:
+    info = worker.get("info") or {}
+    parts = [f"process {worker.get('pid')}", str(worker.get("state")), f"{len(worker.get('jobs', ()))} jobs"]
+    if info.get("resident"):
+        parts.append(f"holds {', '.join(info['resident'])}")
+    if worker.get("restarts"):
+        parts.append(f"restarted {worker['restarts']} times")
+    return ", ".join(parts)
+
+
+def _size(count: int) -> str:
+    value, unit = float(count), "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if value < 1024 or unit == "TiB":
+            break
+        value /= 1024
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
 
 
 def stop(args: argparse.Namespace, _surface: Surface) -> int:

@@ -229,4 +229,7 @@ def _running(info: DaemonInfo) -> Iterator[Finding]:
         yield Finding("daemon", "warning", f"{text}; this is {__version__}", "gesso stop, then start it again")
     else:
         yield Finding("daemon", "ok", text)
+    for worker in state.get("workers", ()):
+        for broken in (worker.get("info") or {}).get("plugin_faults", ()):
+            yield Finding("plugins", "problem", str(broken), "gesso plugins list shows them; the daemon's worker.log has the details")
     yield Finding("device", "ok" if state.get("device") else "warning", str(state.get("device") or "no worker has reported one yet"))
