@@ -69,7 +69,7 @@ def test_no_seam_shows_where_the_tile_meets_itself(name: str) -> None:
 
 
 def odd_bond(canvas: Canvas) -> Surface:
-    """Three rows in a half bond: the fault that the sketch had."""
+    """Three rows in a half bond, which cannot close."""
     row: Field = np.floor(canvas.v * 3.0) % 2.0
     across = (canvas.u * 4.0 + 0.5 * row) % 1.0
     joint = float32(np.minimum(across, 1.0 - across) < 0.1)
