@@ -19,8 +19,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/vermin --no-tips --quiet --violations --target=3.9- --backport typing core/gesso/errors.py core/gesso/wire core/gesso/client
 
 nightly: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m "slow or reliability" --timeout 3600
-	$(BIN)/python bench/startup.py
+	$(BIN)/python tools/nightly.py
 
 clean:
 	rm -rf build dist $(VENV)
