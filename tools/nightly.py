@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,7 +56,7 @@ def main() -> int:
     """Run everything, even after a failure; 1 if anything failed."""
     figures = [run(words) for words in commands()]
     document = {
-        "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "machine": {
             "python": platform.python_version(),
             "system": platform.system(),
