@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -96,8 +97,14 @@ def _read(folder: Path, place: Place) -> dict[str, Tensor]:
             read = load_file(path, device=str(place.device))
         except (SafetensorError, OSError) as fault:
             raise ModelError(f"{path} cannot be read: {fault}.", hint=_AGAIN) from fault
-        tensors.update({key: value.to(place.dtype) if value.is_floating_point() else value for key, value in read.items()})
+        tensors.update({key: _own(value, place) for key, value in read.items()})
     return tensors
+
+
+def _own(value: Tensor, place: Place) -> Tensor:
+    """A copy in memory of our own: what safetensors gives on the CPU is the file itself, and would change or vanish with it."""
+    dtype = place.dtype if value.is_floating_point() else value.dtype
+    return value.to(dtype, copy=value.device.type == "cpu")
 
 
 def _renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -125,6 +132,9 @@ def _assign(module: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> N
 
 
 def _ready(module: nn.Module) -> nn.Module:
+    unread = [name for name, tensor in itertools.chain(module.named_parameters(), module.named_buffers()) if tensor.is_meta]
+    if unread:
+        raise ModelError(f"The network {type(module).__name__} needs {_some(unread)}, which no weight file carries.")
     return module.eval().requires_grad_(False)
 
 

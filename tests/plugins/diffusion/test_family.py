@@ -268,6 +268,15 @@ def test_weights_that_do_not_fit_are_refused(folder: Path, what: Callable[[dict[
     assert said in caught.value.message
 
 
+def test_loaded_weights_do_not_hang_on_their_file(folder: Path) -> None:
+    model = load(folder)
+    x, sigma, cond = torch.randn(1, 4, 8, 8), torch.tensor([2.0]), model.encode_text(["x"])[0]
+    before = model.denoise(x, sigma, cond)
+    size = (folder / UNET).stat().st_size
+    (folder / UNET).write_bytes(bytes(size))
+    assert torch.equal(model.denoise(x, sigma, cond), before)
+
+
 def test_shards_and_variants_are_read(folder: Path, pipelines: Pipelines) -> None:
     path = folder / UNET
     weights = load_file(path)

@@ -122,6 +122,13 @@ def test_tiling_is_undone_by_the_next_job(tiny: Any) -> None:
     assert np.array_equal(tiny.make("generate", TINY).outputs[0].pixels, before)
 
 
+@pytest.mark.parametrize("size", [(34, 18), (16, 62)])
+def test_sizes_that_do_not_halve_evenly_work(tiny: Any, size: tuple[int, int]) -> None:
+    for tile in ("none", "xy"):
+        made = tiny.make("generate", {**TINY, "width": size[0], "height": size[1], "tile": tile, "steps": 2})
+        assert made.outputs[0].pixels.shape == (size[1], size[0], 3)
+
+
 def test_strength_goes_from_the_picture_to_something_new(tiny: Any) -> None:
     data = png(32, 16)
     name = hashlib.sha256(data).hexdigest()
