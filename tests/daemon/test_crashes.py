@@ -22,7 +22,10 @@ def worker_pid(talk: Talk) -> int:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("death", ["segv", "abort", "kill", "exit:3"])
+SLOW = pytest.mark.reliability
+
+
+@pytest.mark.parametrize("death", ["segv", "kill", pytest.param("abort", marks=SLOW), pytest.param("exit:3", marks=SLOW)])
 def test_a_crash_is_seen_within_two_seconds_and_the_job_runs_again(talk: Talk, tmp_path: Path, death: str) -> None:
     job = talk.submit(f"once:{tmp_path / 'died'}:{death} unique:64")["job"]
     assert talk.event(job, "started")["attempt"] == 1
@@ -55,13 +58,14 @@ def test_a_neighbour_that_did_not_compute_is_requeued_without_blame(talk: Talk, 
     assert [talk.end(job)["type"] for job in others] == ["done"] * 6
 
 
-def test_killing_the_worker_again_and_again_loses_no_job(talk: Talk) -> None:
-    for _ in range(3):
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=SLOW)])
+def test_killing_the_worker_again_and_again_loses_no_job(talk: Talk, kills: int) -> None:
+    for _ in range(kills):
         jobs = [talk.submit(f"sleep:0.1 unique:{64 + i}")["job"] for i in range(5)]
         talk.event(jobs[0], "started")
         os.kill(worker_pid(talk), signal.SIGKILL)
         assert {talk.end(job)["type"] for job in jobs} == {"done"}
-    assert talk.ask("status")["metrics"]["worker_restarts"] == 3
+    assert talk.ask("status")["metrics"]["worker_restarts"] == kills
 
 
 def test_a_hanging_engine_is_ended_at_its_deadline(make_daemon: Make, tmp_path: Path) -> None:

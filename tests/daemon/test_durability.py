@@ -18,7 +18,8 @@ from gesso.errors import GessoError, StorageFull
 from .conftest import Make
 from .talk import Daemon, Talk
 
-KILLS = int(os.environ.get("GESSO_TEST_KILLS", "10"))
+SLOW = pytest.mark.reliability
+KILLS = int(os.environ.get("GESSO_TEST_KILLS", "50"))
 
 
 class Load:
@@ -63,12 +64,13 @@ def restart_and_check(daemon: Daemon, promised: dict[str, str], finished: dict[s
         assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
 
 
-def test_no_accepted_job_is_lost_when_the_front_is_killed_at_random(make_daemon: Make) -> None:
+@pytest.mark.parametrize("kills", [5, pytest.param(KILLS, marks=[SLOW, pytest.mark.timeout(60 + 10 * KILLS)])])
+def test_no_accepted_job_is_lost_when_the_front_is_killed_at_random(make_daemon: Make, kills: int) -> None:
     chance = random.Random(20)
     daemon = make_daemon()
     finished: dict[str, Any] = {}
     total = 0
-    for _ in range(KILLS):
+    for _ in range(kills):
         daemon.start()
         loads = [Load(daemon, number) for number in range(2)]
         time.sleep(chance.uniform(0.02, 0.25))
@@ -79,14 +81,16 @@ def test_no_accepted_job_is_lost_when_the_front_is_killed_at_random(make_daemon:
         total += len(promised)
         restart_and_check(daemon, promised, finished)
         daemon.stop()
-    print(f"{KILLS} kills, {total} jobs acknowledged, 0 lost")
-    assert total > KILLS
+    print(f"{kills} kills, {total} jobs acknowledged, 0 lost")
+    assert total > kills
 
 
-NAMED = [
+EVERY_RUN = {("journal.committed", 4), ("accepted.send", 1), ("blob.renamed", 1), ("finished.received", 1)}
+STEPS = [
     *((name, nth) for name in steps.NAMES if name.startswith("journal") for nth in (1, 4, 5, 6, 7)),
     *((name, 1) for name in steps.NAMES if not name.startswith("journal")),
 ]
+NAMED = [pytest.param(*step, marks=() if step in EVERY_RUN else SLOW) for step in STEPS]
 
 
 @pytest.mark.parametrize(("step", "nth"), NAMED)
@@ -193,7 +197,7 @@ def test_a_journal_of_a_newer_gesso_is_left_alone(make_daemon: Make) -> None:
     assert "version_mismatch" in daemon.output()
 
 
-@pytest.mark.parametrize("nth", range(3, 8))
+@pytest.mark.parametrize("nth", [4, 6, *(pytest.param(nth, marks=SLOW) for nth in (3, 5, 7, 8, 9))])
 def test_a_transaction_that_fails_refuses_honestly_and_heals(make_daemon: Make, nth: int) -> None:
     daemon = make_daemon().start(sabotage={"do": "fail", "step": "journal.commit", "nth": nth, "times": 1})
     with daemon.talk() as talk:

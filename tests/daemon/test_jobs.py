@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,8 @@ def test_a_job_runs_from_submit_to_its_picture(talk: Talk) -> None:
     assert accepted["state"] in ("accepted", "leased")
     assert accepted["duplicate"] is False
     assert accepted["params"]["steps"] == 4
-    kinds, numbers = [], []
+    kinds: list[str] = []
+    numbers: list[int] = []
     while not kinds or kinds[-1] not in ("done", "failed", "cancelled"):
         event = talk.event(job)
         kinds.append(event["type"])
@@ -74,7 +76,7 @@ REFUSALS: list[tuple[dict[str, object], str, str]] = [
     ({"size": 9}, "size", "size must be a multiple of 8, not 9."),
     ({"guidance": 0}, "guidance", "guidance must be more than 0, not 0."),
     ({"sampler": "eulr"}, "sampler", "There is no sampler 'eulr'. Did you mean 'euler'? `gesso samplers` lists them."),
-    ({"model": "sd15"}, "model", "There is no model 'sd15'. `gesso models` lists them."),
+    ({"model": "sd15"}, "model", "There is no model 'sd15'. `gesso models list` lists them."),
     ({"stepz": 3}, "stepz", "There is no parameter 'stepz' here. Did you mean 'steps'?"),
     ({"image": {"sha256": "no"}}, "image.sha256", 'image.sha256 must match ^[0-9a-f]{64}$, and "no" does not.'),
     ({"prompt": ""}, "prompt", "prompt must not be empty."),
@@ -150,7 +152,7 @@ def test_attaching_from_a_number_misses_nothing_but_what_was_coalesced(daemon: D
         assert attached["snapshot"]["progress"]["step"] == 5
         assert attached["snapshot"]["terminal"] is None
         gate.touch()
-        seen = []
+        seen: list[dict[str, Any]] = []
         while not seen or seen[-1]["type"] != "done":
             seen.append(late.event(job))
         assert [event["type"] for event in seen] == ["queued", "started", "log", "log", "log", "progress", "log", "done"]

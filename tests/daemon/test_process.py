@@ -41,7 +41,7 @@ def test_a_second_daemon_is_refused_and_the_first_goes_on(daemon: Daemon, make_d
         assert talk.run("image:64")["type"] == "done"
 
 
-def test_ten_at_once_end_as_one(make_daemon: Make) -> None:
+def test_five_started_at_once_end_as_one(make_daemon: Make) -> None:
     fronts = [make_daemon(prewarm=False).start(wait=False) for _ in range(5)]
     deadline = time.monotonic() + 20
     while sum(front.is_alive() for front in fronts) > 1 and time.monotonic() < deadline:

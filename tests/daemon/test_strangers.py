@@ -51,7 +51,7 @@ def knock(daemon: Daemon, settle: Callable[[Any], None]) -> int:
     try:
         dealer.send_multipart(wire.encode({"type": "hello", "id": "1", "client": "x", "version": "0", "protocol": [1]}), flags=zmq.DONTWAIT)
         dealer.send_multipart([b"gesso/1", FORGED, b""], flags=zmq.DONTWAIT)
-        return dealer.poll(400)
+        return int(dealer.poll(400))
     finally:
         dealer.close()
         context.term()

@@ -46,7 +46,11 @@ class BlobStore:
 
     async def reconcile(self) -> None:
         """Bring files and rows together again: orphans are removed, rows without a file forgotten. Runs beside normal work."""
-        found = await asyncio.to_thread(files.stored, self.root)
+        try:
+            found = await asyncio.to_thread(files.stored, self.root)
+        except OSError as fault:
+            _log.error("the blob files cannot be listed; nothing was reconciled", extra={"fault": str(fault)})
+            return
         lost = [sha256 for sha256, row in self._known.items() if sha256 not in found and row.used < self._started]
         orphans = [sha256 for sha256, written in found.items() if sha256 not in self._known and written < self._started]
         await self._drop(lost)

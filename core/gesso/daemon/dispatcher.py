@@ -22,7 +22,7 @@ from gesso.daemon.stream import Event as StreamEvent
 from gesso.daemon.stream import Stream
 from gesso.daemon.waiting import Waiting
 from gesso.daemon.workers import Loss, Supervisor, Worker
-from gesso.errors import BlobMissing, Busy, GessoError, Poisoned, ProtocolError, StorageFull, WorkerLost
+from gesso.errors import BlobMissing, Busy, GessoError, Poisoned, ProtocolError, StorageFull, TooLarge, WorkerLost
 from gesso.link import messages as link
 from gesso.link.front_link import FrontLink
 from gesso.wire import message as wire
@@ -32,6 +32,7 @@ ATTEMPTS = 20
 """A job that was begun this often without an end has failed, whoever was to blame."""
 _EVENTS = ("progress", "preview", "log")
 _DISK_PAUSE = 1.0
+_EVENT_BYTES = 16 << 10
 
 
 class Dispatcher:
@@ -238,7 +239,9 @@ class Dispatcher:
         body = {key: value for key, value in message.body.items() if key not in ("type", "job", "seq")}
         payload = message.blobs[0] if kind == "preview" and message.blobs else b""
         try:
-            wire.encode(body, payload)
+            frames = wire.encode(body, payload)
+            if len(frames[1]) > _EVENT_BYTES:
+                raise TooLarge(f"An event has at most {_EVENT_BYTES} bytes beside its picture.")
         except ProtocolError as fault:
             _log.warning("an event cannot be sent and is dropped", extra={"job": job.id, "fault": fault.message})
             return

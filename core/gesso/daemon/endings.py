@@ -23,6 +23,8 @@ from gesso.wire.message import LIMITS, encode
 
 _log = logging.getLogger(__name__)
 _RETRY = 1.0
+_HEADER_ROOM = 32 << 10
+"""Bytes of a header that stay free beside a result, for the newest progress in a snapshot."""
 
 
 class Endings:
@@ -45,7 +47,7 @@ class Endings:
         hashes = [row.sha256 for row in stored]
         try:
             named = _named(result, stored)
-            encode({"result": named})
+            encode({"result": named, "room": "." * _HEADER_ROOM})
         except GessoError as fault:
             self._store.unpin(job.id, hashes)
             await self.fail(job, GessoError(f"The result of the job cannot be described: {fault.message}"))
@@ -60,7 +62,7 @@ class Endings:
     async def fail_wire(self, job: LiveJob, error: Mapping[str, Any]) -> None:
         """End the job with an error as the worker reported it."""
         try:
-            encode({"error": error})
+            encode({"error": error, "room": "." * _HEADER_ROOM})
         except GessoError as fault:
             error = GessoError(f"The job failed, and its error cannot be shown: {fault.message}").to_wire()
         await self._end(job, "failed", error=error)

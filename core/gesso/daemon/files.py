@@ -97,12 +97,14 @@ def copy_into(writer: BlobWriter, source: Path, size: int) -> None:
         descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as fault:
         raise InvalidRequest(f"The uploaded file cannot be opened: {fault.strerror}.", field="upload") from fault
-    with open(descriptor, "rb", buffering=0) as file:
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_size != size:
             raise InvalidRequest(f"The uploaded file is not a plain file of {size} bytes.", field="upload")
-        while chunk := file.read(min(_CHUNK, size - writer.size)):
+        while chunk := os.read(descriptor, min(_CHUNK, size - writer.size)):
             writer.write(chunk)
+    finally:
+        os.close(descriptor)
 
 
 def read_slice(path: Path, offset: int, length: int) -> bytes:

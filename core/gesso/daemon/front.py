@@ -36,7 +36,7 @@ from gesso.link import BlackBox
 from gesso.link.front_link import FrontLink
 from gesso.link.zap import ZapHandler
 from gesso.wire import auth, discovery
-from gesso.wire.home import Home
+from gesso.wire.home import Home, make_private
 from gesso.wire.message import PACKAGE_VERSION, PROTOCOL_VERSION, Message
 
 _log = logging.getLogger(__name__)
@@ -79,6 +79,8 @@ class Front:
         )  # fmt: skip
         discovery.write(self._home, info)
         self._tasks = [asyncio.create_task(self._tick()), asyncio.create_task(self._store.reconcile())]
+        for task in self._tasks:
+            task.add_done_callback(self._background_ended)
         if self._options.prewarm:
             self._supervisor.ensure()
         _log.info("the daemon is ready", extra={"pid": identity.pid, "seconds": round(time.monotonic() - self._began, 3)})
@@ -113,6 +115,7 @@ class Front:
         self._peers = Peers(self._serve, lambda peer: self._uploads.close_owner(peer.key))
         endings = Endings(self._journal, self._store, self._metrics, self._peers.publish)
         self._dispatcher = Dispatcher(self._journal, self._store, endings, self._metrics, self._peers.publish)
+        make_private(self._link_path().parent)  # not the runtime directory where that is too deep for a socket
         self._link_path().unlink(missing_ok=True)
         self._link = FrontLink(self._context, self._zap, f"ipc://{self._link_path()}", self._dispatcher.receive, self._dispatcher.garbled)
         log = home.logs / "worker.log"
@@ -178,6 +181,12 @@ class Front:
     async def _serve(self, peer: Peer, message: Message) -> None:
         self._active = time.monotonic()
         await self._requests.serve(peer, message)
+
+    def _background_ended(self, task: asyncio.Task[None]) -> None:
+        """Without its watch a front keeps no promise: it leaves, and whoever needs it starts a new one."""
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            _log.error("a background task of the front failed", exc_info=fault)
+            self.stopped.set()
 
     async def _tick(self) -> None:
         while True:

@@ -180,7 +180,9 @@ def _run_one(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], Any]) 
     db.execute("SAVEPOINT call")
     try:
         value = work(db)
-    except GessoError as fault:
+    except Exception as fault:
+        if isinstance(fault, (sqlite3.Error, OSError)) and not isinstance(fault, sqlite3.IntegrityError):
+            raise
         db.execute("ROLLBACK TO call")
         db.execute("RELEASE call")
         return None, fault

@@ -39,6 +39,8 @@ from gesso.wire import message as wire
 
 _log = logging.getLogger(__name__)
 _LIST_MOST = 1000
+_LIST_BYTES = 192 << 10
+_HEADER_ROOM = 1024
 
 
 @dataclass(frozen=True)
@@ -194,6 +196,7 @@ class Requests:
         parts.dispatcher.admit((peer.principal, peer.client))
         checked = parts.schemas.check(str(request["operation"]), header["params"])
         parts.store.require(checked.blobs)
+        wire.encode({"params": checked.params, "room": "." * _HEADER_ROOM})  # an answer that cannot be sent must not be promised
         new = NewJob(uuid.uuid4().hex, peer.principal, peer.client, key, {**request, "params": checked.params}, digest, priority)
         parts.store.pin(new.id, checked.blobs)
         try:
@@ -249,7 +252,14 @@ class Requests:
             raise InvalidRequest(f"`states` are some of {', '.join(wire.STATES)}.", field="states")
         principal = None if peer.sees_all else peer.principal
         found, total = await self._parts.journal.submit(rows.list_jobs, principal, states, limit)
-        return {"jobs": [jobs.summary(row) for row in found], "total": total}, b""
+        lines: list[dict[str, Any]] = []
+        room = _LIST_BYTES  # a header is bounded: a list that does not fit is cut short, and `total` says so
+        for line in map(jobs.summary, found):
+            room -= len(json.dumps(line))
+            if room < 0:
+                break
+            lines.append(line)
+        return {"jobs": lines, "total": total}, b""
 
     async def _have(self, _peer: Peer, message: wire.Message) -> Answer:
         hashes = message.header["sha256"]

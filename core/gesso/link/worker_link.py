@@ -98,6 +98,7 @@ class WorkerLink:
             self._serve(socket, monitor)
         finally:
             socket.disable_monitor()
+            monitor.close(linger=0)
             socket.close(linger=0 if self.lost.is_set() else 2000)
             self._context.term()
             with self._lock:

@@ -1,0 +1,77 @@
+"""Schemas as files: several at once, models that the owner adds while the front runs, and files that cannot be used."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gesso.daemon.schemas import Schemas
+from gesso.errors import GessoError, InvalidRequest, PluginError
+from gesso.manifest import ModelEntry, first_party
+
+HERE = Path(__file__).parent
+
+
+def document(**operations: object) -> str:
+    return json.dumps({"schema": 1, "operations": operations, "catalogues": {"samplers": []}})
+
+
+@pytest.fixture
+def schemas(tmp_path: Path) -> Schemas:
+    extra = tmp_path / "stranger.json"
+    extra.write_text(document(**{"stranger.blur": {"title": "Blur", "summary": "", "plugin": "stranger", "params": {"type": "object"}}}))
+    model = ModelEntry("plain", "family", "Plain", None, ())
+    return Schemas([HERE / "operations.json", extra], [model], tmp_path / "models.json")
+
+
+def test_files_of_several_plugins_are_one_surface(schemas: Schemas) -> None:
+    assert schemas.check("stranger.blur", {}).params == {}
+    assert schemas.check("paint", {"prompt": "x", "seed": 3}).params["seed"] == 3
+    digest, raw = schemas.describe()
+    assert set(json.loads(raw)["operations"]) == {"paint", "stranger.blur"}
+    assert schemas.describe() == (digest, raw)
+
+
+def test_models_may_be_added_while_the_front_runs(schemas: Schemas, tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match="There is no model 'mine'"):
+        schemas.check("paint", {"prompt": "x", "model": "mine"})
+    (tmp_path / "models.json").write_text(json.dumps([{"name": "mine", "family": "f", "title": "Mine", "path": "/secret"}]))
+    checked = schemas.check("paint", {"prompt": "x", "model": "mine"})
+    assert schemas.model_of(checked.params) == "mine"
+    assert [model["name"] for model in schemas.models()] == ["plain", "mine"]
+    assert "/secret" not in json.dumps(schemas.models())
+    (tmp_path / "models.json").write_text("{")
+    with pytest.raises(PluginError, match=r"models\.json"):
+        schemas.check("paint", {"prompt": "x"})
+
+
+def test_null_counts_as_not_given_and_defaults_are_filled(schemas: Schemas) -> None:
+    params = schemas.check("paint", {"prompt": "x", "steps": None, "sampler": None}).params
+    assert params["steps"] == 4
+    assert "sampler" not in params
+    assert isinstance(params["seed"], int)
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"schema": 2}', '{"schema": 1, "operations": {"a": {}}, "catalogues": {}}'])
+def test_a_broken_schema_file_is_named(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "operations.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(PluginError, match=r"operations\.json"):
+        Schemas([path], [], tmp_path / "models.json").check("paint", {})
+
+
+def test_every_first_party_operation_refuses_nonsense_with_a_field(tmp_path: Path) -> None:
+    manifest = first_party()
+    schemas = Schemas([manifest.operations_file], manifest.models, tmp_path / "models.json")
+    operations = json.loads(schemas.describe()[1])["operations"]
+    assert operations
+    for name, operation in operations.items():
+        for field in operation["params"]["properties"]:
+            with pytest.raises(InvalidRequest) as refused:
+                schemas.check(name, {**dict.fromkeys(operation["params"].get("required", []), "x"), field: [[["nonsense"]]]})
+            assert refused.value.field
+            assert refused.value.message.endswith((".", "them."))
+    assert issubclass(InvalidRequest, GessoError)
