@@ -61,6 +61,8 @@ class Case:
         return f"{self.sampler}-{self.scheduler}-{'-'.join(f'{k}={v}' for k, v in (self.ours | self.step).items())}"
 
 
+SINES = [math.sin(math.atan(15.0 * 0.7**i)) for i in range(12)]
+"""sigma / sqrt(1 + sigma^2) of twelve levels, which is what diffusers' ipndm calls beta."""
 FLOW = {"prediction_type": "flow_prediction", "use_flow_sigmas": True}
 MULTISTEP = "DPMSolverMultistepScheduler"
 CASES = [
@@ -91,6 +93,7 @@ CASES = [
     Case("tcd", "TCDScheduler", "preserving", steps=4, ours={"gamma": 0.3}, step={"eta": 0.3}, requests=4),
     Case("tcd", "TCDScheduler", "preserving", steps=4, ours={"gamma": 0.0}, step={"eta": 0.0}, requests=4),
     Case("plms", "PNDMScheduler", "preserving", config={"skip_prk_steps": True}, requests=10),
+    Case("ipndm", "IPNDMScheduler", "preserving", config={"num_train_timesteps": 12, "trained_betas": [*SINES, 0.0]}, steps=12),
     Case("deis", "DEISMultistepScheduler", "preserving", ours={"order": 2}, config={"solver_order": 2}, requests=9),
     Case("deis", "DEISMultistepScheduler", "preserving", steps=20, config={"solver_order": 3}, requests=19),
     Case("uni_pc", "UniPCMultistepScheduler", "preserving", config={"solver_type": "bh1", "solver_order": 3}, requests=9),
@@ -141,6 +144,8 @@ def level(case: Case, scheduler: Any, i: int) -> float:
     if case.scheduler in {"DDIMScheduler", "DDPMScheduler", "LCMScheduler", "TCDScheduler", "PNDMScheduler"}:
         kept = float(scheduler.alphas_cumprod.double()[scheduler.timesteps[i]])
         return math.sqrt((1 - kept) / kept)
+    if case.sampler == "ipndm":
+        return float(scheduler.betas[i] / scheduler.alphas[i])
     if hasattr(scheduler, "sigmas_interpol") and i % 2 == 1:
         return float(scheduler.sigmas_interpol[i - 1 if case.sampler == "dpm_2_ancestral" else i])
     return float(scheduler.sigmas[i])
@@ -148,6 +153,8 @@ def level(case: Case, scheduler: Any, i: int) -> float:
 
 def output(case: Case, scheduler: Any, x: Tensor, sigma: float, reply: Tensor) -> Tensor:
     """The model output for which the scheduler sees this prediction of x0."""
+    if case.sampler == "ipndm":  # it takes v
+        return (x / sigma - (1 / sigma + sigma) * reply) / math.sqrt(1 + sigma**2)
     noise = (x - (1 - sigma if case.scale == "flow" else 1) * reply) / sigma
     return noise - reply if case.scale == "flow" else noise
 
