@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from gesso.client import Client
+from gesso.client import Client, Job, Result, ResultImage, events
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = {
@@ -17,20 +17,17 @@ EXAMPLES = {
 }
 
 
-def test_every_example_is_run_here() -> None:
-    assert {path.name for path in (ROOT / "examples").glob("*.py")} >= set(EXAMPLES)
-
-
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_example(home: Path, tmp_path: Path, name: str) -> None:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / name), str(tmp_path)], capture_output=True, text=True, timeout=100, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    pictures = sorted(tmp_path.iterdir())
-    assert [path.name for path in pictures] == EXAMPLES[name]
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
-    assert str(pictures[-1]) in done.stdout
+def test_every_example_of_the_client_runs(home: Path, tmp_path: Path) -> None:
+    for name, expected in EXAMPLES.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        command = [sys.executable, str(ROOT / "examples" / name), str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+        assert done.returncode == 0, done.stderr
+        pictures = sorted(folder.iterdir())
+        assert [path.name for path in pictures] == expected
+        assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+        assert str(pictures[-1]) in done.stdout
     with Client(start=False) as client:
         client.stop()
 
@@ -47,3 +44,30 @@ def test_examples_are_typed(tmp_path: Path) -> None:
     ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_the_page_names_every_event_and_its_fields() -> None:
+    page = (ROOT / "docs" / "client.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([A-Z]\w+)` \|(.*)\|$", page, flags=re.MULTILINE)
+    documented = {name: re.findall(r"`(\w+)`", fields) for name, fields in rows if hasattr(events, name)}
+    coded = {
+        kind.__name__: [field.name for field in dataclasses.fields(kind)][2:]
+        for kind in (
+            events.Queued,
+            events.Started,
+            events.Progress,
+            events.Preview,
+            events.Log,
+            events.Done,
+            events.Failed,
+            events.Cancelled,
+        )
+    }
+    assert {name: documented[name] for name in coded} == coded
+
+
+def test_the_page_names_what_clients_images_and_results_offer() -> None:
+    page = (ROOT / "docs" / "client.md").read_text(encoding="utf-8")
+    offered = [name for kind in (Client, Job, Result, ResultImage) for name in vars(kind) if not name.startswith("_")]
+    offered += [field.name for kind in (Result, ResultImage) for field in dataclasses.fields(kind)]
+    assert [name for name in offered if not re.search(rf"[`. ]{name}[`(,]", page)] == []

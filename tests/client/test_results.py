@@ -7,6 +7,7 @@ import struct
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gesso.client import ResultImage
@@ -28,6 +29,14 @@ def test_planes_are_views_of_the_right_shape() -> None:
     assert samples == [[[0, 1, 2], [3, 4, 5]]]
     assert plane("uint16", struct.pack("<6H", *range(0, 60000, 10000))).plane()[0, 1, 2] == 50000
     assert plane("float32", struct.pack("<6f", *range(6))).plane()[0, 0, 1] == 1.0
+
+
+def test_numpy_takes_planes_without_a_copy() -> None:
+    raw = plane("float32", struct.pack("<6f", *range(6)))
+    array = np.asarray(raw.plane())
+    assert array.dtype == np.float32
+    assert array.shape == (1, 2, 3)
+    assert np.shares_memory(array, np.frombuffer(raw.data, np.float32))
 
 
 def test_planes_are_no_files_and_files_no_planes(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_a_home_given_by_hand_is_handed_down(home: Path, tmp_path_factory: pytes
         client.stop()
 
 
-@pytest.mark.parametrize("transport", ["ipc", "tcp"])
+@pytest.mark.parametrize("transport", ["ipc", pytest.param("tcp", marks=pytest.mark.slow)])
 def test_a_job_of_the_real_daemon(home: Path, transport: str, tmp_path: Path) -> None:
     with Client(transport=transport) as client:
         job = client.submit("generate", MOSS)
@@ -94,6 +94,7 @@ def test_a_job_of_the_real_daemon(home: Path, transport: str, tmp_path: Path) ->
         client.stop()
 
 
+@pytest.mark.reliability
 def test_a_killed_daemon_is_started_again_and_the_job_ends(daemon: Client) -> None:
     job = daemon.submit("generate", {**MOSS, "width": 128, "height": 128})
     os.kill(daemon.welcome["pid"], signal.SIGKILL)
@@ -119,6 +120,25 @@ def test_a_command_that_fails_shows_its_words(home: Path, monkeypatch: pytest.Mo
         Client()
     assert "the disk is on fire" in str(caught.value.hint)
     assert caught.value.details == {"status": 3}
+
+
+@pytest.mark.slow
+def test_nothing_in_the_working_directory_is_imported(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("json", "zmq", "numpy", "gesso"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported from the working directory')")
+    monkeypatch.chdir(tmp_path)
+    with Client() as client:
+        assert client.submit("generate", MOSS).result(60).images
+        client.stop()
+
+
+def test_a_restart_that_fails_is_tried_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Client() as client:
+        monkeypatch.setenv("GESSO_COMMAND", script(home, "echo again >> $GESSO_HOME/tries; exit 1"))
+        os.kill(client.welcome["pid"], signal.SIGKILL)
+        with pytest.raises(StartFailed):
+            client.submit("generate", MOSS).result(60)
+    assert (home / "tries").read_text() == "again\n"
 
 
 def test_a_command_that_is_missing_or_hangs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,9 +90,9 @@ class Job:
 class Client:
     """A connection to the daemon, which is started where none runs (unless ``start=False``).
 
-    home: the state directory, None for the user's own. transport: ``ipc``, ``tcp``, or None for the better one (``GESSO_TRANSPORT`` sets it
-    too). name: how the daemon's lists call this client. on_start: called before a daemon is started. Raises Unreachable, StartFailed,
-    VersionMismatch, Unauthorised or UnsafeState.
+    home: the state directory, None for the user's own. transport: ``ipc``, ``tcp``, or None for the better one (``GESSO_TRANSPORT``
+    sets it too). name: how the daemon's lists call this client. on_start: called before a daemon is started, from any thread.
+    Raises Unreachable, StartFailed, VersionMismatch, Unauthorised or UnsafeState.
     """
 
     def __init__(

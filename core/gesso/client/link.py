@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Any, Callable, List, Mapping, Optional
 
-from ..errors import GessoError, Unauthorised, Unreachable, VersionMismatch
+from ..errors import GessoError, StartFailed, Unauthorised, Unreachable, VersionMismatch
 from ..wire import discovery
 from ..wire.message import decode
 from .opening import Opened, Place, open_connection
@@ -128,6 +128,9 @@ class Link:
         while not self._closed:
             try:
                 opened = self._dial()
+            except StartFailed as fault:
+                self._give_up(fault)
+                return
             except (Unreachable, Unauthorised) as fault:
                 if time.monotonic() >= deadline:
                     self._give_up(_kept(fault))

@@ -15,7 +15,7 @@ from typing import Dict, List, Optional
 
 from ..errors import AlreadyRunning, GessoError, StartFailed, UnsafeState, UsageError
 from ..wire import discovery
-from ..wire.home import make_private
+from ..wire.home import Home, make_private
 from .opening import Opened, Place, open_connection
 
 START_SECONDS = 60.0
@@ -28,7 +28,8 @@ def daemon_command(tcp: bool) -> List[str]:
     flags = ["--tcp"] if tcp else []
     given = os.environ.get("GESSO_COMMAND")
     if given:
-        return [*shlex.split(given), "serve", *flags]
+        words = shlex.split(given)
+        return [os.path.abspath(words[0]) if os.path.dirname(words[0]) else words[0], *words[1:], "serve", *flags]
     if os.path.basename(sys.executable or "").lower().startswith("python") and _has_daemon():
         return [sys.executable, "-m", "gesso.daemon", *flags]
     found = shutil.which("gesso")
@@ -49,10 +50,10 @@ def _has_daemon() -> bool:
 
 def launch(place: Place, *, timeout: float = START_SECONDS) -> Opened:
     """Start a daemon and connect to it, or to the one that somebody else started meanwhile; raises StartFailed."""
+    make_private(place.home.state)
     make_private(place.home.logs)
     command = daemon_command(place.transport == "tcp" or sys.platform == "win32")
     output = place.home.logs / "daemon.out"
-    environment = {**os.environ, **_home_variable(place)}
     try:
         with open(output, "wb") as log:
             child = subprocess.Popen(
@@ -60,7 +61,8 @@ def launch(place: Place, *, timeout: float = START_SECONDS) -> Opened:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=environment,
+                cwd=place.home.state,
+                env=_environment(place),
                 start_new_session=True,
                 creationflags=_creation_flags(),
             )
@@ -113,11 +115,14 @@ def tail(path: Path, lines: int = _TAIL_LINES) -> str:
     return "\n".join(text.strip().splitlines()[-lines:]) or "(nothing)"
 
 
-def _home_variable(place: Place) -> Dict[str, str]:
-    """A home other than the environment's own is handed down; it must have been given as one directory."""
-    if place.home == type(place.home).find():
-        return {}
-    return {"GESSO_HOME": str(place.home.config_file.parent)}
+def _environment(place: Place) -> Dict[str, str]:
+    """Ours, fit for another working directory; what lies in ours is not imported by the daemon or its workers."""
+    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
+    if os.environ.get("PYTHONPATH"):
+        environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in os.environ["PYTHONPATH"].split(os.pathsep))
+    if os.environ.get("GESSO_HOME") or place.home != Home.find():
+        environment["GESSO_HOME"] = str(place.home.config_file.parent)
+    return environment
 
 
 def _creation_flags() -> int:
