@@ -13,6 +13,14 @@ An operation is what a client asks for with `submit` (see [protocol.md](protocol
 Fields that are left out take the default; where the default is null, the model decides when the job is resolved.
 """
 
+PROMPTS = """## Prompts
+
+Models of the family `stable-diffusion` read the notation that artists know from other tools: `(word)` weighs 1.1 times, `[word]` 1 / 1.1 times,
+`(word:1.3)` 1.3 times (up to 10), brackets nest, `\\(` is the character itself, and what follows `BREAK` starts a new window of the text encoder.
+Prompts longer than the window go on in the next one. The family `procedural` reads names of materials, colours, sizes and wear, and warns of
+every word that it does not know.
+"""
+
 VOCABULARY = """## Hints for panels
 
 Each field carries `x-ui`, so that a host draws a panel from the schema alone:
@@ -49,7 +57,7 @@ def operations_page(content: Mapping[str, Any]) -> str:
     """The page for the content of operations.json."""
     parts = [HEAD]
     parts.extend("\n".join(_operation(name, operation)) for name, operation in content["operations"].items())
-    parts.append(VOCABULARY)
+    parts.extend((PROMPTS, VOCABULARY))
     parts.append("\n".join(_catalogues(content["catalogues"])))
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 

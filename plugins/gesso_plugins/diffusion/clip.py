@@ -1,14 +1,29 @@
-"""Words to text states with CLIP: prompts of any length, in chunks that the encoder can take."""
+"""Words to text states with CLIP: prompts of any length, in chunks that the encoder can take, with weights on words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from gesso.model import Conditioning
+from gesso_plugins.diffusion.emphasis import parse
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One window of the encoder: token ids with begin, end and padding, and the weight of each."""
+
+    ids: tuple[int, ...]
+    weights: tuple[float, ...]
+
+    @property
+    def weighted(self) -> bool:
+        """Whether any weight is not 1."""
+        return any(weight != 1.0 for weight in self.weights)
 
 
 class ClipText:
@@ -24,17 +39,37 @@ class ClipText:
 
     def encode(self, texts: Sequence[str]) -> list[Conditioning]:
         """One conditioning per text, each computed alone, so that grouping changes no bit."""
-        return [Conditioning(self._states(text)) for text in texts]
+        return [Conditioning(torch.cat([self._states(chunk) for chunk in self.chunks(text)], dim=1)) for text in texts]
 
-    def _states(self, text: str) -> Tensor:
-        states = [self._encoder(torch.tensor([ids], device=self._device))[0] for ids in self.chunks(text)]
-        return torch.cat(states, dim=1).to(torch.float32)
+    def _states(self, chunk: Chunk) -> Tensor:
+        """A weight w moves its token's state from what the empty prompt has there: empty + w * (state - empty), as in ComfyUI. So 0 is
+        "not said", and no weight shifts the other tokens.
+        """
+        states = self._encoded(chunk.ids)
+        if not chunk.weighted:
+            return states
+        empty = self._encoded(self._filled([], self._window - 2).ids)
+        return empty + torch.tensor(chunk.weights, device=self._device).view(1, -1, 1) * (states - empty)
 
-    def chunks(self, text: str) -> list[list[int]]:
-        """Token ids in rows of the encoder's window: begin, tokens, end, padding."""
-        tokenizer = self._tokenizer
-        ids = list(tokenizer(text, add_special_tokens=False, verbose=False).input_ids)
+    def _encoded(self, ids: tuple[int, ...]) -> Tensor:
+        states: Tensor = self._encoder(torch.tensor([ids], device=self._device))[0]
+        return states.to(torch.float32)
+
+    def chunks(self, text: str) -> list[Chunk]:
+        """The prompt in windows: begin, tokens, end, padding."""
+        rows: list[list[tuple[int, float]]] = [[]]
         room = self._window - 2
-        rows = [ids[i : i + room] for i in range(0, len(ids), room)] or [[]]
-        padding = tokenizer.pad_token_id
-        return [[tokenizer.bos_token_id, *row, tokenizer.eos_token_id, *[padding] * (room - len(row))] for row in rows]
+        for part in parse(text):
+            ids = self._tokenizer(part.text, add_special_tokens=False, verbose=False).input_ids
+            if part.breaks:
+                rows.append([])
+            for token in ids:
+                if len(rows[-1]) == room:
+                    rows.append([])
+                rows[-1].append((int(token), part.weight))
+        return [self._filled(row, room) for row in rows]
+
+    def _filled(self, row: list[tuple[int, float]], room: int) -> Chunk:
+        tokenizer, missing = self._tokenizer, room - len(row)
+        ids = (tokenizer.bos_token_id, *(token for token, _ in row), tokenizer.eos_token_id, *[tokenizer.pad_token_id] * missing)
+        return Chunk(ids, (1.0, *(weight for _, weight in row), 1.0, *[1.0] * missing))

@@ -104,8 +104,8 @@ def test_long_prompts_are_chunked_and_grouping_changes_nothing(pipelines: Pipeli
         assert torch.equal(model.encode_text([text])[0].tokens, cond.tokens)
     rows = model._text.chunks(long)
     tokenizer = model._parts.tokenizer
-    assert all(len(row) == 77 and row[0] == tokenizer.bos_token_id for row in rows)
-    assert [row.index(tokenizer.eos_token_id) for row in rows] == [76, 76, 11]
+    assert all(len(row.ids) == 77 and row.ids[0] == tokenizer.bos_token_id for row in rows)
+    assert [row.ids.index(tokenizer.eos_token_id) for row in rows] == [76, 76, 11]
 
 
 def test_patches_change_the_picture_and_ejecting_restores_it(pipelines: Pipelines) -> None:
