@@ -15,10 +15,11 @@ Fields that are left out take the default; where the default is null, the model 
 
 PROMPTS = """## Prompts
 
-Models of the family `stable-diffusion` read the notation that artists know from other tools: `(word)` weighs 1.1 times, `[word]` 1 / 1.1 times,
-`(word:1.3)` 1.3 times (up to 10), brackets nest, `\\(` is the character itself, and what follows `BREAK` starts a new window of the text encoder.
-Prompts longer than the window go on in the next one. The family `procedural` reads names of materials, colours, sizes and wear, and warns of
-every word that it does not know.
+Models of the family `stable-diffusion` read the notation that artists know from other tools: `(word)` weighs 1.1 times, `[word]`
+1 / 1.1 times, `(word:1.3)` 1.3 times (up to 10), brackets nest, `\\(` is the character itself, and what follows `BREAK` starts a new
+window of the text encoder. Prompts longer than the window go on in the next one.
+
+The family `procedural` reads names of materials, colours, sizes and wear, and warns of every word that it does not know.
 """
 
 VOCABULARY = """## Hints for panels
