@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,10 +120,31 @@ def test_the_same_seed_gives_the_same_bytes_in_a_fresh_daemon(desk: Desk, other:
 
 def test_from_makes_the_same_bytes_again(desk: Desk) -> None:
     first = desk.folder / "first/mossy-grey-cobblestone-7-1.png"
-    assert desk.run("generate", "--from", str(first), "-o", "from.png").returncode == 0
+    assert desk.json("generate", "--from", str(first), "-o", "from.png")["warnings"] == []
     assert digest(desk.folder / "from.png") == digest(first)
     assert desk.run("generate", "--from", str(first), "--seed", "8", "-o", "other.png").returncode == 0
     assert digest(desk.folder / "other.png") != digest(first)
+
+
+def test_from_says_so_where_the_bytes_cannot_be_compared(desk: Desk) -> None:
+    first = (desk.folder / "first/mossy-grey-cobblestone-7-1.png").read_bytes()
+    (desk.folder / "elsewhere.png").write_bytes(with_text(first, '"torch":"', '"torch":"0.0.'))
+    (warning,) = desk.json("generate", "--from", "elsewhere.png", "-o", "here.png")["warnings"]
+    assert "another torch" in warning
+    assert "not comparable" in warning
+
+
+def with_text(png: bytes, old: str, new: str) -> bytes:
+    """The picture with a change in its text chunks, lengths and checksums put right."""
+    parts, at = [png[:8]], 8
+    while at < len(png):
+        length = int.from_bytes(png[at : at + 4], "big")
+        kind, body = png[at + 4 : at + 8], png[at + 8 : at + 8 + length]
+        if kind in (b"tEXt", b"iTXt"):
+            body = body.replace(old.encode(), new.encode())
+        parts.append(len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big"))
+        at += 12 + length
+    return b"".join(parts)
 
 
 def test_the_starter_runs_through_the_sampler_and_from_repeats_it(desk: Desk) -> None:

@@ -78,7 +78,7 @@ def run(args: argparse.Namespace, _surface: Surface) -> int:
 
 
 def _say_where(paths: list[Path], folder: Path, outcomes: list[work.Outcome]) -> None:
-    for warning in (warning for outcome in outcomes for warning in outcome.result.warnings):
+    for warning in (warning for outcome in outcomes for warning in outcome.warnings):
         report.note(warning)
     print(f"three textures in {folder.resolve()}:")
     for path in paths:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gesso.cli import report, work
 from gesso.cli.options import given
@@ -12,26 +14,40 @@ from gesso.cli.output import Destination, Picture, destination
 from gesso.cli.schema import OperationSchema, Surface
 from gesso.errors import InvalidRequest, UsageError
 
+if TYPE_CHECKING:
+    from gesso.client import Result
+    from gesso.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to send. ``recipe`` is the one inside ``--from``, where that is a picture of ours."""
+
+    params: dict[str, Any]
+    level: str
+    recipe: Recipe | None = None
+
 
 def run(args: argparse.Namespace, surface: Surface) -> int:
     """Check what can be checked here, submit, follow, write."""
     operation = surface.operations[args.operation]
-    typed, level = request(args, operation)
-    params = _with_images(operation, typed)
+    asked = request(args, operation)
+    params = _with_images(operation, asked.params)
     place = None if args.detach else _place(args, operation, params)
     with work.connect(start=True) as client:
-        job = client.submit(operation.name, params, level=level)
+        job = client.submit(operation.name, params, level=asked.level)
         if place is None:
             return _detached(job.id, as_json=args.json)
         result = work.follow(job, operation.name, quiet=args.quiet)
         outcome = work.save(job.id, operation.name, job.params, result, place)
+    outcome = replace(outcome, notes=tuple(_incomparable(asked.recipe, result)))
     return work.tell(outcome, as_json=args.json, quiet=args.quiet)
 
 
-def request(args: argparse.Namespace, operation: OperationSchema) -> tuple[dict[str, Any], str]:
-    """What to send: the job inside ``--from``, overlaid by what was typed."""
-    base, level = _embedded(args.source, operation) if args.source is not None else ({}, "exact")
-    params = {**base, **given(args)}
+def request(args: argparse.Namespace, operation: OperationSchema) -> Request:
+    """The job inside ``--from``, overlaid by what was typed."""
+    base = Request({}, "exact") if args.source is None else _embedded(args.source, operation)
+    params = {**base.params, **given(args)}
     prompt = operation.prompt
     if prompt is not None and prompt not in params:
         needed = any(p.required for p in operation.properties if p.name == prompt)
@@ -39,20 +55,32 @@ def request(args: argparse.Namespace, operation: OperationSchema) -> tuple[dict[
             raise UsageError(
                 f"`gesso {operation.name}` needs a {prompt.upper()}.", field=prompt, hint=f"See `gesso {operation.name} --help`."
             )
-    return params, args.level or level
+    return Request(params, args.level or base.level, base.recipe)
 
 
-def _embedded(source: str, operation: OperationSchema) -> tuple[dict[str, Any], str]:
-    """The parameters and level of the job that made a picture, ours or a peer's."""
+def _embedded(source: str, operation: OperationSchema) -> Request:
+    """The job that made a picture, ours or a peer's."""
     from gesso.recipe import read_params, read_recipe
 
     path = Path(source)
     recipe = read_recipe(path)
     if recipe is None:
-        return read_params(path), "exact"
+        return Request(read_params(path), "exact")
     if recipe.operation != operation.name:
         raise UsageError(f"{source} was made by `gesso {recipe.operation}`, not by `gesso {operation.name}`.", field="from")
-    return dict(recipe.params), recipe.level
+    return Request(dict(recipe.params), recipe.level, recipe)
+
+
+def _incomparable(recipe: Recipe | None, result: Result) -> Iterator[str]:
+    """Bytes are promised for one environment only: say so where the picture in ``--from`` was made in another."""
+    if recipe is None:
+        return
+    here = dict(result.environment)
+    differing = sorted(key for key in recipe.environment.keys() | here.keys() if recipe.environment.get(key) != here.get(key))
+    if recipe.model_digest != result.model.get("digest") and recipe.model == result.model.get("name"):
+        differing.append("model files")
+    if differing:
+        yield f"the picture in --from was made with another {', '.join(differing)}; the bytes of the two are not comparable"
 
 
 def _place(args: argparse.Namespace, operation: OperationSchema, params: dict[str, Any]) -> Destination:

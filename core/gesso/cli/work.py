@@ -24,6 +24,12 @@ class Outcome:
     operation: str
     result: Result
     paths: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the daemon warned of, and what was found here."""
+        return [*self.result.warnings, *self.notes]
 
     def document(self) -> dict[str, Any]:
         """The JSON object of the command."""
@@ -48,7 +54,7 @@ class Outcome:
             "seed": images[0].seed if images else None,
             "level": self.result.level,
             "seconds": self.result.seconds,
-            "warnings": list(self.result.warnings),
+            "warnings": self.warnings,
         }
 
 
@@ -109,7 +115,7 @@ def tell(outcome: Outcome, *, as_json: bool, quiet: bool) -> int:
         report.document(outcome.document())
         return 0
     if not quiet:
-        for warning in outcome.result.warnings:
+        for warning in outcome.warnings:
             report.note(warning)
         report.note(f"{len(outcome.paths)} file{'' if len(outcome.paths) == 1 else 's'} in {outcome.result.seconds:.1f} s")
     for path in outcome.paths:
