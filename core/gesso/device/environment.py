@@ -14,6 +14,7 @@ def environment(device: torch.device) -> dict[str, str | int]:
         "device": device.type,
         "machine": f"{platform.system()}-{platform.machine()}".lower(),
         "torch": torch.__version__,
+        "dtype": "float16" if device.type == "cuda" else "float32",  # what families load their large networks as on such a device
         "matmul": torch.get_float32_matmul_precision(),
     }
     if device.type == "cuda":

@@ -116,10 +116,8 @@ class Dispatcher:
         try:
             replies = self._run(batch)
         except Exception as fault:
-            self._resumer.clean("a failed call")
             self._failed(batch, fault, clock)
             return
-        self._resumer.clean("a model call")
         if replies is not None:
             self._charge(batch, clock() - started)
             for call, reply in zip(batch, replies, strict=True):
@@ -145,6 +143,7 @@ class Dispatcher:
             self._models.make_room()
         if len(batch) > 1:
             for call in batch:
+                self._resumer.clean("a call that failed")
                 self.run([call], clock)
         else:
             self._replies.fault(batch[0], explained_call(batch[0], fault))

@@ -129,7 +129,7 @@ class Engine:
 
     def turn(self) -> bool:
         """Do what was posted, resume every generator that has its reply, run one batch. False if there was nothing to do."""
-        self._resumer.clean("something outside the engine")
+        self._resumer.clean("the last call, or something outside the engine,")
         did = self._posts.do()
         for _ in range(_ROUNDS):
             if not self._resume_ready():
