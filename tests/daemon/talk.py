@@ -45,7 +45,15 @@ class Talk:
         self._ids = itertools.count(1)
         self.welcome: dict[str, Any] = {}
         if hello:
-            self.welcome = self.ask("hello", client=name, version="0", protocol=[1], nonce=self.nonce)
+            try:
+                self.welcome = self.hello(name)
+            except BaseException:
+                self.close()
+                raise
+
+    def hello(self, name: str) -> dict[str, Any]:
+        """Say hello; the daemon's welcome."""
+        return self.ask("hello", client=name, version="0", protocol=[1], nonce=self.nonce)
 
     def __enter__(self) -> Talk:
         return self

@@ -36,7 +36,9 @@ class Load:
 
     def _run(self) -> None:
         try:
-            with Talk(str(self._daemon.info().ipc), name=f"load-{self._number}") as talk:
+            with Talk(str(self._daemon.info().ipc), hello=False) as talk:
+                talk.alive = self._daemon.is_alive
+                talk.hello(f"load-{self._number}")
                 while not self.stopping:
                     key = os.urandom(8).hex()
                     self.keys.append(key)
@@ -77,6 +79,7 @@ def test_no_accepted_job_is_lost_when_the_front_is_killed_at_random(make_daemon:
         daemon.kill()
         for load in loads:
             load.stopping = True
+            load.thread.join(10)
         promised = {job: key for load in loads for job, key in load.promised.items()}
         total += len(promised)
         restart_and_check(daemon, promised, finished)
@@ -101,7 +104,7 @@ def test_no_accepted_job_is_lost_when_the_front_is_killed_at_a_named_step(make_d
     try:
         with Talk(str(daemon.info().ipc), hello=False) as talk:
             talk.alive = daemon.is_alive
-            talk.answer(talk.post("hello", client="test", version="0", protocol=[1]))
+            talk.hello("test")
             ident = talk.post("submit", key="the key", operation="paint", params={"prompt": "unique:200", "seed": 1})
             promised[talk.answer(ident)[0]["job"]] = "the key"
             talk.end(next(iter(promised)))
