@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,8 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from gesso.math import Noise, initial_noise
-from gesso.testing import Wavy, epsilon_model, trace
+from gesso.engine import Denoised
+from gesso.math import Noise, initial_noise, time_of
+from gesso.testing import Wavy, epsilon_model, run, trace
 from gesso_plugins.samplers.plugin import SAMPLERS
 from gesso_plugins.samplers.schedules.by_sigma import karras
 
@@ -114,3 +117,42 @@ def test_dpm_adaptive_equals_k_diffusion(options: dict[str, Any], k_diffusion: A
     last = Wavy(MODEL)(x, LEVELS[-2]).denoised
     ours = trace(SPECS["dpm_adaptive"], Wavy(MODEL), start(), LEVELS, model=MODEL, **options)
     compare(ours, ([*requests, (x, LEVELS[-2])], last))
+
+
+@pytest.fixture(scope="module")
+def unet() -> Any:
+    """A small UNet of the real architecture with random weights, as an epsilon model."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from diffusers import UNet2DModel
+
+    torch.manual_seed(0)
+    return UNet2DModel(
+        sample_size=8, in_channels=2, out_channels=2, block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"), up_block_types=("AttnUpBlock2D", "UpBlock2D"), attention_head_dim=8,
+    ).eval()  # fmt: skip
+
+
+DEFAULTS = [
+    "euler", "euler_ancestral", "heun", "dpm_2", "dpm_2_ancestral", "lms", "dpmpp_2s_ancestral", "dpmpp_sde", "dpmpp_2m", "dpmpp_2m_sde",
+    "dpmpp_3m_sde",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_equals_k_diffusion_on_a_small_unet(name: str, unet: Any, k_diffusion: Any) -> None:
+    x = initial_noise((1, 2, 8, 8), 1) * LEVELS[0]
+
+    def predict(x: Tensor, sigma: float) -> Tensor:
+        with torch.no_grad():
+            return x - sigma * unet(x / math.sqrt(1 + sigma**2), torch.tensor([time_of(MODEL, sigma)])).sample
+
+    options = {"noise_sampler": Sequential(x)} if SPECS[name].stochastic else {}
+    levels = torch.tensor(LEVELS)
+    theirs = getattr(k_diffusion, f"sample_{name}")(lambda x, sigma: predict(x, float(sigma[0])), x, levels, disable=True, **options)
+
+    def answer(x: Tensor, sigma: float) -> Denoised:
+        return Denoised(predict(x, sigma), predict(x, sigma))
+
+    ours = run(SPECS[name], answer, x, LEVELS, noise=Sequential(x), model=MODEL)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)

@@ -41,10 +41,10 @@ def test_conforms(spec: SamplerSpec) -> None:
 @pytest.mark.parametrize("model", MODELS, ids=["epsilon", "flow"])
 @pytest.mark.parametrize("spec", [spec for spec in SAMPLERS if spec.name not in {"lcm", "tcd"}], ids=lambda spec: spec.name)
 def test_draws_a_mixture(spec: SamplerSpec, model: Parametrisation) -> None:
-    """Not only Gaussians: the mean and variance of three peaks, after 80 steps."""
+    """Not only Gaussians: the mean and variance of three peaks, after 70 steps."""
     peaks = Mixture(model, [0.4, 0.35, 0.25], [-2.0, 0.5, 1.5], [0.3, 0.2, 0.4])
-    sigmas = schedule(model, 80)
-    unit = initial_noise((1, 1, 72, 72), 4).double()
+    sigmas = schedule(model, 70)
+    unit = initial_noise((1, 1, 64, 64), 4).double()
     x = Space.of(model).mix(peaks.mean + 0 * unit, unit, sigmas[0])
     options = {"rtol": 0.005} if spec.name == "dpm_adaptive" else {}
     drawn = run(spec, peaks, x, sigmas, noise=Noise.like(x, 2), model=model, **options)
