@@ -40,7 +40,8 @@ UNSAFE = {
     r"\b(yaml\.load|marshal\.loads|shelve\.open)\(": "nothing is unpickled",
 }
 
-MACHINE_PATHS = r"(?<![\w.~-])/(work|root|home/\w+|Users/\w+)/[A-Za-z._]"
+MACHINE_PATHS = r"(?<![\w.~-])/(work|root|home/(?!ann/)\w+|Users/(?!ann/)\w+)/[A-Za-z._]"
+"""Ann is the person of our examples."""
 
 
 @functools.cache
