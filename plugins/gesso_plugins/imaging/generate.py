@@ -106,7 +106,9 @@ class Sampling:
             return self._start
         sigmas, parametrisation = self._sigmas, self._parametrisation
         unit = initial_noise(self._shape, seed)
-        x = unit * sigmas[0] if self._start is None else Space.of(parametrisation).mix(self._start, unit, sigmas[0])
+        x = pure_noise(unit, sigmas[0], parametrisation)
+        if self._start is not None:
+            x = Space.of(parametrisation).mix(self._start, unit, sigmas[0])
         if self._guidance == 1:
             denoiser = plain(self.model, self._conds[0], self._patches)
         else:
@@ -127,6 +129,15 @@ def started(sigmas: list[float], strength: float | None) -> list[float]:
     if strength > 0:
         kept = max(kept, 1)
     return sigmas[steps - kept :]
+
+
+def pure_noise(unit: torch.Tensor, sigma: float, parametrisation: Parametrisation) -> torch.Tensor:
+    """What a picture out of nothing starts from: as wide as the noisy pictures that the model was trained on at this level.
+
+    Latents have about unit variance, so that x = x0 + sigma * noise has 1 + sigma^2, as ComfyUI and diffusers' DDIM begin; k-diffusion's
+    sigma alone is a little too dark and narrow. Rectified flow is plain noise at its level.
+    """
+    return unit * (sigma if parametrisation.is_flow else (1.0 + sigma**2) ** 0.5)
 
 
 def evaluations(sampler: SamplerSpec, sigmas: list[float], parametrisation: Parametrisation) -> int | None:
