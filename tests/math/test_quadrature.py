@@ -48,7 +48,7 @@ def test_two_nodes_give_phi_functions(h: float, last: float) -> None:
 @pytest.mark.parametrize("z", [-9.0, -1.5, -1.0001, -0.9999, -0.3, -1e-6, 0.0, 1e-6, 0.5, 2.0])
 @pytest.mark.parametrize("k", [1, 2, 3])
 def test_phi_is_its_integral(k: int, z: float) -> None:
-    """phi_k(z) = integral of exp((1 - s) z) s^(k-1) / (k-1)! over 0..1 (Hochbruck and Ostermann 2010, 2.10)."""
+    """phi_k(z) = integral of exp((1 - s) z) s^(k-1) / (k-1)! over 0..1 (Hochbruck and Ostermann 2010)."""
     expected = integral(lambda s: math.exp((1 - s) * z) * s ** (k - 1) / math.factorial(k - 1), 0.0, 1.0)
     assert phi(k, z) == pytest.approx(expected, rel=1e-10)
     assert phi(0, z) == math.exp(z)

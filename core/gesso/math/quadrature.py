@@ -53,7 +53,7 @@ def fixed_adams_bashforth(order: int) -> tuple[float, ...]:
 
 
 def phi(k: int, z: float) -> float:
-    """phi_k(z) of exponential integrators: phi_0 = exp, phi_k(z) = (phi_{k-1}(z) - 1 / (k-1)!) / z (Hochbruck and Ostermann 2010, 2.9)."""
+    """phi_k(z) of exponential integrators: phi_0 = exp, phi_k(z) = (phi_{k-1}(z) - 1 / (k-1)!) / z (Hochbruck and Ostermann 2010)."""
     if k == 0:
         return math.exp(z)
     if abs(z) < 1.0:

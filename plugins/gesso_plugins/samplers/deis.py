@@ -1,6 +1,6 @@
 """DEIS in log rho: the predicted noise is extrapolated by the polynomial in log rho through its last values, and integrated over rho.
 
-With y = x / alpha and rho = sigma / alpha the probability-flow ODE is dy = e drho (equation 15), so y' = y + sum_j C_j e_j with
+With y = x / alpha and rho = sigma / alpha the probability-flow ODE is dy = e drho, so y' = y + sum_j C_j e_j with
 C_j = integral of L_j(log r) dr from rho to rho' = integral of L_j(t) exp(t) dt over t = log r.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @sampler(
     "deis",
     title="DEIS",
-    paper="Zhang and Chen 2023, DEIS (arXiv 2204.13902), equations 14 and 15, polynomials in log rho",
+    paper="Zhang and Chen 2023, DEIS (arXiv 2204.13902), rhoAB-DEIS with polynomials in log rho",
     order=3,
     aliases=("DEISMultistepScheduler",),
 )

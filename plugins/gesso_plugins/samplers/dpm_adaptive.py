@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @sampler(
     "dpm_adaptive",
     title="DPM adaptive",
-    paper="Lu et al. 2022, DPM-Solver (arXiv 2206.00927), appendix C; step control as in k-diffusion",
+    paper="Lu et al. 2022, DPM-Solver (arXiv 2206.00927), DPM-Solver-12 and -23; step control as in k-diffusion",
     order=3,
     evaluations=0,
     aliases=("k_dpm_ad", "k_dpm_adaptive"),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @sampler(
     "dpm_fast",
     title="DPM fast",
-    paper="Lu et al. 2022, DPM-Solver (arXiv 2206.00927), section 3.4",
+    paper="Lu et al. 2022, DPM-Solver (arXiv 2206.00927), DPM-Solver-fast",
     order=3,
     aliases=("k_dpm_fast",),
 )

@@ -38,7 +38,7 @@ def _moment(tau: float, tau_next: float, k: int) -> float:
 @sampler(
     "er_sde",
     title="ER-SDE",
-    paper="Cui et al. 2023, Elucidating the Solution Space of Extended Reverse-Time SDE (arXiv 2309.06169), Algorithm 3",
+    paper="Cui et al. 2023, Elucidating the Solution Space of Extended Reverse-Time SDE (arXiv 2309.06169), ER-SDE-Solver-3",
     order=3,
     stochastic=True,
 )

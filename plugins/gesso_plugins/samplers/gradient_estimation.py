@@ -1,6 +1,6 @@
 """Gradient estimation: denoising as approximate gradient descent on the distance to the data, with the noise sharpened by its last change.
 
-e_bar = gamma e + (1 - gamma) e_last lessens the error of the estimate where it changes slowly between steps (section 5 of the paper).
+e_bar = gamma e + (1 - gamma) e_last lessens the error of the estimate where it changes slowly between steps.
 """
 
 from __future__ import annotations

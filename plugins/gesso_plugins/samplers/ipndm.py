@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @sampler(
     "ipndm",
     title="IPNDM",
-    paper="Zhang and Chen 2023, DEIS (arXiv 2204.13902), appendix H.2; Liu et al. 2022, PNDM (arXiv 2202.09778), equation 9",
+    paper="Zhang and Chen 2023, DEIS (arXiv 2204.13902), iPNDM; weights of Liu et al. 2022, PNDM (arXiv 2202.09778)",
     order=4,
     aliases=("IPNDMScheduler",),
 )

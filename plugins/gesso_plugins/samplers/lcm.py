@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @sampler(
     "lcm",
     title="LCM",
-    paper="Luo et al. 2023, Latent Consistency Models (arXiv 2310.04378), Algorithm 3",
+    paper="Luo et al. 2023, Latent Consistency Models (arXiv 2310.04378), multistep sampling",
     stochastic=True,
     aliases=("LCMScheduler", "FlowMatchLCMScheduler"),
 )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @sampler(
     "plms",
     title="PLMS",
-    paper="Liu et al. 2022, PNDM (arXiv 2202.09778), Algorithm 2 with the start of latent-diffusion",
+    paper="Liu et al. 2022, PNDM (arXiv 2202.09778), pseudo linear multistep, with the start of latent-diffusion",
     order=4,
     aliases=("pndm", "PNDMScheduler"),
 )

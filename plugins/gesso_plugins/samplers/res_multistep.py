@@ -49,7 +49,7 @@ def _res(  # noqa: PLR0913  (one algorithm behind four registered forms)
 @sampler(
     "res_multistep",
     title="RES multistep",
-    paper="Zhang et al. 2023, Refined Exponential Solver (arXiv 2308.02157), section 4, multistep form",
+    paper="Zhang et al. 2023, Refined Exponential Solver (arXiv 2308.02157), multistep form",
     order=2,
 )
 def res_multistep(x: Tensor, sigmas: Sequence[float], *, parametrisation: Parametrisation) -> Steps:

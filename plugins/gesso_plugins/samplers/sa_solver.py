@@ -1,7 +1,7 @@
 """SA-Solver: stochastic Adams methods; a multistep predictor, and a corrector that shares its noise and sees the new prediction.
 
 With noise strength tau over h: x' = sigma'/sigma exp(-tau^2 h) x + alpha' sum_j b_j D_j + sigma' sqrt(1 - exp(-2 tau^2 h)) z, where the b_j
-integrate c exp(-c (lambda' - s)), c = 1 + tau^2, against the Lagrange polynomials of the nodes (equations 14 and 17). ``simple`` takes
+integrate c exp(-c (lambda' - s)), c = 1 + tau^2, against the Lagrange polynomials of the nodes. ``simple`` takes
 c h^2 / 2 as the weight of the slope in formulas with two nodes, as the authors' code does; the difference is of third order.
 """
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @sampler(
     "seeds_2",
     title="SEEDS-2",
-    paper="Gonzalez et al. 2023, SEEDS (arXiv 2305.14267), Algorithm 2, in data prediction",
+    paper="Gonzalez et al. 2023, SEEDS (arXiv 2305.14267), SEEDS-2 in data prediction",
     order=2,
     evaluations=2,
     stochastic=True,

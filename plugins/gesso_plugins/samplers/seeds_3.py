@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @sampler(
     "seeds_3",
     title="SEEDS-3",
-    paper="Gonzalez et al. 2023, SEEDS (arXiv 2305.14267), Algorithm 3, in data prediction",
+    paper="Gonzalez et al. 2023, SEEDS (arXiv 2305.14267), SEEDS-3 in data prediction",
     order=3,
     evaluations=3,
     stochastic=True,

@@ -1,8 +1,8 @@
 """UniPC: a multistep predictor and a corrector of one order more that uses the prediction of the next step, at no further evaluation.
 
 With hh = -h, D_0 now, D_k before at r_k = (lambda_k - lambda) / h (for the corrector also the new one at r = 1):
-x' = sigma'/sigma x - alpha' expm1(hh) D_0 - alpha' B sum_k a_k (D_k - D_0) / r_k (equation 8), where the a_k solve
-sum_k r_k^(n-1) a_k = hh phi_{n+1}(hh) n! / B for n = 1 .. (equation 5). B(h) is hh, or expm1(hh) for the second form.
+x' = sigma'/sigma x - alpha' expm1(hh) D_0 - alpha' B sum_k a_k (D_k - D_0) / r_k, where the a_k solve
+sum_k r_k^(n-1) a_k = hh phi_{n+1}(hh) n! / B for n = 1, 2, ...; B(h) is hh, or expm1(hh) for the second form.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _unified(x: Tensor, sigmas: Sequence[float], space: Space, order: int, bh2: 
 @sampler(
     "uni_pc",
     title="UniPC",
-    paper="Zhao et al. 2023, UniPC (arXiv 2302.04867), Algorithms 1 and 2 in data prediction, B(h) = h",
+    paper="Zhao et al. 2023, UniPC (arXiv 2302.04867), UniP-p and UniC-p in data prediction, B(h) = h",
     order=3,
 )
 def uni_pc(x: Tensor, sigmas: Sequence[float], *, parametrisation: Parametrisation, order: int = 3) -> Steps:
@@ -74,7 +74,7 @@ def uni_pc(x: Tensor, sigmas: Sequence[float], *, parametrisation: Parametrisati
 @sampler(
     "uni_pc_bh2",
     title="UniPC BH2",
-    paper="Zhao et al. 2023, UniPC (arXiv 2302.04867), Algorithms 1 and 2 in data prediction, B(h) = exp(h) - 1",
+    paper="Zhao et al. 2023, UniPC (arXiv 2302.04867), UniP-p and UniC-p in data prediction, B(h) = exp(h) - 1",
     order=3,
     aliases=("UniPCMultistepScheduler",),
 )

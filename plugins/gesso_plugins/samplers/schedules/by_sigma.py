@@ -44,7 +44,7 @@ def polyexponential(parametrisation: Parametrisation, steps: int, rho: float = 1
 @schedule(
     "exponential",
     title="Exponential",
-    paper="Song et al. 2021 (arXiv 2011.13456), section 3.4: geometric noise levels",
+    paper="Song and Ermon 2019 (arXiv 1907.05600): geometric noise levels",
 )
 def exponential(parametrisation: Parametrisation, steps: int) -> list[float]:
     """Even in log sigma."""
@@ -55,7 +55,7 @@ def exponential(parametrisation: Parametrisation, steps: int) -> list[float]:
 @schedule(
     "kl_optimal",
     title="KL Optimal",
-    paper="Sabour et al. 2024, Align Your Steps (arXiv 2404.14507), theorem 3.1",
+    paper="Sabour et al. 2024, Align Your Steps (arXiv 2404.14507), the closed form for Gaussian data",
     aliases=("kloptimal",),
 )
 def kl_optimal(parametrisation: Parametrisation, steps: int) -> list[float]:
@@ -68,7 +68,7 @@ def kl_optimal(parametrisation: Parametrisation, steps: int) -> list[float]:
 @schedule(
     "vp",
     title="VP",
-    paper="Song et al. 2021 (arXiv 2011.13456), appendix C, as in Karras et al. 2022, table 1",
+    paper="Song et al. 2021 (arXiv 2011.13456), in the sigma of Karras et al. 2022 (arXiv 2206.00364), table 1",
 )
 def vp(parametrisation: Parametrisation, steps: int, beta_d: float = 19.9, beta_min: float = 0.1, eps_s: float = 1e-3) -> list[float]:
     """The continuous variance-preserving process at even times from 1 to eps_s, or to where the model's trained range ends."""
@@ -84,7 +84,7 @@ def vp(parametrisation: Parametrisation, steps: int, beta_d: float = 19.9, beta_
     return _down(parametrisation, (space.from_ratio(math.sqrt(math.expm1(beta_d * t**2 / 2 + beta_min * t))) for t in times))
 
 
-@schedule("laplace", title="Laplace", paper="Hang and Gu 2024 (arXiv 2407.03297), table 1")
+@schedule("laplace", title="Laplace", paper="Hang and Gu 2024 (arXiv 2407.03297), the Laplace noise schedule")
 def laplace(parametrisation: Parametrisation, steps: int, mu: float = 0.0, beta: float = 0.5) -> list[float]:
     """Quantiles of a Laplace distribution of log(sigma / alpha) around ``mu``, cut off at the model's trained range."""
     space = Space.of(parametrisation)
@@ -107,7 +107,7 @@ def laplace(parametrisation: Parametrisation, steps: int, mu: float = 0.0, beta:
 @schedule(
     "linear_quadratic",
     title="Linear quadratic",
-    paper="Polyak et al. 2024, Movie Gen (arXiv 2410.13720), section 3.4; constants of Mochi 1",
+    paper="Polyak et al. 2024, Movie Gen (arXiv 2410.13720); constants of Mochi 1",
 )
 def linear_quadratic(parametrisation: Parametrisation, steps: int, threshold: float = 0.025) -> list[float]:
     """The first half of the steps goes down by ``threshold`` in all, evenly; the rest follows a parabola that continues its slope."""
