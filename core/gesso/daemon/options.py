@@ -23,7 +23,7 @@ class ServeOptions:
     home: Home | None = None
     tcp: bool = False
     prewarm: bool = True
-    device: str = "cpu"
+    device: str = "auto"
     storage_limit: int = STORAGE_LIMIT
     idle_exit: float | None = None
     worker_command: tuple[str, ...] = COMMAND

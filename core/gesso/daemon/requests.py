@@ -31,9 +31,9 @@ from gesso.errors import (
     StorageFull,
     Unauthorised,
     UnknownJob,
-    Unreachable,
     VersionMismatch,
 )
+from gesso.link.loop import PeerGone
 from gesso.wire import auth
 from gesso.wire import message as wire
 
@@ -98,30 +98,31 @@ class Requests:
         ident = message.header.get("id")
         re = {"re": ident} if isinstance(ident, str) and len(ident) <= wire.ID_LENGTH else {}
         try:
-            wire.check_request(message.header, message.payload)
-            if message.type != "hello" and not peer.client:
-                raise ProtocolError("Say `hello` first.", field="type")
-            if message.type == "submit":
-                await self._submit(peer, message, re)
-                return
-            if message.type == "attach":
-                await self._attach(peer, message, re)
-                return
-            body, payload = await self._known[message.type](peer, message)
-        except Unreachable:
+            await self._respond(peer, message, re)
+        except PeerGone:
             raise
         except GessoError as fault:
             self._parts.metrics.refused += 1
             await peer.answer({"type": "error", **re, "error": fault.to_wire()})
-            return
         except Exception as fault:
             _log.exception("a request met a fault of the front", extra={"request": message.type})
             error = GessoError(f"The daemon met a fault of its own ({type(fault).__name__}); its log has more.")
             await peer.answer({"type": "error", **re, "error": error.to_wire()})
-            return
-        await peer.answer({"type": wire.REQUESTS[message.type].answer, **re, **body}, payload)
-        if message.type == "stop":
-            self._parts.stop()
+
+    async def _respond(self, peer: Peer, message: wire.Message, re: Mapping[str, str]) -> None:
+        """Raises what is to be told to the client; nothing is raised once the answer is sent."""
+        wire.check_request(message.header, message.payload)
+        if message.type != "hello" and not peer.client:
+            raise ProtocolError("Say `hello` first.", field="type")
+        if message.type == "submit":
+            await self._submit(peer, message, re)
+        elif message.type == "attach":
+            await self._attach(peer, message, re)
+        else:
+            body, payload = await self._known[message.type](peer, message)
+            await peer.answer({"type": wire.REQUESTS[message.type].answer, **re, **body}, payload)
+            if message.type == "stop":
+                self._parts.stop()
 
     async def _hello(self, peer: Peer, message: wire.Message) -> Answer:
         header, identity = message.header, self._parts.identity
