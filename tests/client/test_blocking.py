@@ -27,6 +27,12 @@ from gesso.wire.message import LIMITS
 from .fake_front import FakeFront
 
 
+@pytest.fixture(autouse=True, params=["own", "pyzmq"])
+def _both_wires(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything here holds for our own DEALER and for libzmq's."""
+    monkeypatch.setenv("GESSO_WIRE", request.param)
+
+
 def collect(job: Job, into: list[Event]) -> threading.Thread:
     thread = threading.Thread(target=lambda: into.extend(job))
     thread.start()

@@ -87,7 +87,7 @@ def test_no_daemon(home: Path) -> None:
 
 def test_a_stale_daemon_file(home: Path) -> None:
     publish(home, ipc=f"ipc://{home}/run/front.sock")
-    with pytest.raises(Unreachable, match="No such file"):
+    with pytest.raises(Unreachable, match="can be reached"):
         Client(start=False)
 
 
@@ -104,7 +104,7 @@ def test_somebody_else_on_the_old_port(home: Path) -> None:
 
         thread = threading.Thread(target=answer)
         thread.start()
-        with pytest.raises(GessoError, match="no Gesso daemon"):
+        with pytest.raises(GessoError, match=r"no Gesso daemon|can be reached|refused"):
             Client(start=False)
         thread.join()
 

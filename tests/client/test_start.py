@@ -146,7 +146,7 @@ def test_a_command_that_is_missing_or_hangs(home: Path, monkeypatch: pytest.Monk
     with pytest.raises(StartFailed, match="No such file"):
         Client()
     monkeypatch.setenv("GESSO_COMMAND", script(home, "exec sleep 3"))
-    with pytest.raises(StartFailed, match="not ready within"):
+    with pytest.raises(StartFailed, match="not ready in time"):
         launch(Place.find(home, None, "test"), timeout=0.3)
 
 

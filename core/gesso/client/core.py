@@ -137,6 +137,9 @@ class Core:
                 raise
         deadline = time.monotonic() + STOP_SECONDS
         while discovery.is_owned(self.place.home):
+            newest = discovery.read(self.place.home)
+            if newest is not None and newest.pid != info.pid:
+                return
             if time.monotonic() >= deadline:
                 raise Unreachable(
                     f"The daemon (process {info.pid}) was asked to stop, and still runs.", hint=f"End it with: kill {info.pid}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shlex
@@ -11,7 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import BinaryIO, Dict, Iterator, List, Optional
 
 from ..errors import AlreadyRunning, GessoError, StartFailed, UnsafeState, UsageError
 from ..wire import discovery
@@ -49,9 +50,17 @@ def _has_daemon() -> bool:
 
 
 def launch(place: Place, *, timeout: float = START_SECONDS) -> Opened:
-    """Start a daemon and connect to it, or to the one that somebody else started meanwhile; raises StartFailed."""
+    """Start a daemon and connect to it, or to the one that another client started meanwhile; raises StartFailed."""
     make_private(place.home.state)
     make_private(place.home.logs)
+    deadline = time.monotonic() + timeout
+    with _turn(place.home, deadline) as waited:
+        if waited and discovery.is_owned(place.home):
+            return open_connection(place)
+        return _launch(place, deadline)
+
+
+def _launch(place: Place, deadline: float) -> Opened:
     command = daemon_command(place.transport == "tcp" or sys.platform == "win32")
     output = place.home.logs / "daemon.out"
     try:
@@ -69,12 +78,11 @@ def launch(place: Place, *, timeout: float = START_SECONDS) -> Opened:
     except OSError as fault:
         raise StartFailed(f"The daemon could not be started with {command[0]}: {fault.strerror or fault}.") from fault
     threading.Thread(target=child.wait, name="gesso-reaper", daemon=True).start()
-    return _wait(place, child, output, timeout)
+    return _wait(place, child, output, deadline)
 
 
-def _wait(place: Place, child: "subprocess.Popen[bytes]", output: Path, timeout: float) -> Opened:
+def _wait(place: Place, child: "subprocess.Popen[bytes]", output: Path, deadline: float) -> Opened:
     home = place.home
-    deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         ended = child.returncode
         info = discovery.read(home)
@@ -88,7 +96,36 @@ def _wait(place: Place, child: "subprocess.Popen[bytes]", output: Path, timeout:
             raise StartFailed("The daemon ended while it started.", hint=f"It said:\n{tail(output)}", details={"status": ended})
         time.sleep(_POLL_SECONDS)
     child.kill()
-    raise StartFailed(f"The daemon was not ready within {timeout:.0f} s.", hint=f"Its log is {home.daemon_log}.")
+    raise StartFailed("The daemon was not ready in time.", hint=f"Its log is {home.daemon_log}.")
+
+
+@contextlib.contextmanager
+def _turn(home: Home, deadline: float) -> Iterator[bool]:
+    """Clients start daemons one after another, lest a second one comes up when the first has left; gives whether there was a wait."""
+    waited = False
+    with open(home.state / "start.lock", "ab") as file:
+        while not _locked(file):
+            waited = True
+            if time.monotonic() >= deadline:
+                raise StartFailed("Another program has been starting a daemon for too long.", hint="End that program, then try again.")
+            time.sleep(_POLL_SECONDS)
+        yield waited
+
+
+def _locked(file: BinaryIO) -> bool:
+    """Take the lock, which ends when the file is closed; False where somebody else has it."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def is_passing(fault: GessoError) -> bool:
