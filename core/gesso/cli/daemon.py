@@ -18,7 +18,11 @@ def serve(args: argparse.Namespace, _surface: Surface) -> int:
     from gesso.daemon.main import ServeOptions
     from gesso.daemon.main import serve as run
 
-    return run(ServeOptions(tcp=args.tcp, on_ready=lambda: report.note(f"the daemon runs here, process {os.getpid()}; Ctrl-C ends it")))
+    return run(
+        ServeOptions(
+            tcp=args.tcp, device=args.device, on_ready=lambda: report.note(f"the daemon runs here, process {os.getpid()}; Ctrl-C ends it")
+        )
+    )
 
 
 def _detach(args: argparse.Namespace) -> int:
