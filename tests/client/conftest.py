@@ -32,3 +32,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gesso.client.session.RESEND_SECONDS", 0.1)
     monkeypatch.setattr("gesso.client.link._TICK_SECONDS", 0.05)
     monkeypatch.setattr("gesso.client.link.PATIENCE_SECONDS", 0.6)
+
+
+@pytest.fixture(params=["own", "pyzmq"])
+def both_wires(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tested holds for our own DEALER and for libzmq's."""
+    monkeypatch.setenv("GESSO_WIRE", request.param)

@@ -19,7 +19,7 @@ from gesso.errors import AlreadyRunning, StartFailed, Unreachable
 from gesso.wire import discovery
 from gesso.wire.home import Home
 
-from .test_blocking import until
+from .helpers import until
 
 MOSS = {"prompt": "mossy grey cobblestone", "model": "procedural", "width": 64, "height": 64, "seed": 7}
 
