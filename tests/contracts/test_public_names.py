@@ -1,0 +1,39 @@
+"""The names that strangers may build on. Taking one away, or adding one by accident, is a decision: it shows here."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+NAMES = {
+    "gesso.client": """
+        Cancelled Client Done Event Failed Job Log Preview Progress Queued Result ResultImage Started start_daemon
+    """,
+    "gesso.plugin": """
+        CaptionedImage CaptionedSource Fault JobContext Level Operation OperationParams PluginContext PluginState Registry ResolveContext
+        SamplerSpec ScheduleSpec build_plugins compile_operations compile_to from_k_diffusion hookimpl hookspec sampler schedule
+    """,
+    "gesso.model": """
+        Applies Conditioning Decodes Defaults Denoises EncodesImages EncodesText Family Latent Limits Model ModelCard Parametrisation Patch
+        Seamless
+    """,
+    "gesso.media": "MaterialMaps Output Recipe Rendered",
+    "gesso.engine": """
+        All Apply Call CallError Decode Denoise DenoiseGrad Denoised Denoiser Emit EncodeImage EncodeText Ended Engine Hooks Host Job JobEvent
+        Load ModelRef Models Preview Progress ReplayLog Run Ticket Warn classifier_free drive masked plain reporting
+    """,
+    "gesso.math": """
+        Noise NoiseSource Space exponential_weights fixed_adams_bashforth initial_noise lagrange_weights phi sigma_at time_of
+    """,
+    "gesso.testing": """
+        Consistency Gaussian Mixture Trajectory Wavy check_sampler check_schedule epsilon_model flow_model run trace
+    """,
+}
+
+
+@pytest.mark.parametrize("module", NAMES)
+def test_exactly_these_names_are_exported_and_exist(module: str) -> None:
+    found = importlib.import_module(module)
+    assert sorted(found.__all__) == sorted(NAMES[module].split())
+    assert [name for name in found.__all__ if not hasattr(found, name)] == []
