@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 import zmq
+
 from gesso.link import SECRET_VARIABLE, BlackBox
 from gesso.link.front_link import FrontLink
 from gesso.link.messages import Event, Finished, Go, Lease, Message, Ready, Resolved, Shutdown
@@ -32,7 +33,7 @@ class Front:
         self.box = folder / "box"
         self._folder = folder
         self._arguments = arguments
-        self._environ = dict(environ or {})
+        self._environ = {"GESSO_THREADS": "1", **(environ or {})}
         self._messages: queue.Queue[Message] = queue.Queue()
         self._kept: list[Message] = []
         self._up = threading.Event()
@@ -98,6 +99,11 @@ class Front:
             Lease(job=job, attempt=options.get("attempt", 1), request=request, spec=options.get("spec"), priority=priority, client=client)
         )
         return job
+
+    def release(self, job: str, spec: Mapping[str, Any]) -> None:
+        """Lease a frozen job again, under its own id, as after the loss of a worker."""
+        request = {"operation": spec["operation"], "params": {}, "level": spec["level"], "output": "png"}
+        self.send(Lease(job=job, attempt=2, request=request, spec=spec, priority="batch", client="test"))
 
     def go(self, job: str) -> Mapping[str, Any]:
         """Take the frozen job and let it run."""

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.worker.front import Front
+
 from gesso.errors import by_code
 from gesso.link.messages import Cancel, Go, Heartbeat, Resolved
 from gesso.recipe import read_recipe
-
-from tests.worker.front import Front
 
 STONE = {"prompt": "mossy grey cobblestone", "model": "procedural", "seed": 7, "width": 64, "height": 64, "tile": "xy"}
 

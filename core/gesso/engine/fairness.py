@@ -27,8 +27,8 @@ class Fairness:
         calls = list(waiting)
         if any(call.running.priority == "interactive" for call in calls):
             calls = [call for call in calls if call.running.priority == "interactive"]
-        if len(calls) < 2:
-            return calls
+        if not calls:
+            return []
         ring = self._ring({call.running.ticket.client for call in calls})
         places = {client: place for place, client in enumerate(ring)}
         return sorted(calls, key=lambda call: (places[call.running.ticket.client], *_within_client(call)))

@@ -20,6 +20,8 @@ from gesso.link.messages import Bye, Ready
 
 SLOTS = 4
 """Jobs leased at once: enough to fill a forward and to prepare the next, few enough that a lost worker costs little."""
+LOG_AFTER = 10.0
+"""Seconds of device time after which a job's replies are worth logging: what is shorter is as quickly run again."""
 _LAST_WORDS = 10.0
 
 
@@ -28,10 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     die_with_parent()
     parser = argparse.ArgumentParser(prog="python -m gesso.worker", allow_abbrev=False)
     parser.add_argument("--link", required=True, help="the front's endpoint")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+    parser.add_argument("--device", default="auto", help="auto (the first GPU, else cpu), cpu, cuda or cuda:N")
     parser.add_argument("--black-box", required=True, type=Path, help="the file that names the jobs being computed")
     parser.add_argument("--slots", type=int, default=SLOTS, help="jobs leased at once")
     parser.add_argument("--replay", type=Path, default=None, help="a folder for replay logs; none are kept without it")
+    parser.add_argument("--log-after", type=float, default=LOG_AFTER, help="seconds of device time after which replies are logged")
+    parser.add_argument("--models", type=Path, default=None, help="the owner's models.json")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     sys.unraisablehook = _log_unraisable
@@ -42,10 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     info = {"device": options.device, "threads": threads, "versions": {"gesso": __version__}, "resident": []}
     link.send(Ready(worker=f"{options.device}-{os.getpid()}", pid=os.getpid(), slots=options.slots, info=info))
 
-    from gesso.worker.service import Setup, serve
+    from gesso.worker.service import Replay, Setup, serve
 
     try:
-        serve(link, box, Setup(options.device, threads, options.replay, info))
+        serve(link, box, Setup(options.device, threads, options.models, Replay(options.replay, options.log_after), info))
         box.clear()
         link.send(Bye())
     finally:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
@@ -18,18 +20,22 @@ Signature = tuple[tuple[str, int, int], ...]
 
 
 class WorkerCatalogue:
-    """Cards are read once and again when a file of the model has changed. Threads may share it."""
+    """Cards are read once and again when a file of the model has changed. Threads may share it. ``owned``: the owner's `models.json`."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, owned: Path | None = None) -> None:
         self._registry = registry
+        self._owned = owned
+        self._declared = registry.models
+        self._stamp: tuple[int, int] | None = None
         self._cards: dict[str, tuple[Signature, ModelCard]] = {}
         self._lock = threading.Lock()
 
     def card(self, name: str) -> ModelCard:
         """The card of a model by name; raises InvalidRequest for an unknown one, ModelError for one that cannot be read."""
-        entry = self._registry.model(name)
-        now = _signature(entry)
         with self._lock:
+            self._reread()
+            entry = self._registry.model(name)
+            now = _signature(entry)
             held = self._cards.get(entry.name)
             if held is None or held[0] != now:
                 held = self._cards[entry.name] = (now, self._registry.family(entry.family).inspect(entry))
@@ -37,6 +43,8 @@ class WorkerCatalogue:
 
     def default(self, capability: str | None) -> ModelCard:
         """The first model that can be read and has the capability."""
+        with self._lock:
+            self._reread()
         for entry in self._registry.models:
             if capability is not None and capability not in entry.capabilities:
                 continue
@@ -62,10 +70,41 @@ class WorkerCatalogue:
             _log.exception("the family %s could not load %s", card.family, card.name)
             raise ModelError(f"The model {card.name!r} could not be loaded: {type(fault).__name__}: {fault}") from fault
 
+    def _reread(self) -> None:
+        """Take the owner's list in again if it has changed."""
+        if self._owned is None:
+            return
+        status = self._owned.stat() if self._owned.exists() else None
+        stamp = None if status is None else (status.st_mtime_ns, status.st_size)
+        if stamp != self._stamp:
+            self._stamp = stamp
+            self._registry.models = (*self._declared, *(read_owned(self._owned) if stamp else ()))
+
     @property
     def entries(self) -> Sequence[ModelEntry]:
         """All models that were declared."""
         return self._registry.models
+
+
+def read_owned(path: Path) -> tuple[ModelEntry, ...]:
+    """The models that the owner added: a JSON list of objects with the fields of `ModelEntry`."""
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        return tuple(
+            ModelEntry(
+                name=str(entry["name"]),
+                family=str(entry["family"]),
+                title=str(entry.get("title", entry["name"])),
+                path=Path(entry["path"]) if entry.get("path") else None,
+                capabilities=tuple(entry["capabilities"]),
+                licence=str(entry.get("licence", "")),
+                defaults=dict(entry.get("defaults", {})),
+                limits=dict(entry.get("limits", {})),
+            )
+            for entry in entries
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
+        raise ModelError(f"The list of models {path} cannot be read: {type(fault).__name__}: {fault}.") from fault
 
 
 def _signature(entry: ModelEntry) -> Signature:

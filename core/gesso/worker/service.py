@@ -33,10 +33,16 @@ from gesso.worker.results import result
 _log = logging.getLogger(__name__)
 IDLE_WEIGHTS = 600.0
 """Seconds after which weights that nobody uses leave the device."""
-LOG_AFTER = 10.0
-"""Seconds of device time after which a job's replies are worth logging."""
 _TICK = 0.05
 _IDLE_TICK = 0.25
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Where replay logs lie (None: nowhere), and after how many seconds of device time a job gets one."""
+
+    folder: Path | None
+    after: float
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,8 @@ class Setup:
 
     device: str
     threads: int
-    replay: Path | None
+    models: Path | None
+    replay: Replay
     info: Mapping[str, Any]
 
 
@@ -57,7 +64,7 @@ class _Wake(Message):
 def serve(link: WorkerLink, box: BlackBox, setup: Setup) -> None:
     """Set the device up, import the plugins, and serve until the front says Shutdown or is gone."""
     pin(setup.threads)
-    device = torch.device(setup.device)
+    device = torch.device(setup.device if setup.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
     settle(device)
     registry = build_plugins(first_party())
     for fault in registry.faults:
@@ -80,7 +87,7 @@ class Service:
         self._pool = pool
         self._setup = setup
         self._environment = environment(device)
-        self._catalogue = WorkerCatalogue(registry)
+        self._catalogue = WorkerCatalogue(registry, setup.models)
         self._models = ModelPool(self._catalogue, device)
         self._leases: dict[str, Leased] = {}
         self._projections: dict[str, tuple[torch.Tensor, int] | None] = {}
@@ -100,7 +107,7 @@ class Service:
     def run(self, box: BlackBox) -> None:
         """Serve until told to leave."""
         hooks = Hooks(events=self._on_event, mark=box.mark, wake=lambda: self._link.inbox.put(_Wake()))
-        self._engine = Engine(self._models, self._pool, hooks, log_after=LOG_AFTER)
+        self._engine = Engine(self._models, self._pool, hooks, log_after=self._setup.replay.after)
         self._tell_info(loaded=True)
         while not self._leaving:
             self._engine.turn()
@@ -205,9 +212,10 @@ class Service:
         level = leased.spec.level
         leased.context = WorkerContext(self._registry, self._catalogue, "fast" if level == "fast" else "exact", leased.blobs)
         log = None
-        if self._setup.replay is not None:
-            self._setup.replay.mkdir(parents=True, exist_ok=True)
-            log = ReplayLog(self._setup.replay / f"{leased.lease.job}.replay")
+        folder = self._setup.replay.folder
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            log = ReplayLog(folder / f"{leased.lease.job}.replay")
         self._engine.start(leased.ticket(self._registry), running(leased, self._registry, leased.context), log)
 
     def _done(self, leased: Leased, pictures: Any, end: Ended) -> None:
@@ -277,7 +285,8 @@ class Service:
             return
         self._resident = resident
         faults = [fault.message for fault in self._registry.faults]
-        info = {**self._setup.info, "environment": self._environment, "resident": list(resident), "plugin_faults": faults}
+        known = {"device": self._environment["device"], "environment": self._environment}
+        info = {**self._setup.info, **known, "resident": list(resident), "plugin_faults": faults}
         self._link.send(Heartbeat(stalled=0.0, info=info))
 
     def _sweep(self) -> None:
