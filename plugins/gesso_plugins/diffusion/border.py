@@ -73,25 +73,25 @@ def _zero_snr(abar: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Border:
-    """Between a sampler's (x, sigma) and a network's (input, timestep)."""
+    """Between a sampler's (x, sigma) and a network's (input, timestep). ``log_sigmas`` is float64 on the CPU: not every device has that."""
 
     parametrisation: Parametrisation
     log_sigmas: Tensor
 
     @staticmethod
-    def of(parametrisation: Parametrisation, device: torch.device) -> Border:
-        """The border of a model on a device."""
-        return Border(parametrisation, torch.tensor(parametrisation.sigmas, dtype=torch.float64, device=device).log())
+    def of(parametrisation: Parametrisation) -> Border:
+        """The border of a model."""
+        return Border(parametrisation, torch.tensor(parametrisation.sigmas, dtype=torch.float64).log())
 
     def timestep(self, sigma: Tensor) -> Tensor:
-        """Sigma (B,) -> t (B,) float32, linear in log sigma between the trained levels and whole numbers on them."""
+        """Sigma (B,) on any device -> t (B,) float32 on the same, linear in log sigma between the trained levels and whole numbers on them."""
         logs = self.log_sigmas
-        level = sigma.to(torch.float64).log().clamp(logs[0], logs[-1])
+        level = sigma.to("cpu", torch.float64).log().clamp(logs[0], logs[-1])
         low = (torch.searchsorted(logs, level, right=True) - 1).clamp(0, len(logs) - 2)
         share = (level - logs[low]) / (logs[low + 1] - logs[low])
         t = low + share
         nearest = t.round()
-        return torch.where((t - nearest).abs() < 1e-4, nearest, t).to(torch.float32)
+        return torch.where((t - nearest).abs() < 1e-4, nearest, t).to(sigma.device, torch.float32)
 
     def scaled(self, x: Tensor, sigma: Tensor) -> Tensor:
         """What the network was trained to see: unit variance, c_in = 1 / sqrt(sigma^2 + 1)."""

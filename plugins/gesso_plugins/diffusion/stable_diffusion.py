@@ -40,7 +40,7 @@ class StableDiffusionModel:
         self._latent = card.latent
         self._parts = parts
         self._text = ClipText(parts.tokenizer, parts.text_encoder, device)
-        self._border = Border.of(card.parametrisation, device)
+        self._border = Border.of(card.parametrisation)
         self._device = device
         self._dtype = next(parts.unet.parameters()).dtype
         self._scale = float(parts.vae.config.scaling_factor)

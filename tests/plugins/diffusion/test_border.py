@@ -11,7 +11,6 @@ from diffusers import DDPMScheduler, EulerDiscreteScheduler
 from gesso_plugins.diffusion.border import Border, parametrisation_of
 
 CONFIG = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
-CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("shape", ["linear", "scaled_linear", "squaredcos_cap_v2"])
@@ -36,7 +35,7 @@ def test_trained_betas_are_taken_as_they_are() -> None:
 
 def test_timesteps_are_whole_on_trained_levels_and_monotone_between() -> None:
     parametrisation = parametrisation_of(CONFIG)
-    border = Border.of(parametrisation, CPU)
+    border = Border.of(parametrisation)
     levels = torch.tensor(parametrisation.sigmas, dtype=torch.float32)
     assert torch.equal(border.timestep(levels), torch.arange(1000, dtype=torch.float32))
     between = border.timestep((levels[:-1] * levels[1:]).sqrt())
@@ -46,7 +45,7 @@ def test_timesteps_are_whole_on_trained_levels_and_monotone_between() -> None:
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
 def test_a_perfect_network_gives_x0_back(prediction: str) -> None:
-    border = Border.of(parametrisation_of({**CONFIG, "prediction_type": prediction}), CPU)
+    border = Border.of(parametrisation_of({**CONFIG, "prediction_type": prediction}))
     x0, noise = torch.randn(3, 4, 2, 2), torch.randn(3, 4, 2, 2)
     sigma = torch.tensor([0.05, 1.0, 12.0])
     s = sigma.view(-1, 1, 1, 1)
@@ -56,6 +55,6 @@ def test_a_perfect_network_gives_x0_back(prediction: str) -> None:
 
 
 def test_the_network_sees_unit_variance() -> None:
-    border = Border.of(parametrisation_of(CONFIG), CPU)
+    border = Border.of(parametrisation_of(CONFIG))
     x = torch.randn(1, 4, 64, 64) * (1 + 9.0**2) ** 0.5
     assert border.scaled(x, torch.tensor([9.0])).std() == pytest.approx(1.0, abs=0.02)
