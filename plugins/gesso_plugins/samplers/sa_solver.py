@@ -30,7 +30,7 @@ class _Adams:
     simple: bool
 
     def step(self, x: Tensor, levels: tuple[float, float], nodes: Sequence[tuple[float, Tensor]], tau: float, z: Tensor | float) -> Tensor:
-        """X from levels[0] to levels[1]; ``nodes`` are (lambda, prediction), newest first."""
+        """Step x from levels[0] to levels[1]; ``nodes`` are (lambda, prediction), newest first."""
         sigma, sigma_next = levels
         lam, lam_next = self.space.lam(sigma), self.space.lam(sigma_next)
         h, c = lam_next - lam, 1 + tau**2

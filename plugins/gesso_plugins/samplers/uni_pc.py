@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def _advance(
     space: Space, x: Tensor, levels: tuple[float, float], history: Sequence[tuple[float, Tensor]], arrived: Tensor | None, bh2: bool
 ) -> Tensor:
-    """X at levels[1] from x at levels[0]; ``history`` is (lambda, prediction), newest first; with ``arrived`` the corrector."""
+    """Step x from levels[0] to levels[1]; ``history`` is (lambda, prediction), newest first; with ``arrived`` the corrector."""
     sigma, sigma_next = levels
     lam, d_0 = history[0]
     h = space.lam(sigma_next) - lam
