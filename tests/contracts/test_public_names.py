@@ -20,8 +20,8 @@ NAMES = {
     """,
     "gesso.media": "MaterialMaps Output Recipe Rendered",
     "gesso.engine": """
-        All Apply Call CallError Decode Denoise DenoiseGrad Denoised Denoiser Emit EncodeImage EncodeText Ended Engine Hooks Host Job JobEvent
-        Load ModelRef Models Preview Progress ReplayLog Run Ticket Warn classifier_free drive masked plain reporting
+        All Apply Call CallError Decode Denoise DenoiseGrad Denoised Denoiser Emit EncodeImage EncodeText Ended Engine Hooks Host Job
+        JobEvent Load ModelRef Models Preview Progress ReplayLog Run Ticket Warn classifier_free drive masked plain reporting
     """,
     "gesso.math": """
         Noise NoiseSource Space exponential_weights fixed_adams_bashforth initial_noise lagrange_weights phi sigma_at time_of
