@@ -53,7 +53,7 @@ class Gaussian:
         return alpha * self.mean + self._along((alpha**2 * self.variances + sigma**2).sqrt(), unit)
 
     def solve(self, x: Tensor, sigma: float, target: float) -> Tensor:
-        """X at level sigma, moved along the probability-flow ODE to level ``target``."""
+        """Move x from level sigma along the probability-flow ODE to level ``target``."""
         here, there = self.space.alpha(sigma), self.space.alpha(target)
         growth = ((there**2 * self.variances + target**2) / (here**2 * self.variances + sigma**2)).sqrt()
         return there * self.mean + self._along(growth, x - here * self.mean)
