@@ -39,10 +39,10 @@ def jpeg(pixels: npt.NDArray[np.uint8]) -> bytes:
 
 
 def fit(latents: Tensor, images: Tensor) -> Tensor:
-    """The matrix (C + 1, 3) that maps latents (B, C, h, w) to pictures (B, 3, H, W) in 0..1 best in the least-squares sense."""
+    """The matrix (C + 1, 3) that maps latents (B, C, h, w) to pictures (B, 3, H, W) in 0..1 best in the least-squares sense; on the CPU."""
     channels, (height, width) = latents.shape[1], latents.shape[2:]
-    small = torch.nn.functional.adaptive_avg_pool2d(images.to(torch.float64), (height, width))
-    rows = latents.to(torch.float64).movedim(1, -1).reshape(-1, channels)
-    rows = torch.cat([rows, torch.ones(len(rows), 1, dtype=rows.dtype, device=rows.device)], dim=1)
+    small = torch.nn.functional.adaptive_avg_pool2d(images.to("cpu", torch.float64), (height, width))
+    rows = latents.to("cpu", torch.float64).movedim(1, -1).reshape(-1, channels)
+    rows = torch.cat([rows, torch.ones(len(rows), 1, dtype=rows.dtype)], dim=1)
     solution: Tensor = torch.linalg.lstsq(rows, small.movedim(1, -1).reshape(-1, 3)).solution
     return solution.to(torch.float32)

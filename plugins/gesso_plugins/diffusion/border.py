@@ -84,7 +84,7 @@ class Border:
         return Border(parametrisation, torch.tensor(parametrisation.sigmas, dtype=torch.float64).log())
 
     def timestep(self, sigma: Tensor) -> Tensor:
-        """Sigma (B,) on any device -> t (B,) float32 on the same, linear in log sigma between the trained levels and whole numbers on them."""
+        """Sigma (B,) on any device -> t (B,) float32 there: linear in log sigma between the trained levels, whole on them."""
         logs = self.log_sigmas
         level = sigma.to("cpu", torch.float64).log().clamp(logs[0], logs[-1])
         low = (torch.searchsorted(logs, level, right=True) - 1).clamp(0, len(logs) - 2)
