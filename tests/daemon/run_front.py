@@ -19,11 +19,12 @@ HERE = Path(__file__).parent
 
 
 class Saboteur:
-    """Kills the process, or raises as a full disk does, at the n-th time that a step is reached."""
+    """Kills the process, raises as a full disk does, or leaks, when a step is reached for the n-th time."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self.plan = plan
         self.seen = 0
+        self.leaked: list[bytes] = []
 
     def __call__(self, name: str) -> None:
         if name != self.plan["step"]:
@@ -31,6 +32,8 @@ class Saboteur:
         self.seen += 1
         if self.plan["do"] == "kill" and self.seen == self.plan["nth"]:
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.plan["do"] == "leak":
+            self.leaked.append(os.urandom(1 << 18))
         if self.plan["do"] == "fail" and self.plan["nth"] <= self.seen < self.plan["nth"] + self.plan.get("times", 1):
             raise OSError(errno.ENOSPC, "No space left on device")
 

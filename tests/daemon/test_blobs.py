@@ -125,9 +125,11 @@ def test_the_quota_evicts_the_oldest_results_and_never_what_a_job_needs(make_dae
 def test_an_upload_ends_with_its_connection_and_counts_against_the_quota(make_daemon: Make) -> None:
     daemon = make_daemon(storage_limit=1_000_000).start()
     with daemon.talk() as talk:
-        talk.ask("blob.begin", size=600_000, sha256="1" * 64)
+        ready = talk.ask("blob.begin", size=600_000, sha256="1" * 64)
+        talk.ask("blob.begin", size=600_000, sha256="2" * 64)
+        talk.ask("blob.part", bytes(599_999), upload=ready["upload"], offset=0)
         with pytest.raises(StorageFull):
-            talk.ask("blob.begin", size=600_000, sha256="2" * 64)
+            talk.ask("blob.begin", size=600_000, sha256="3" * 64)
         talk.ask("hello", client="again", version="0", protocol=[1])
         assert talk.ask("blob.begin", size=600_000, sha256="2" * 64)["done"] is False
 

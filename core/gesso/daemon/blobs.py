@@ -129,11 +129,11 @@ class BlobStore:
         await self.add_input(sha256, row.size)
 
     def reserve(self, size: int) -> None:
-        """Count an upload in progress against the quota."""
+        """Count bytes of an unfinished upload against the quota."""
         self._reserved += size
 
     def release(self, size: int) -> None:
-        """The upload has ended."""
+        """They are gone, or counted as a blob."""
         self._reserved -= size
 
     async def make_room(self, size: int) -> None:

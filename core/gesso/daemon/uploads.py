@@ -17,12 +17,12 @@ from gesso.errors import Busy, GessoError, InvalidRequest, ProtocolError, TooLar
 from gesso.wire.message import LIMITS
 
 _PER_OWNER = 16
-_IDLE = 600.0
+_IDLE = 120.0
 
 
 @dataclass
 class Upload:
-    """One blob on its way in. ``owner`` is the connection it belongs to and ends with."""
+    """One blob on its way in. ``owner`` is the connection it belongs to and ends with; ``counted`` its bytes on disk so far."""
 
     name: str
     owner: object
@@ -30,6 +30,9 @@ class Upload:
     size: int
     path: Path | None
     writer: files.BlobWriter | None = None
+    counted: int = 0
+    busy: bool = False
+    dropped: bool = False
     touched: float = field(default_factory=time.monotonic)
 
 
@@ -58,7 +61,6 @@ class Uploads:
         upload = Upload(name, owner, sha256, size, self._store.incoming / name if same_files else None)
         self._open[name] = upload
         self._store.pin(name, [sha256])
-        self._store.reserve(size)
         return {"upload": name, "path": str(upload.path) if upload.path else None, "done": False}
 
     async def part(self, owner: object, name: str, offset: int, payload: bytes) -> dict[str, Any]:
@@ -66,6 +68,7 @@ class Uploads:
         upload = self._open.get(name)
         if upload is None or upload.owner != owner:
             raise ProtocolError("There is no such upload on this connection.", field="upload", hint="Begin it again with `blob.begin`.")
+        upload.busy = True
         try:
             return await self._take(upload, offset, payload)
         except OSError as fault:
@@ -74,6 +77,10 @@ class Uploads:
         except GessoError:
             self.drop(upload)
             raise
+        finally:
+            upload.busy = False
+            if upload.dropped:
+                _clean(upload)
 
     def close_owner(self, owner: object) -> None:
         """The connection is gone, and so are its uploads."""
@@ -81,7 +88,7 @@ class Uploads:
             self.drop(upload)
 
     def expire(self) -> None:
-        """Drop uploads that nobody has fed for ten minutes."""
+        """Drop uploads that nobody has fed for two minutes: a ROUTER is not told when a connection ends."""
         oldest = time.monotonic() - _IDLE
         for upload in [upload for upload in self._open.values() if upload.touched < oldest]:
             self.drop(upload)
@@ -95,12 +102,11 @@ class Uploads:
         """End an upload and remove what it left; harmless when repeated."""
         if self._open.pop(upload.name, None) is None:
             return
-        self._store.release(upload.size)
+        self._store.release(upload.counted)
         self._store.unpin(upload.name, [upload.sha256])
-        if upload.writer is not None:
-            upload.writer.discard()
-        if upload.path is not None:
-            files.remove(upload.path)
+        upload.dropped = True
+        if not upload.busy:  # else a thread still writes to it, and whoever waits for that thread cleans up
+            _clean(upload)
 
     async def _take(self, upload: Upload, offset: int, payload: bytes) -> dict[str, Any]:
         upload.touched = time.monotonic()
@@ -116,6 +122,10 @@ class Uploads:
             raise TooLarge(f"The upload was announced with {upload.size} bytes.", field="offset")
         else:
             await asyncio.to_thread(writer.write, payload)
+        if upload.dropped:
+            raise ProtocolError("The connection of this upload is gone.", field="upload")
+        self._store.reserve(writer.size - upload.counted)
+        upload.counted = writer.size
         if writer.size < upload.size:
             return {"upload": upload.name, "received": writer.size, "sha256": None}
         return await self._finish(upload, writer)
@@ -127,3 +137,11 @@ class Uploads:
         await self._store.add_input(upload.sha256, upload.size)
         self.drop(upload)
         return {"upload": upload.name, "received": upload.size, "sha256": upload.sha256}
+
+
+def _clean(upload: Upload) -> None:
+    """Remove what an upload left on disk."""
+    if upload.writer is not None:
+        upload.writer.discard()
+    if upload.path is not None:
+        files.remove(upload.path)
