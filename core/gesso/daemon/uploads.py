@@ -90,7 +90,7 @@ class Uploads:
     def expire(self) -> None:
         """Drop uploads that nobody has fed for two minutes: a ROUTER is not told when a connection ends."""
         oldest = time.monotonic() - _IDLE
-        for upload in [upload for upload in self._open.values() if upload.touched < oldest]:
+        for upload in [upload for upload in self._open.values() if upload.touched < oldest and not upload.busy]:
             self.drop(upload)
 
     def close(self) -> None:
