@@ -7,10 +7,24 @@ from typing import Any, ClassVar
 
 import torch
 
-from gesso.engine import All, Apply, Decode, Denoised, EncodeImage, EncodeText, Host, Load, ModelRef, Warn
-from gesso.engine.calls import Emit
-from gesso.engine.denoiser import classifier_free, plain, reporting
-from gesso.engine.drive import Run, drive
+from gesso.engine import (
+    All,
+    Apply,
+    Decode,
+    Denoised,
+    Emit,
+    EncodeImage,
+    EncodeText,
+    Host,
+    Load,
+    ModelRef,
+    Run,
+    Warn,
+    classifier_free,
+    drive,
+    plain,
+    reporting,
+)
 from gesso.math import Noise, Space, initial_noise
 from gesso.media import Output, Rendered, images
 from gesso.model import Conditioning, ModelCard, Parametrisation, Patch, Seamless
