@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from typing import Any, ClassVar
 
@@ -25,10 +26,11 @@ from gesso.engine import (
     plain,
     reporting,
 )
+from gesso.errors import PluginError
 from gesso.math import Noise, Space, initial_noise
 from gesso.media import Output, Rendered, images
 from gesso.model import Conditioning, ModelCard, Parametrisation, Patch, Seamless
-from gesso.plugin import JobContext, OperationParams, ResolveContext, SamplerSpec
+from gesso.plugin import JobContext, OperationParams, ResolveContext, SamplerSpec, ScheduleSpec
 from gesso_plugins.imaging.params import GenerateParams
 from gesso_plugins.imaging.resolve import resolve_generate
 
@@ -56,8 +58,8 @@ def _sample_all(ctx: JobContext, card: ModelCard, params: GenerateParams) -> Gen
     assert params.steps is not None
     assert params.schedule is not None
     assert card.parametrisation is not None
-    levels = ctx.schedule(params.schedule)(card.parametrisation, params.steps)
-    task = Sampling(ctx, card, params, started([float(level) for level in levels], params.strength))
+    levels = noise_levels(ctx.schedule(params.schedule), card.parametrisation, params.steps)
+    task = Sampling(ctx, card, params, started(levels, params.strength))
     yield Load(task.model)
     yield from task.prepare()
     return list((yield All(*(task.picture(i) for i in range(params.count)))))
@@ -130,6 +132,14 @@ class Sampling:
         denoiser = reporting(denoiser, image=index, model=self.model, sigmas=sigmas, total=self._total)
         sampler = _called(self._sampler, x, sigmas, Noise.like(x, seed), parametrisation)
         return (yield from drive(Run(sampler, name=self._sampler.name), denoiser))
+
+
+def noise_levels(schedule: ScheduleSpec, parametrisation: Parametrisation, steps: int) -> list[float]:
+    """What a schedule gives, checked: at least one step, from above zero, every level a finite number of at least zero."""
+    levels = [float(level) for level in schedule(parametrisation, steps)]
+    if len(levels) < 2 or levels[0] <= 0 or not all(0 <= level < math.inf for level in levels):
+        raise PluginError(f"The schedule {schedule.name!r} gave no usable noise levels for {steps} steps.", hint="Choose another schedule.")
+    return levels
 
 
 def started(sigmas: list[float], strength: float | None) -> list[float]:

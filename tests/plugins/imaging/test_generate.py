@@ -13,8 +13,10 @@ import pytest
 from PIL import Image
 
 from gesso.engine import Preview, Progress, Warn
-from gesso.errors import BlobMissing, InvalidRequest
-from gesso_plugins.imaging.generate import started
+from gesso.errors import BlobMissing, InvalidRequest, PluginError
+from gesso.model import Parametrisation
+from gesso.plugin import ScheduleSpec
+from gesso_plugins.imaging.generate import noise_levels, started
 
 Pipelines = Callable[[str], Path]
 TINY = {"prompt": "mossy brick", "model": "tiny", "width": 32, "height": 16, "steps": 4, "seed": 7}
@@ -153,6 +155,13 @@ def test_a_missing_or_broken_input_is_said(tiny: Any) -> None:
     with pytest.raises(InvalidRequest, match="not a picture") as caught:
         tiny.make("generate", request, {"1" * 64: b"no picture"})
     assert caught.value.field == "image"
+
+
+@pytest.mark.parametrize("levels", [[], [1.0], [0.0, 0.0], [1.0, float("nan"), 0.0], [float("inf"), 0.0], [1.0, -0.5]])
+def test_a_schedule_that_gives_nonsense_is_named(levels: list[float]) -> None:
+    broken = ScheduleSpec("broken", lambda *_: levels, "Broken", "none")
+    with pytest.raises(PluginError, match="'broken'"):
+        noise_levels(broken, Parametrisation("epsilon", (0.1, 9.0)), 4)
 
 
 @pytest.mark.parametrize(("strength", "left"), [(None, 10), (1.0, 10), (0.5, 5), (0.99, 9), (0.04, 1), (0.0, 0)])
