@@ -185,6 +185,10 @@ class Daemon:
         lines = self.home.daemon_log.read_text().splitlines()
         return next(i for i, line in enumerate(lines) if job in line and '"a job ended"' in line)
 
+    def has_ended(self, job: str) -> bool:
+        """Whether the log says so."""
+        return any(job in line and '"a job ended"' in line for line in self.home.daemon_log.read_text().splitlines())
+
     def kill(self) -> None:
         """SIGKILL, as a power cut of the process."""
         self.live.kill()
