@@ -70,6 +70,7 @@ class FakeFront:
         self._zap.bind("inproc://zeromq.zap.01")
         self._router = self._context.socket(zmq.ROUTER)
         self._router.setsockopt(zmq.LINGER, 200)
+        self._router.setsockopt(zmq.SNDHWM, 0)  # a fake drops nothing but what a test tells it to
         self._router.setsockopt(zmq.MAXMSGSIZE, LIMITS["frame_bytes"])
         self._router.zap_domain = self.transport.encode()
         self._wake_in = self._context.socket(zmq.PULL)

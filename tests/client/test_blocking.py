@@ -68,6 +68,14 @@ def test_a_wrong_option_is_refused_before_it_is_sent(front: FakeFront, client: C
     assert front.seen("submit") == []
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), {1}, "\ud800", "x" * 300_000, {"deep": [1e400]}])
+def test_a_parameter_that_cannot_be_sent_is_named(front: FakeFront, client: Client, value: object) -> None:
+    with pytest.raises(InvalidRequest, match="`guidance`") as caught:
+        client.submit("generate", prompt="p", guidance=value)
+    assert caught.value.field == "guidance"
+    assert front.seen("submit") == []
+
+
 def test_an_unwatched_job_says_so(front: FakeFront, client: Client) -> None:
     job = client.submit("generate", watch=False)
     with pytest.raises(GessoError, match="not watched"):
@@ -271,11 +279,20 @@ def test_many_threads_and_jobs_share_a_client(front: FakeFront, client: Client) 
     assert results == {n: f"picture {n}".encode() * 1000 for n in range(12)}
 
 
+def test_a_result_that_cannot_be_read(front: FakeFront, client: Client) -> None:
+    job = client.submit("generate")
+    front.emit(job.id, "done", result={"images": [{"width": "wide"}]})
+    with pytest.raises(ProtocolError, match="cannot be read"):
+        job.result(10)
+
+
 def test_describe_jobs_job_and_status(front: FakeFront, client: Client) -> None:
     assert client.describe() == {"operations": {"generate": {"title": "Generate"}}}
     job = client.submit("generate", prompt="p")
     assert client.jobs(limit=5, states=["running"]) == [{"job": job.id, "operation": "generate", "state": "running"}]
     assert client.job(job.id)["params"] == {"prompt": "p"}
+    with pytest.raises(UnknownJob):
+        client.job("nobody")
     assert set(client.status()) == {"pid", "version", "uptime", "queue"}
     assert client.welcome["principal"] == "owner"
 

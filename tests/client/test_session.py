@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gesso.client.events import Cancelled, Done, Event, Log, Preview, Progress, Queued
-from gesso.client.session import RESEND_SECONDS, Session
+from gesso.client.session import AGAIN_SECONDS, RESEND_SECONDS, Session
 from gesso.client.stream import LONGEST, Reader, Stream
 from gesso.errors import Busy, GessoError, ProtocolError, UnknownJob, Unreachable
 from gesso.wire.message import Message, decode
@@ -119,6 +119,27 @@ def test_an_end_that_passed_meanwhile_is_taken_from_the_snapshot() -> None:
     snapshot = {"progress": None, "terminal": {"type": "cancelled", "job": "j", "seq": 4}}
     session.feed(message("attached", re=header["id"], job="j", state="cancelled", seq=4, snapshot=snapshot))
     assert stream.ended.result() == Cancelled("j", 4)
+
+
+@pytest.mark.parametrize("name", ["progress", "terminal"])
+def test_a_snapshot_that_holds_no_event(name: str) -> None:
+    session = Session()
+    request = session.request("attach", {"job": "j"}, b"", now=0.0)
+    with pytest.raises(ProtocolError, match="no event"):
+        session.feed(message("attached", re=request.header["id"], job="j", state="running", seq=1, snapshot={name: {"type": "hologram"}}))
+    assert isinstance(request.answer.exception(), ProtocolError)
+    assert not session.needed
+
+
+def test_a_request_has_time_again_after_a_long_absence() -> None:
+    session = Session()
+    request = session.request("submit", {}, b"", now=0.0, seconds=30.0)
+    session.lost()
+    session.opened(29.9)
+    assert session.due(30.0) == []
+    assert not request.answer.done()
+    session.due(29.9 + AGAIN_SECONDS)
+    assert isinstance(request.answer.exception(), Unreachable)
 
 
 def test_a_job_that_is_gone_after_a_reconnect_ends_its_stream() -> None:

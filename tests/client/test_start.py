@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sys
 import threading
@@ -12,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from gesso.client import Client, Done, start_daemon
+from gesso.client import Client, Done, Event, start_daemon
 from gesso.client.opening import Place
 from gesso.client.start import daemon_command, launch, tail
 from gesso.errors import AlreadyRunning, StartFailed, Unreachable
 from gesso.wire import discovery
 from gesso.wire.home import Home
 
-from .helpers import until
+from .helpers import collect, until
 
 MOSS = {"prompt": "mossy grey cobblestone", "model": "procedural", "width": 64, "height": 64, "seed": 7}
 
@@ -120,6 +121,24 @@ def test_a_command_that_fails_shows_its_words(home: Path, monkeypatch: pytest.Mo
         Client()
     assert "the disk is on fire" in str(caught.value.hint)
     assert caught.value.details == {"status": 3}
+
+
+@pytest.mark.reliability
+def test_jobs_outlive_a_daemon_that_is_killed_again_and_again(daemon: Client) -> None:
+    dice = random.Random(5)
+    jobs = [daemon.submit("generate", {**MOSS, "seed": seed}) for seed in range(6)]
+    events: list[list[Event]] = [[] for _ in jobs]
+    threads = [collect(job, into) for job, into in zip(jobs, events, strict=True)]
+    for _ in range(3):
+        time.sleep(dice.uniform(0.2, 1.5))
+        os.kill(daemon.status()["pid"], signal.SIGKILL)
+    for thread in threads:
+        thread.join(100)
+    for job, seen in zip(jobs, events, strict=True):
+        assert [type(event) for event in seen].count(Done) == 1
+        assert isinstance(seen[-1], Done)
+        assert [event.seq for event in seen] == sorted({event.seq for event in seen})
+        assert job.result(10).images[0].seed == job.params["seed"]
 
 
 @pytest.mark.slow

@@ -67,6 +67,8 @@ def test_other_bytes_than_asked_for_are_refused(front: FakeFront, client: Client
         client.download("ab" * 32)
     with pytest.raises(BlobMissing):
         client.download("cd" * 32)
+    with pytest.raises(InvalidRequest, match="64"):
+        client.download("../../secret")
 
 
 def test_an_upload_begins_anew_after_a_lost_connection(front: FakeFront, client: Client) -> None:

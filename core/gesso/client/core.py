@@ -7,12 +7,12 @@ import secrets
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
-from ..errors import BlobMissing, GessoError, Unreachable
+from ..errors import BlobMissing, GessoError, InvalidRequest, ProtocolError, UnknownJob, Unreachable
 from ..errors import Cancelled as CancelledError
 from ..wire import discovery
-from ..wire.message import LEVELS, OUTPUTS, PRIORITIES, Message, check_choice
+from ..wire.message import LEVELS, LIMITS, OUTPUTS, PRIORITIES, Message, check_choice
 from . import transfer
 from .events import Cancelled, Done, Event, Failed
 from .link import Link, first_connection
@@ -70,6 +70,7 @@ class Core:
         for name, choices in (("level", LEVELS), ("priority", PRIORITIES), ("output", OUTPUTS)):
             check_choice(header, name, choices, "")
         sent, sources = transfer.replace_paths(params)
+        _check_params(sent)
         for reference, source in sources:
             reference["sha256"] = transfer.upload(self.link, source)
         fields = {**header, "key": options.key or secrets.token_hex(16), "operation": operation, "params": sent, "watch": options.watch}
@@ -100,8 +101,10 @@ class Core:
 
     def job(self, job: str) -> Dict[str, Any]:
         """One job's summary with its parameters; raises UnknownJob."""
-        found: Dict[str, Any] = self.ask("list", job=job).result().header["jobs"][0]
-        return found
+        found: List[Dict[str, Any]] = self.ask("list", job=job).result().header["jobs"]
+        if len(found) != 1 or found[0].get("job") != job:
+            raise UnknownJob(f"There is no job {job!r}.", field="job")
+        return found[0]
 
     def describe(self) -> Dict[str, Any]:
         """The compiled schema file: every operation, its parameters, and the catalogues."""
@@ -124,8 +127,11 @@ class Core:
             raise CancelledError(f"Job {event.job} was cancelled.", details={"job": event.job})
         if not isinstance(event, Done):
             raise GessoError(f"Job {event.job} has not ended.")
-        hashes = {str(image["sha256"]) for image in event.result.get("images") or ()}
-        return build_result(event.job, event.result, {sha256: self.download(sha256) for sha256 in hashes})
+        try:
+            hashes = {str(image["sha256"]) for image in event.result.get("images") or ()}
+            return build_result(event.job, event.result, {sha256: self.download(sha256) for sha256 in hashes})
+        except (KeyError, TypeError, ValueError) as fault:
+            raise ProtocolError(f"The result of job {event.job} cannot be read: {fault!r}.") from fault
 
     def stop(self) -> None:
         """Stop the daemon and wait until it has left; what it had accepted is kept. Raises Unreachable if it does not leave."""
@@ -145,6 +151,19 @@ class Core:
                     f"The daemon (process {info.pid}) was asked to stop, and still runs.", hint=f"End it with: kill {info.pid}"
                 )
             time.sleep(0.02)
+
+
+def _check_params(params: Mapping[str, Any]) -> None:
+    """Name the parameter that JSON has no words for, or that is too long; raises InvalidRequest."""
+    room = LIMITS["header_bytes"] - 1024
+    for name, value in params.items():
+        try:
+            raw = json.dumps(value, allow_nan=False, ensure_ascii=False).encode("utf-8")
+        except (TypeError, ValueError, RecursionError) as fault:
+            raise InvalidRequest(f"`{name}` cannot be sent: {str(fault).rstrip('.')}.", field=name) from fault
+        room -= len(raw) + len(name) + 8
+        if room < 0:
+            raise InvalidRequest(f"`{name}` is too long: all parameters together take at most {LIMITS['header_bytes']} bytes.", field=name)
 
 
 def as_fields(answer: Message) -> Dict[str, Any]:

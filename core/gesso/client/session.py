@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional
 
 from ..errors import GessoError, ProtocolError, Unreachable
-from ..wire.message import REQUESTS, Message, check_answer, encode
-from .events import is_event, parse_event
+from ..wire.message import EVENTS, REQUESTS, Message, check_answer, encode
+from .events import Event, is_event, parse_event
 from .stream import Stream
 
 RESEND_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
+AGAIN_SECONDS = 10.0
 ONCE = ("blob.part", "stop")
 
 Frames = List[bytes]
@@ -94,6 +95,7 @@ class Session:
                 request.stream = stream
         for request in self._requests.values():
             request.sent = now
+            request.deadline = max(request.deadline, now + AGAIN_SECONDS)
         return [request.frames for request in self._requests.values()]
 
     def lost(self) -> None:
@@ -132,17 +134,17 @@ class Session:
             check_answer(message.header)
             if message.type not in ("error", REQUESTS[request.type].answer):
                 raise ProtocolError(f"The daemon answered `{request.type}` with `{message.type}`.")
+            if message.type == "accepted" and request.header.get("watch") is not False:
+                request.stream = self._stream(message.header["job"], 0)
+            elif message.type == "attached":
+                self._attached(request, message)
         except ProtocolError as fault:
             request.answer.set_exception(fault)
             raise
         if message.type == "error":
             self._refused(request, GessoError.from_wire(message.header["error"]))
-            return
-        if message.type == "accepted" and request.header.get("watch") is not False:
-            request.stream = self._stream(message.header["job"], 0)
-        elif message.type == "attached":
-            self._attached(request, message)
-        request.answer.set_result(message)
+        else:
+            request.answer.set_result(message)
 
     def _stream(self, job: str, seen: int) -> Stream:
         if job not in self.streams:
@@ -152,10 +154,9 @@ class Session:
     def _attached(self, request: Request, message: Message) -> None:
         if request.stream is not None and request.stream is not self.streams.get(request.stream.job):
             return
+        progress, terminal = (_held(message.header["snapshot"], name) for name in ("progress", "terminal"))
         stream = request.stream = self._stream(message.header["job"], max(0, request.header.get("from", 0) - 1))
-        snapshot = message.header["snapshot"]
-        events = {name: parse_event(Message(snapshot[name])) for name in ("progress", "terminal") if isinstance(snapshot.get(name), dict)}
-        stream.resume(int(message.header["seq"]), events.get("progress"), events.get("terminal"))
+        stream.resume(int(message.header["seq"]), progress, terminal)
         self._forget_ended(stream)
 
     def _refused(self, request: Request, error: GessoError) -> None:
@@ -168,3 +169,12 @@ class Session:
     def _forget_ended(self, stream: Stream) -> None:
         if stream.ended.done():
             self.streams.pop(stream.job, None)
+
+
+def _held(snapshot: Mapping[str, Any], name: str) -> Optional[Event]:
+    header = snapshot.get(name)
+    if not isinstance(header, dict):
+        return None
+    if header.get("type") not in EVENTS:
+        raise ProtocolError(f"The daemon's snapshot holds no event as its `{name}`.", field="snapshot")
+    return parse_event(Message(header))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import shutil
 from collections import deque
 from pathlib import Path
@@ -17,6 +18,7 @@ from .session import ANSWER_SECONDS, Request
 
 Source = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview]
 
+_HASH = re.compile(r"[0-9a-f]{64}\Z")
 _ATTEMPTS = 3
 _SLOWEST = 10 * 1024 * 1024  # bytes a second that a daemon's disk takes at least
 _MAGIC: Tuple[Tuple[bytes, str], ...] = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"RIFF", "image/webp"))
@@ -37,6 +39,8 @@ def upload(link: Link, source: Source) -> str:
 
 def download(link: Link, sha256: str) -> bytes:
     """A blob's bytes; raises BlobMissing where the daemon has it no more."""
+    if not _HASH.match(sha256):
+        raise InvalidRequest("A blob is named by 64 lower-case hexadecimal digits.", field="sha256")
     opened = link.opened
     folder = opened.welcome.get("blobs")
     if opened.nonce is not None and folder:
