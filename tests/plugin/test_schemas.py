@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -147,3 +149,9 @@ def test_compiling_writes_once_and_refuses_a_broken_registry(tmp_path: Path, reg
     with pytest.raises(PluginError, match="broke"):
         compile_to(path, broken)
     assert json.loads(path.read_text())["operations"]
+
+
+def test_compiling_what_is_committed_changes_nothing() -> None:
+    found = subprocess.run([sys.executable, "-m", "gesso.plugin.compile"], capture_output=True, text=True, check=True)
+    assert found.stdout.startswith("Nothing changed in")
+    assert found.stderr == ""

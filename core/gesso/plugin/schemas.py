@@ -56,18 +56,17 @@ def compile_to(path: Path, registry: Registry) -> bool:
     """Write operations.json if it differs; True where it was written. A registry with faults is refused: it would lose operations."""
     if registry.faults:
         raise PluginError(f"Nothing was compiled, because a plugin is at fault: {registry.faults[0].message}")
-    content = dumped(compile_operations(registry))
-    if path.is_file() and path.read_text(encoding="utf-8") == content:
+    return replace_text(path, dumped(compile_operations(registry)))
+
+
+def replace_text(path: Path, text: str) -> bool:
+    """Write a file whole or not at all, and only if it differs; True where it was written."""
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
         return False
-    replace_text(path, content)
-    return True
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
     draft = path.with_name(f"{path.name}.draft")
     draft.write_text(text, encoding="utf-8")
     os.replace(draft, path)
+    return True
 
 
 def dumped(content: Mapping[str, Any]) -> str:
