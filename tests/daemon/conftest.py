@@ -18,8 +18,8 @@ def make_daemon(home: Path) -> Iterator[Make]:
     """Makes fronts that are not started yet; all share the test's state directory."""
     made: list[Daemon] = []
 
-    def make(environment: dict[str, str] | None = None, **plan: Any) -> Daemon:
-        made.append(Daemon(home, environment, **plan))
+    def make(environment: dict[str, str] | None = None, *, root: Path = home, **plan: Any) -> Daemon:
+        made.append(Daemon(root, environment, **plan))
         return made[-1]
 
     yield make

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import time
+from pathlib import Path
 
 import pytest
 
@@ -103,3 +105,25 @@ def test_the_transport_can_be_chosen_by_the_environment(make_daemon: Make) -> No
     assert str(daemon.info().tcp).startswith("tcp://127.0.0.1:")
     daemon.stop()
     assert make_daemon(prewarm=False).start().info().tcp is None
+
+
+def test_a_daemon_started_while_another_leaves_takes_over(make_daemon: Make) -> None:
+    leaving = make_daemon().start()
+    with leaving.talk() as talk:
+        job = talk.submit("deaf sleep:60")["job"]
+        talk.event(job, "started")
+        talk.ask("stop")
+    assert make_daemon().start().is_alive()
+    assert leaving.live.wait(10) == 0
+
+
+def test_a_state_directory_too_deep_for_a_socket_works(make_daemon: Make, home: Path) -> None:
+    daemon = make_daemon(root=home / ("deep" * 30)).start()
+    socket = daemon.home.socket_path()
+    assert not socket.is_relative_to(home)
+    assert stat.S_IMODE(socket.parent.stat().st_mode) == 0o700
+    with daemon.talk() as talk:
+        assert talk.run("image:64")["type"] == "done"
+    daemon.stop()
+    assert not socket.exists()
+    socket.parent.rmdir()

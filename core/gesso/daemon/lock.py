@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from gesso.errors import AlreadyRunning
 
-_TRIES, _PAUSE = 10, 0.02
+_GLANCE, _LEAVING, _PAUSE = 0.2, 12.0, 0.02
 
 
 class Lock:
-    """Held from construction until `release`; AlreadyRunning if somebody else holds it. The file stays, and names the holder's pid."""
+    """Held from construction until `release`; AlreadyRunning if somebody else holds it. The file stays, and names the holder's pid.
 
-    def __init__(self, path: Path) -> None:
+    ``published``: whether a living daemon says that it runs; one that does not yet, or no longer, is waited for.
+    """
+
+    def __init__(self, path: Path, published: Callable[[], bool]) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            self._take()
+            self._take(published)
         except BlockingIOError as fault:
             holder = os.read(self._descriptor, 32).decode("ascii", "replace").strip()
             os.close(self._descriptor)
@@ -31,14 +34,20 @@ class Lock:
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
-    def _take(self) -> None:
-        """Clients that look whether a daemon lives hold the lock for an instant (`discovery.is_owned`): those are waited out."""
-        for _ in range(_TRIES):
-            with contextlib.suppress(BlockingIOError):
+    def _take(self, published: Callable[[], bool]) -> None:
+        """Clients that look whether a daemon lives hold the lock for an instant (`discovery.is_owned`), and a daemon that leaves has
+        taken back what it published: both are waited out.
+        """
+        began = time.monotonic()
+        while True:
+            try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
+            except BlockingIOError:
+                waited = time.monotonic() - began
+                if waited > _LEAVING or (waited > _GLANCE and published()):
+                    raise
             time.sleep(_PAUSE)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def release(self) -> None:
         """Let the next daemon in."""

@@ -14,6 +14,7 @@ from gesso.daemon.front import Front
 from gesso.daemon.lock import Lock
 from gesso.daemon.options import ServeOptions
 from gesso.errors import GessoError
+from gesso.wire import discovery
 from gesso.wire.home import Home
 
 __all__ = ["ServeOptions", "serve"]
@@ -26,7 +27,7 @@ def serve(options: ServeOptions) -> int:
     options = replace(options, tcp=options.tcp or os.environ.get("GESSO_TRANSPORT") == "tcp")
     os.umask(0o077)
     home.prepare()
-    lock = Lock(home.lock_file)
+    lock = Lock(home.lock_file, lambda: _published(home))
     handler = logs.to_file(home.daemon_log)
     try:
         asyncio.run(_run(home, options))
@@ -37,6 +38,11 @@ def serve(options: ServeOptions) -> int:
         logs.remove(handler)
         lock.release()
     return 0
+
+
+def _published(home: Home) -> bool:
+    info = discovery.read(home)
+    return info is not None and discovery.is_alive(info.pid)
 
 
 async def _run(home: Home, options: ServeOptions) -> None:
