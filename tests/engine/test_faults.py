@@ -14,7 +14,24 @@ import torch
 from tests.engine.toys import CARD, REF, SIGMAS, Bench, ToyModel, noise, simple, threads
 from torch import Tensor
 
-from gesso.engine import All, Apply, CallError, Decode, Denoise, EncodeText, Host, Job, Load, ModelRef, Run, Warn, drive, plain
+from gesso.engine import (
+    All,
+    Apply,
+    CallError,
+    Decode,
+    Denoise,
+    EncodeText,
+    Host,
+    Job,
+    Load,
+    ModelRef,
+    Preview,
+    Progress,
+    Run,
+    Warn,
+    drive,
+    plain,
+)
 from gesso.engine.calls import Emit
 from gesso.errors import InvalidRequest, ModelError, OutOfMemory, PluginError, SamplerFault, TooManyEvaluations
 from gesso.model import Conditioning
@@ -412,6 +429,26 @@ def test_a_generator_that_emits_for_ever_stops_nobody() -> None:
         bench.engine.turn()
     bench.engine.cancel("chatty")
     assert bench.end("good").state == "done"
+
+
+@pytest.mark.parametrize(
+    "emit",
+    [
+        lambda: Emit(5),  # type: ignore[arg-type]
+        lambda: Emit(Progress(0, 1, 2, float("nan"), 0.5)),
+        lambda: Emit(Progress(-1, 1, 2, 1.0, 0.5)),
+        lambda: Emit(Progress(0, 1, 2, 1.0, 1.5)),
+        lambda: Emit(Preview(0, REF, noise(1)[0])),
+        lambda: Emit(Preview(0, REF, "x")),  # type: ignore[arg-type]
+    ],
+)
+def test_nonsense_cannot_be_emitted(emit: Callable[[], Emit]) -> None:
+    def job() -> Job:
+        yield emit()
+
+    bench = Bench()
+    bench.run(("a", job()))
+    assert isinstance(bench.end("a").error, PluginError)
 
 
 def test_texts_are_encoded_once() -> None:

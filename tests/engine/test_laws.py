@@ -125,6 +125,17 @@ def test_the_log_is_bounded(tmp_path: Path) -> None:
     assert same(bench.value("a"), alone(3))
 
 
+def test_a_full_disk_ends_the_log_and_not_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    bench = Bench()
+    bench.start("a", simple(3), log=log_in(tmp_path))
+    monkeypatch.setattr("os.pwrite", full)
+    bench.engine.run()
+    assert bench.end("a").state == "done"
+
+
 def test_cancelling_at_every_step_leaves_no_trace() -> None:
     undisturbed = alone(1)
     expected = Bench()

