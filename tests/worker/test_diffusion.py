@@ -140,8 +140,9 @@ def test_cancelling_in_mid_picture_leaves_no_trace(front: Front) -> None:
     assert front.run("generate", CAT).blobs == alone.blobs
 
 
+@pytest.mark.slow
 def test_a_killed_worker_goes_on_from_its_log(front: Front, models: Path) -> None:
-    params = {**CAT, "steps": 100}
+    params = {**CAT, "steps": 60}
     undisturbed = front.run("generate", params).blobs
     folder = Path(tempfile.mkdtemp(prefix="gesso-w-", dir="/tmp"))
     options = ("--models", str(models), "--replay", str(folder / "replay"), "--log-after", "0")
@@ -150,7 +151,7 @@ def test_a_killed_worker_goes_on_from_its_log(front: Front, models: Path) -> Non
             first.ready()
             job = first.lease("generate", params)
             spec = first.go(job)
-            first.take(Event, lambda event: event.body["type"] == "progress" and event.body["step"] >= 20)
+            first.take(Event, lambda event: event.body["type"] == "progress" and event.body["step"] >= 8)
             first.process.kill()
             first.process.wait()
             assert set(first.marked()) <= {job}
