@@ -31,8 +31,9 @@ class Cancelled(Exception):
 class Fake:
     """Runs every leased job on a thread of its own; the black box names all jobs that compute."""
 
-    def __init__(self, link: WorkerLink, box: BlackBox) -> None:
+    def __init__(self, link: WorkerLink, box: BlackBox, replay: Path) -> None:
         self.link = link
+        self.replay = replay
         self.box = box
         self.lock = threading.Lock()
         self.computing: list[str] = []
@@ -75,6 +76,8 @@ class Fake:
             while not self.going[lease.job].wait(0.02):
                 self.check(lease, words)
             self.mark(lease.job, True)
+            self.replay.mkdir(exist_ok=True)
+            (self.replay / f"{lease.job}.replay").touch()
             pictures = self.work(lease, words)
             self.mark(lease.job, False)
             images = [{"media_type": "image/png", "width": 1, "height": 1, "role": "image", "index": i} for i in range(len(pictures))]
@@ -185,7 +188,7 @@ def picture(lease: Lease, size: int, index: int = 0) -> bytes:
 def main() -> None:
     die_with_parent()
     parser = argparse.ArgumentParser()
-    for name in ("--link", "--device", "--black-box"):
+    for name in ("--link", "--device", "--black-box", "--models", "--replay"):
         parser.add_argument(name, required=True)
     options = parser.parse_args()
     start, _, rest = os.environ.get("GESSO_FAKE_START", "").partition(":")
@@ -199,7 +202,7 @@ def main() -> None:
     link.send(
         Ready(worker="fake", pid=os.getpid(), slots=int(os.environ.get("GESSO_FAKE_SLOTS", "2")), info={"device": "fake", "resident": []})
     )
-    Fake(link, box).serve()
+    Fake(link, box, Path(options.replay)).serve()
     link.send(Bye())
     link.close()
 

@@ -175,6 +175,25 @@ def test_numbers_of_a_stream_only_grow_over_a_restart(make_daemon: Make, tmp_pat
         assert [event["type"] for event in seen][:2] == ["queued", "started"]
 
 
+def test_replay_logs_outlive_a_kill_and_end_with_their_job(make_daemon: Make, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    daemon = make_daemon().start()
+    folder = daemon.home.state / "replay"
+    with daemon.talk() as talk:
+        job = talk.submit(f"progress:1 gate:{gate}")["job"]
+        talk.event(job, "progress")
+    daemon.kill()
+    (folder / "nobody.replay").touch()
+    assert (folder / f"{job}.replay").exists()
+    daemon.start()
+    assert [path.name for path in folder.iterdir()] == [f"{job}.replay"]
+    gate.touch()
+    with daemon.talk() as talk:
+        talk.ask("attach", job=job)
+        assert talk.end(job)["type"] == "done"
+    assert not list(folder.iterdir())
+
+
 def test_a_damaged_journal_is_moved_aside_and_reported(make_daemon: Make) -> None:
     daemon = make_daemon().start()
     with daemon.talk() as talk:

@@ -36,7 +36,9 @@ _EVENT_BYTES = 16 << 10
 
 
 class Dispatcher:
-    """All live jobs. Runs on the loop; every coroutine that it starts is kept until it ends."""
+    """All live jobs. Runs on the loop; every coroutine that it starts is kept until it ends. ``over`` is told the id of each
+    job that ended.
+    """
 
     def __init__(
         self, journal: Journal, store: BlobStore, endings: Endings, metrics: Metrics, publish: Callable[[StreamEvent], None]
@@ -50,6 +52,7 @@ class Dispatcher:
         self._endings = endings
         self._metrics = metrics
         self._publish = publish
+        self.over: Callable[[str], None] = lambda _: None
         self._tasks: set[asyncio.Task[None]] = set()
         self._link: FrontLink
         self._supervisor: Supervisor
@@ -316,6 +319,7 @@ class Dispatcher:
     def _ended(self, job: LiveJob) -> None:
         if job.state in TERMINAL:
             self.live.pop(job.id, None)
+            self.over(job.id)
         self.pump()
 
 

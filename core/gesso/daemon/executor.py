@@ -66,6 +66,7 @@ class LocalExecutor:
     """Children in sessions of their own, whose output goes to one log file. They are spawned by exec, never forked off a live front."""
 
     def __init__(self, command: Sequence[str], log: Path) -> None:
+        """``command`` as far as it is the same for every life: program and the owner's files."""
         self._command = tuple(command)
         self._log = log
         self._loop = asyncio.get_running_loop()

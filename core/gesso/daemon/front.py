@@ -54,6 +54,7 @@ class Front:
         self.stopped = asyncio.Event()
         self._home = home
         self._options = options
+        self._replay = home.state / "replay"
         self._began = time.monotonic()
         self._active = self._began
         self._metrics = Metrics()
@@ -119,9 +120,14 @@ class Front:
         self._link_path().unlink(missing_ok=True)
         self._link = FrontLink(self._context, self._zap, f"ipc://{self._link_path()}", self._dispatcher.receive, self._dispatcher.garbled)
         log = home.logs / "worker.log"
-        executor = LocalExecutor(options.worker_command, log)
+        command = (*options.worker_command, "--models", str(home.models / "models.json"), "--replay", str(self._replay))
+        executor = LocalExecutor(command, log)
         self._supervisor = Supervisor(executor, self._link, home.runtime, log, options.device, options.patience)
         self._dispatcher.attach(self._link, self._supervisor)
+        self._dispatcher.over = lambda job: self._replay_log(job).unlink(missing_ok=True)
+
+    def _replay_log(self, job: str) -> Path:
+        return self._replay / f"{job}.replay"
 
     def _link_path(self) -> Path:
         return self._home.socket_path().with_name("link.sock")
@@ -163,6 +169,9 @@ class Front:
         if begun:
             await self._journal.submit(rows.requeue, begun, blamed)
             live = await self._journal.submit(rows.live_jobs)
+        kept = {self._replay_log(row.id) for row in live}
+        for path in set(self._replay.glob("*")) - kept:
+            files.remove(path)
         for row in live:
             blobs, model = self._needs(row)
             job = self._dispatcher.adopt(row, blobs, model, restored=True)
