@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from gesso.client.opening import Place, open_connection
 from gesso.errors import GessoError, Unauthorised, Unreachable, UnsafeState, UsageError, VersionMismatch
 from gesso.wire import auth, discovery
 from gesso.wire.discovery import DaemonInfo
-from gesso.wire.home import Home
+from gesso.wire.home import Home, make_private
 
 from .fake_front import FakeFront
 
@@ -141,6 +142,23 @@ def test_a_listener_that_never_answers(front: FakeFront, home: Path) -> None:
     front.swallow["hello"] = 1
     with pytest.raises(Unreachable, match="does not answer"):
         open_connection(Place.find(home, None, "test"), timeout=0.3)
+
+
+def test_a_deep_state_directory_has_its_socket_elsewhere_and_still_private(home: Path) -> None:
+    deep = Home.find(home / ("deep" * 30))
+    make_private(deep.socket_path().parent)
+    front = FakeFront(deep)
+    try:
+        with Client(start=False, home=deep) as client:
+            client.ping()
+        deep.socket_path().parent.chmod(0o777)
+        with pytest.raises(UnsafeState, match="0777"):
+            Client(start=False, home=deep)
+    finally:
+        front.close()
+        shutil.rmtree(deep.socket_path().parent)
+    with pytest.raises(Unreachable):
+        Client(start=False, home=deep)
 
 
 def test_state_that_others_can_reach_is_refused(front: FakeFront, home: Path) -> None:

@@ -17,7 +17,7 @@ CORE = Path(__file__).resolve().parents[2] / "core" / "gesso"
 PARTS = ("errors.py", "wire", "client")
 
 USE = """
-import sys
+import asyncio, sys
 sys.path.insert(0, sys.argv[1])
 from addon_gesso.client import Client, Done
 from addon_gesso.client.aio import AsyncClient
@@ -31,6 +31,13 @@ with Client(start=False, home=sys.argv[2]) as client:
         client.attach("nobody")
     except GessoError as fault:
         print(fault.code)
+
+async def main():
+    async with AsyncClient(start=False, home=sys.argv[2]) as client:
+        job = await client.submit("generate", prompt="moss")
+        await job.cancel()
+        print([type(event).__name__ async for event in job])
+asyncio.run(main())
 foreign = sorted(name for name in sys.modules if name.split(".")[0] in ("gesso", "zmq", "numpy"))
 print(foreign)
 """
@@ -67,7 +74,7 @@ def test_a_copy_serves_a_host(copied: Path, home: Path, python: str) -> None:
     finally:
         front.close()
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["['Queued', 'Cancelled']", "unknown_job", "[]"]
+    assert done.stdout.splitlines() == ["['Queued', 'Cancelled']", "unknown_job", "['Queued', 'Cancelled']", "[]"]
 
 
 def test_nothing_in_a_copy_names_its_own_package() -> None:

@@ -12,7 +12,7 @@ from typing import Any, Callable, Mapping, Optional, Union
 from ..errors import GessoError, ProtocolError, Unauthorised, Unreachable, UsageError, VersionMismatch
 from ..wire import auth, discovery
 from ..wire.discovery import DaemonInfo
-from ..wire.home import Home
+from ..wire.home import Home, check_private
 from ..wire.message import PACKAGE_VERSION, PROTOCOL_VERSION, Message, check_answer, decode, encode
 from ..wire.transport import OPEN_SECONDS, Credentials, Wire, open_wire
 from ..wire.zmtp import Null, Plain
@@ -66,6 +66,8 @@ def open_connection(place: Place, *, timeout: float = OPEN_SECONDS, on_readable:
             raise Unreachable("daemon.json has no token for tcp.", hint="Stop the daemon and start it again.")
         nonce = auth.new_nonce()
         credentials = Plain(nonce, auth.client_proof(info.token, nonce, endpoint))
+    else:
+        _check_socket(endpoint)
     deadline = time.monotonic() + timeout
     wire = open_wire(endpoint, credentials, timeout=timeout, on_readable=on_readable)
     try:
@@ -87,6 +89,13 @@ def _endpoint(place: Place, info: DaemonInfo) -> str:
             return endpoint
     hint = "Stop it, then start it with: gesso serve --detach --tcp" if place.transport == "tcp" else None
     raise UsageError(f"The daemon (process {info.pid}) does not listen on {' or '.join(wanted)}.", field="transport", hint=hint)
+
+
+def _check_socket(endpoint: str) -> None:
+    """A local socket proves its owner by the directory it lies in, which may be a short one under the temporary directory."""
+    folder = Path(endpoint.split("://", 1)[-1]).parent
+    if os.path.lexists(folder):
+        check_private(folder)
 
 
 def _hello(wire: Wire, name: str, nonce: Optional[str], info: DaemonInfo, deadline: float) -> Mapping[str, Any]:
