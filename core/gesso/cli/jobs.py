@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,16 +23,14 @@ def listing(args: argparse.Namespace, _surface: Surface) -> int:
     if args.json:
         report.document({"jobs": [dict(job) for job in found]})
         return 0
-    report.table(
-        [(str(job["job"]), str(job["state"]), str(job["operation"]), _prompt(job)) for job in found],
-        ("job", "state", "operation", "prompt"),
-    )
+    rows = [(str(job["job"]), str(job["state"]), str(job["operation"]), _when(job), str(job.get("client", ""))) for job in found]
+    report.table(rows, ("job", "state", "operation", "created", "by"))
     return 0
 
 
-def _prompt(job: Mapping[str, Any]) -> str:
-    text = " ".join(str(job.get("params", {}).get("prompt", "")).split())
-    return text if len(text) <= 60 else f"{text[:59]}…"
+def _when(job: Mapping[str, Any]) -> str:
+    created = job.get("created")
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(created)) if isinstance(created, (int, float)) else ""
 
 
 def show(args: argparse.Namespace, _surface: Surface) -> int:
@@ -41,8 +40,11 @@ def show(args: argparse.Namespace, _surface: Surface) -> int:
     if args.json:
         report.document(job)
         return 0
-    width = max(map(len, job))
-    for key, value in job.items():
+    params = job.pop("params", {})
+    error = job.pop("error", None)
+    shown = {**job, "created": _when(job), **params, **({"error": error["message"]} if isinstance(error, Mapping) else {})}
+    width = max(map(len, shown))
+    for key, value in shown.items():
         print(f"{key.ljust(width)}  {value}")
     return 0
 
@@ -89,5 +91,5 @@ def _tell_without_files(args: argparse.Namespace, job: Job) -> int:
     if args.json:
         report.document({"job": job.id, "images": [], "level": result.level, "seconds": result.seconds, "warnings": list(result.warnings)})
     else:
-        report.note(f"done; `gesso jobs fetch {job.id} -o FOLDER/` writes its {len(result.images)} pictures")
+        report.note(f"done; `gesso jobs fetch {job.id} -o FOLDER/` writes its files")
     return 0
