@@ -12,7 +12,7 @@ import torch
 
 from gesso.model.seamless import make_seamless
 from gesso_plugins.starter.config import AutoencoderConfig
-from gesso_plugins.starter.losses import gabor_bank, psnr, reconstruction_loss
+from gesso_plugins.starter.losses import anchor_loss, gabor_bank, psnr, reconstruction_loss
 from gesso_plugins.starter.muon import build_optimiser, set_rate
 from gesso_plugins.starter.schedule import rate
 
@@ -63,6 +63,7 @@ def train_autoencoder(vae: Any, pools: ImagePools, config: AutoencoderConfig, se
         posterior = vae.encode(images).latent_dist
         made = vae.decode(posterior.sample()).sample
         terms = reconstruction_loss(made, images, bank, config.texture_weight)
+        terms["anchor"] = config.anchor_weight * anchor_loss(posterior.mean, images)
         terms["kl"] = config.kl_weight * posterior.kl().mean() / posterior.mean[0].numel()
         loss = torch.stack(list(terms.values())).sum()
         optimiser.zero_grad()

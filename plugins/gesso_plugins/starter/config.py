@@ -43,6 +43,7 @@ class AutoencoderConfig:
     matrix_learning_rate: float = 0.01
     kl_weight: float = 2e-3
     texture_weight: float = 0.5
+    anchor_weight: float = 0.5
     zero_padding_share: float = 0.1
 
 

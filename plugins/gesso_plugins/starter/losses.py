@@ -36,13 +36,30 @@ def texture_energy(images: torch.Tensor, bank: torch.Tensor) -> list[torch.Tenso
     return energies
 
 
+def opponents(images: torch.Tensor) -> torch.Tensor:
+    """Red against green and yellow against blue: without weight on them the latents hold one axis of colour and forget the other."""
+    red, green, blue = images.unbind(1)
+    return torch.stack([red - green, 0.5 * (red + green) - blue], 1)
+
+
+def anchor_loss(latents: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    """Hold the first three latent channels to the brightness and the two opponent colours of their patch.
+
+    Without it the encoder may never find an axis of colour: a decoder that does not read it teaches no encoder to write it.
+    """
+    patches = functional.avg_pool2d(images, 8)
+    wanted = torch.cat([patches.mean(1, keepdim=True), opponents(patches)], 1)
+    return functional.l1_loss(latents[:, :3], 2.0 * wanted)
+
+
 def reconstruction_loss(made: torch.Tensor, wanted: torch.Tensor, bank: torch.Tensor, texture_weight: float) -> dict[str, torch.Tensor]:
     """The terms of the autoencoder's loss, weighted; their sum is minimised."""
     pixels = functional.l1_loss(made, wanted)
     across = functional.l1_loss(made[..., 1:] - made[..., :-1], wanted[..., 1:] - wanted[..., :-1])
     down = functional.l1_loss(made[..., 1:, :] - made[..., :-1, :], wanted[..., 1:, :] - wanted[..., :-1, :])
     afar = functional.l1_loss(functional.avg_pool2d(made, 8), functional.avg_pool2d(wanted, 8))
-    terms = {"pixels": pixels, "edges": 0.5 * (across + down), "afar": 2.0 * afar}
+    hues = functional.l1_loss(opponents(functional.avg_pool2d(made, 4)), opponents(functional.avg_pool2d(wanted, 4)))
+    terms = {"pixels": pixels, "edges": 0.5 * (across + down), "afar": 2.0 * afar, "hues": 3.0 * hues}
     if texture_weight:
         pairs = zip(texture_energy(made, bank), texture_energy(wanted, bank), strict=True)
         terms["texture"] = texture_weight * torch.stack([functional.l1_loss(a, b) for a, b in pairs]).sum()
