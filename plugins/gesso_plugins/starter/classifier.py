@@ -32,7 +32,7 @@ Images = npt.NDArray[np.uint8]
 class ClassifierConfig:
     """How the judge is trained."""
 
-    widths: tuple[int, ...] = (24, 48, 72, 96, 128)
+    widths: tuple[int, ...] = (24, 48, 64, 96, 112)
     size: int = 128
     renders: int = 16_384
     held_out: int = 1_024
@@ -121,7 +121,7 @@ def train_judge(judge: Judge, source: CaptionedSource, store: RenderStore, confi
     optimiser = build_optimiser([judge], config.matrix_learning_rate, config.learning_rate)
     padding = make_seamless(judge)
     for step in range(config.steps):
-        set_rate(optimiser, rate(step, warmup=100, start_decay=config.steps // 5, steps=config.steps, final=0.01))
+        set_rate(optimiser, rate(step, warmup=config.steps // 20, start_decay=config.steps // 5, steps=config.steps, final=0.01))
         rng = np.random.default_rng([config.seed, step])
         index = rng.integers(0, len(images), config.batch)
         loss = _loss(judge, _spoil(_tensor(images[index]), rng), targets[index])

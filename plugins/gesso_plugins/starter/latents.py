@@ -119,14 +119,12 @@ class Growth:
     autoencoder: Path
 
 
-def _grow(source: CaptionedSource, store: RenderStore, growth: Growth, parent: int) -> None:
-    """Draw and encode training shards until the target is met or the parent is gone."""
-    os.nice(5)
-    torch.set_num_threads(1)
+def grow(source: CaptionedSource, store: RenderStore, growth: Growth, parent: int | None = None) -> None:
+    """Draw and encode training shards until the target is met, or the process that asked is no longer the parent."""
     vae = AutoencoderKL.from_pretrained(growth.autoencoder, local_files_only=True).eval()
     folder = latent_folder(store, Universe.TRAIN, growth.size, vae)
     for number in range(-(-growth.target // store.shard)):
-        if os.getppid() != parent:
+        if parent is not None and os.getppid() != parent:
             return
         if not store.path(Universe.TRAIN, growth.size, number).exists():
             store.render_shard(source, Request(Universe.TRAIN, growth.size, growth.materials), number)
@@ -134,10 +132,17 @@ def _grow(source: CaptionedSource, store: RenderStore, growth: Growth, parent: i
             encode_shard(store, Universe.TRAIN, growth.size, number, vae)
 
 
+def _grow_quietly(source: CaptionedSource, store: RenderStore, growth: Growth, parent: int) -> None:
+    """`grow` in a process that takes what the others leave."""
+    os.nice(5)
+    torch.set_num_threads(1)
+    grow(source, store, growth, parent)
+
+
 def start_growing(source: CaptionedSource, store: RenderStore, growth: Growth) -> multiprocessing.process.BaseProcess:
     """Start a low-priority process of its own that grows the data; it ends with its parent."""
     context = multiprocessing.get_context("spawn")
-    process = context.Process(target=_grow, args=(source, store, growth, os.getpid()), daemon=True, name="starter-renders")
+    process = context.Process(target=_grow_quietly, args=(source, store, growth, os.getpid()), daemon=True, name="starter-renders")
     process.start()
     return process
 

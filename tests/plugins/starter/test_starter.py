@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 
 pytest.importorskip("diffusers")
 
+from gesso.plugin.datasets import CaptionedSource
 from gesso_plugins.starter.checkpoint import load_checkpoint
-from gesso_plugins.starter.config import AutoencoderConfig, DataConfig, DiffusionConfig, TextConfig, TrainConfig, UnetConfig
+from gesso_plugins.starter.config import AutoencoderConfig, DiffusionConfig, TextConfig, TrainConfig, UnetConfig
 from gesso_plugins.starter.evaluate import wrap_ratio
 from gesso_plugins.starter.export import BUDGET, load_pipeline
+from gesso_plugins.starter.latents import Growth, grow
 from gesso_plugins.starter.muon import build_optimiser, orthogonalise
 from gesso_plugins.starter.networks import Denoiser, build_autoencoder, build_text_encoder, build_unet, count_parameters
+from gesso_plugins.starter.renders import RenderStore, Universe
 from gesso_plugins.starter.sampling import SamplingConfig, load_sampler
 from gesso_plugins.starter.schedule import NoiseSchedule
 from gesso_plugins.starter.tokenizer import encode, train_tokenizer
@@ -27,58 +28,19 @@ from gesso_plugins.starter.train import train_starter
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-COLOURS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (50, 60, 200)}
-
-
-@dataclass(frozen=True)
-class Picture:
-    image: npt.NDArray[np.uint8]
-    caption: str
-    labels: Mapping[str, str]
-
-
-class Stripes:
-    """Two materials in three colours."""
-
-    name = "stripes"
-    materials = ("rows", "columns")
-    colours = tuple(COLOURS)
-
-    def sample(self, rng: np.random.Generator, size: int, materials: Sequence[str] | None = None) -> Picture:
-        material = str(rng.choice(list(materials or self.materials)))
-        colour = str(rng.choice(list(COLOURS)))
-        wave = 0.5 + 0.5 * np.sin(2 * np.pi * 4 * np.arange(size) / size + rng.uniform(0, 6))
-        plane = np.broadcast_to(wave[:, None] if material == "rows" else wave[None, :], (size, size))
-        image = (plane[..., None] * np.array(COLOURS[colour])).astype(np.uint8)
-        return Picture(image, f"{colour} {material}", {"material": material, "colour": colour})
-
-
-def tiny(out: Path, steps: int) -> TrainConfig:
-    return TrainConfig(
-        out=out,
-        max_steps=steps,
-        log_every=2,
-        validate_every=4,
-        text=TextConfig(vocabulary=620, length=16, width=32, layers=1, heads=2, captions=40),
-        autoencoder=AutoencoderConfig(channels=(8, 8, 16, 16), steps=2, batch=2),
-        unet=UnetConfig(channels=(16, 32), heads=2),
-        diffusion=DiffusionConfig(batch=8, crop=4, warmup=2),
-        data=DataConfig(
-            materials=(), size=64, small_size=32, minimum=16, shard=8, autoencoder_small=8, autoencoder_large=8, validation=8, workers=0
-        ),
-    )
+Tiny = Callable[[Path, int], TrainConfig]
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unbroken(tmp_path_factory: pytest.TempPathFactory, stripes: CaptionedSource, tiny: Tiny) -> Path:
     out = tmp_path_factory.mktemp("unbroken")
-    train_starter(Stripes(), tiny(out, 6))
+    train_starter(stripes, tiny(out, 6))
     return out
 
 
-def test_a_resumed_run_equals_an_unbroken_one(unbroken: Path, tmp_path: Path) -> None:
-    train_starter(Stripes(), tiny(tmp_path, 3))
-    train_starter(Stripes(), tiny(tmp_path, 6))
+def test_a_resumed_run_equals_an_unbroken_one(unbroken: Path, tmp_path: Path, stripes: CaptionedSource, tiny: Tiny) -> None:
+    train_starter(stripes, tiny(tmp_path, 3))
+    train_starter(stripes, tiny(tmp_path, 6))
     ours, theirs = load_checkpoint(tmp_path / "checkpoint"), load_checkpoint(unbroken / "checkpoint")
     assert ours is not None
     assert theirs is not None
@@ -88,8 +50,21 @@ def test_a_resumed_run_equals_an_unbroken_one(unbroken: Path, tmp_path: Path) ->
         assert torch.equal(value, theirs.tensors[name]), name
 
 
-def test_weights_warm_start_a_run(unbroken: Path, tmp_path: Path) -> None:
-    train_starter(Stripes(), tiny(tmp_path, 8), start=unbroken / "export")
+def test_growing_draws_and_encodes_what_is_missing(unbroken: Path, tmp_path: Path, stripes: CaptionedSource, tiny: Tiny) -> None:
+    data = tiny(tmp_path, 1).data
+    store = RenderStore(tmp_path, 1, data.shard)
+    growth = Growth(3 * data.shard, data.size, None, unbroken / "autoencoder")
+    grow(stripes, store, growth)
+    assert store.shards(Universe.TRAIN, data.size) == 3
+    latents = list((tmp_path / "latents").rglob("*.safetensors"))
+    assert len(latents) == 3
+    ours, theirs = (RenderStore(folder, 1, data.shard).load(Universe.TRAIN, data.size, 1) for folder in (tmp_path, unbroken / "renders"))
+    assert np.array_equal(ours.images, theirs.images)
+    assert ours.captions == theirs.captions
+
+
+def test_weights_warm_start_a_run(unbroken: Path, tmp_path: Path, stripes: CaptionedSource, tiny: Tiny) -> None:
+    train_starter(stripes, tiny(tmp_path, 8), start=unbroken / "export")
     facts = load_checkpoint(tmp_path / "checkpoint")
     assert facts is not None
     assert facts.facts["step"] == 8
