@@ -93,7 +93,10 @@ def _wait(place: Place, child: "subprocess.Popen[bytes]", output: Path, deadline
                 if not is_passing(fault):
                     raise
         if ended is not None and not discovery.is_owned(home):
-            raise StartFailed("The daemon ended while it started.", hint=f"It said:\n{tail(output)}", details={"status": ended})
+            said = tail(output)
+            *before, last = said.splitlines()
+            hint = f"Before that it said:\n{said}" if before else f"Its log is {home.daemon_log}."
+            raise StartFailed(f"The daemon ended while it started: {last.strip()}", hint=hint, details={"status": ended})
         time.sleep(_POLL_SECONDS)
     child.kill()
     raise StartFailed("The daemon was not ready in time.", hint=f"Its log is {home.daemon_log}.")
