@@ -28,6 +28,7 @@ def serve(args: argparse.Namespace, _surface: Surface) -> int:
 def _detach(args: argparse.Namespace) -> int:
     from gesso.client import start_daemon
 
+    os.environ["GESSO_DEVICE"] = args.device  # inherited by the process that becomes the daemon
     with start_daemon(tcp=args.tcp) as client:
         state = client.status()
     if args.json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -111,7 +112,8 @@ def add_output(parser: Any) -> None:
 def _add_daemon(add: Commands) -> None:
     serve = add("serve", "gesso.cli.daemon:serve", "run the daemon")
     serve.add_argument("--detach", action="store_true", help="leave it running in the background")
-    serve.add_argument("--device", metavar="NAME", default="auto", help="auto (the first GPU, else the processor), cpu, cuda or cuda:N")
+    device = "auto (the first GPU, else the processor; default), cpu, cuda or cuda:N; GESSO_DEVICE sets it too"
+    serve.add_argument("--device", metavar="NAME", default=os.environ.get("GESSO_DEVICE", "auto"), help=device)
     serve.add_argument("--tcp", action="store_true", help="listen on loopback TCP as well, secured by a token")
     add("status", "gesso.cli.daemon:status", "show what the daemon is doing")
     add("stop", "gesso.cli.daemon:stop", "stop the daemon; jobs that are not done go on at the next start")

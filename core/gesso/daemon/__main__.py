@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from gesso.daemon.main import serve
@@ -15,7 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m gesso.daemon", allow_abbrev=False)
     parser.add_argument("--tcp", action="store_true", help="listen on loopback tcp too")
     parser.add_argument("--no-prewarm", action="store_true", help="start the worker with the first job only")
-    parser.add_argument("--device", default="auto", help="the device of the worker: auto, cpu, cuda or cuda:N")
+    parser.add_argument("--device", default=os.environ.get("GESSO_DEVICE", "auto"), help="of the worker: auto, cpu, cuda or cuda:N")
     parser.add_argument("--storage-limit", type=int, default=STORAGE_LIMIT, metavar="BYTES", help="how much the blobs may take")
     parser.add_argument("--idle-exit", type=float, default=None, metavar="SECONDS", help="leave after so long without work")
     found = parser.parse_args(arguments)
