@@ -117,11 +117,11 @@ def test_a_daemon_that_was_stopped_is_started_again_only_for_a_request(home: Pat
 
 def test_a_command_that_fails_shows_its_words(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GESSO_COMMAND", script(home, "echo the disk is on fire; exit 3"))
-    with pytest.raises(StartFailed, match="started: the disk is on fire$") as caught:
+    with pytest.raises(StartFailed, match=r"started: the disk is on fire$") as caught:
         Client()
     assert caught.value.details == {"status": 3}
     monkeypatch.setenv("GESSO_COMMAND", script(home, "echo first; echo second; exit 3"))
-    with pytest.raises(StartFailed, match="started: second$") as caught:
+    with pytest.raises(StartFailed, match=r"started: second$") as caught:
         Client()
     assert "first\nsecond" in str(caught.value.hint)
 
