@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
-from tests.engine.toys import REF, Bench, noise, pictures, simple
+from tests.engine.toys import REF, Bench, noise, pictures, simple, threads
 
-from gesso.engine import Denoise, Ended, Job
+from gesso.engine import All, Apply, Denoise, Ended, Host, Job
 from gesso.engine.fairness import Fairness
 from gesso.engine.task import Pending, Running, Task, Ticket
 from gesso.model import Conditioning
@@ -110,6 +113,40 @@ def test_jobs_of_one_client_end_in_order_and_of_two_side_by_side() -> None:
     clocked.start("short", steps(5), client="b")
     clocked.engine.run()
     assert order_of(clocked) == ["short", "long"]
+
+
+def render(count: int) -> Job:
+    return (yield All(*(Apply(REF, "double", {"value": i}) for i in range(count))))
+
+
+def test_one_render_does_not_wait_for_another_clients_hundred() -> None:
+    bench = Bench(pool=threads())
+    bench.start("hundred", render(100), client="a")
+    bench.engine.turn()
+    bench.start("one", render(1), client="b")
+    bench.start("now", render(1), client="c", priority="interactive")
+    bench.engine.run()
+    assert order_of(bench) == ["now", "one", "hundred"]
+
+
+def test_the_pool_is_never_overbooked() -> None:
+    lock, running, most = threading.Lock(), [0], [0]
+
+    def work() -> None:
+        with lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        time.sleep(0.01)
+        with lock:
+            running[0] -= 1
+
+    def job() -> Job:
+        yield All(*(Host(work) for _ in range(12)))
+
+    bench = Bench(pool=ThreadPoolExecutor(8))
+    bench.run(("a", job()), ("b", job()))
+    assert most[0] == 2
+    assert bench.end("a").state == bench.end("b").state == "done"
 
 
 def test_pictures_of_one_job_end_one_after_the_other_in_exact() -> None:

@@ -1,32 +1,22 @@
-"""Gives calls their turn: gathers those that may share a forward, runs them on the device or on the thread pool, and charges who asked."""
+"""Gives calls their turn on the device: gathers those that may share a forward, runs them, and charges who asked."""
 
 from __future__ import annotations
 
 import logging
 import queue
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from gesso.engine.batching import Knee
 from gesso.engine.calls import Apply, Denoise, DenoiseGrad, EncodeText, Host
 from gesso.engine.fairness import Fairness
-from gesso.engine.forward import Forward, Models, TextCache, on_pool
+from gesso.engine.forward import Forward, Models, TextCache, belongs_on_pool
+from gesso.engine.hosting import Hosting, Outcomes, Pool
 from gesso.engine.resume import OUT_OF_MEMORY, Resumer, out_of_memory, shortened
-from gesso.engine.task import Pending, Running
+from gesso.engine.task import Pending
 from gesso.errors import GessoError, ModelError, PluginError
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Replies:
-    """Where the outcome of a call goes: its reply, or its error."""
-
-    reply: Callable[[Pending, Any], None]
-    fault: Callable[[Pending, GessoError], None]
 
 
 class Posts:
@@ -58,43 +48,50 @@ class Posts:
 
 
 class Dispatcher:
-    """The calls that wait (``pending``) and those on the thread pool (``flying``)."""
+    """The calls that wait for the device (``pending``), and those of the thread pool (``hosting``)."""
 
-    def __init__(self, models: Models, pool: Executor, resumer: Resumer, replies: Replies, posts: Posts) -> None:
+    def __init__(self, models: Models, pool: Pool, resumer: Resumer, outcomes: Outcomes) -> None:
         self.pending: list[Pending] = []
-        self.flying: dict[Future[Any], Pending] = {}
+        self.hosting = Hosting(models, pool, resumer, outcomes)
         self.forwards = 0
         self.evaluations = 0
-        self.texts = TextCache()
-        self.fairness = Fairness()
+        self._texts = TextCache()
+        self._fairness = Fairness()
         self._models = models
-        self._pool = pool
         self._resumer = resumer
-        self._replies = replies
-        self._posts = posts
-        self._forward = Forward(models, self.texts)
+        self._outcomes = outcomes
+        self._forward = Forward(models, self._texts)
         self._knee = Knee()
 
     def add(self, call: Pending) -> None:
-        """Take a call in; host functions fly at once."""
-        if isinstance(call.call, Host):
-            self._fly(call, on_pool(self._models, call.call))
+        """Take a call in."""
+        if self.hosting.takes(call.call):
+            self.hosting.add(call)
         else:
             self.pending.append(call)
 
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to run."""
+        return self.hosting.ready or any(not call.running.paused for call in self.pending)
+
     def held(self, call: EncodeText) -> Any:
         """The reply to a call whose embeddings are all cached, or None."""
-        return self.texts.all(call)
+        return self._texts.all(call)
 
     def drop_closed(self) -> None:
-        """Forget the calls of closed generators; what already runs on the pool runs on, unheard."""
+        """Forget the calls of closed generators."""
         self.pending = [call for call in self.pending if not call.task.closed]
-        for future in [future for future, call in self.flying.items() if call.task.closed]:
-            future.cancel()
+        self.hosting.drop_closed()
+
+    def forget(self, client: str) -> None:
+        """The client has no job any more."""
+        self._fairness.forget(client)
+        self.hosting.fairness.forget(client)
 
     def next_batch(self) -> list[Pending]:
         """Take out the calls that run next: one, or in `fast` several of equal key up to the knee."""
-        waiting = self.fairness.order(call for call in self.pending if not call.running.paused)
+        waiting = self._fairness.order(call for call in self.pending if not call.running.paused)
         if not waiting:
             return []
         first, *others = waiting
@@ -121,14 +118,15 @@ class Dispatcher:
         if replies is not None:
             self._charge(batch, clock() - started)
             for call, reply in zip(batch, replies, strict=True):
-                self._replies.reply(call, reply)
+                self._outcomes.reply(call, reply)
 
     def _run(self, batch: Sequence[Pending]) -> list[Any] | None:
-        """The replies, or None where the call went to the thread pool."""
+        """The replies, or None where the call goes to the thread pool."""
         calls = [pending.call for pending in batch]
         with self._resumer.ambient.within():
-            if isinstance(calls[0], Apply) and (work := on_pool(self._models, calls[0])):
-                self._fly(batch[0], work)
+            if isinstance(calls[0], Apply) and belongs_on_pool(self._models, calls[0]):
+                self.hosting.learn(calls[0])
+                self.hosting.add(batch[0])
                 return None
             try:
                 return self._forward.run(calls)
@@ -146,7 +144,7 @@ class Dispatcher:
                 self._resumer.clean("a call that failed")
                 self.run([call], clock)
         else:
-            self._replies.fault(batch[0], explained_call(batch[0], fault))
+            self._outcomes.fault(batch[0], fault)
 
     def _charge(self, batch: Sequence[Pending], seconds: float) -> None:
         rows = sum(call.rows for call in batch) or 1
@@ -157,28 +155,7 @@ class Dispatcher:
         for call in batch:
             share = seconds * call.rows / rows
             call.running.seconds += share
-            self.fairness.charge(call.running.ticket.client, share)
-
-    def _fly(self, call: Pending, work: Callable[[], Any] | None) -> None:
-        assert work is not None
-        future = self._pool.submit(work)
-        self.flying[future] = call
-        future.add_done_callback(lambda done: self._posts.put(partial(self._land, done)))
-
-    def _land(self, done: Future[Any]) -> None:
-        call = self.flying.pop(done)
-        self._resumer.clean("a host function")
-        if done.cancelled():
-            return
-        fault = done.exception()
-        if fault is None:
-            self._replies.reply(call, done.result())
-        else:
-            self._replies.fault(call, explained_call(call, fault))
-
-    def working(self) -> list[Running]:
-        """The jobs whose work runs on the pool now."""
-        return [call.running for call in self.flying.values()]
+            self._fairness.charge(call.running.ticket.client, share)
 
 
 def explained_call(call: Pending, fault: BaseException) -> GessoError:

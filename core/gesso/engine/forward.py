@@ -166,17 +166,17 @@ class Forward:
             return _applier(model, call).apply(call.method, call.inputs)
 
 
-def on_pool(models: Models, call: Call) -> Callable[[], Any] | None:
-    """The work of a call that belongs on the thread pool, or None where the call needs the device: `Host`, and the methods of models that
-    say they are pure CPU work. Loads the model, on this thread.
-    """
+def belongs_on_pool(models: Models, call: Apply) -> bool:
+    """Whether the model says that this method is pure CPU work; loads it."""
+    with models.using(call.model) as model:
+        return _applier(model, call).methods[call.method]
+
+
+def on_pool(models: Models, call: Call) -> Callable[[], Any]:
+    """The work of a call that belongs on the thread pool. A model is pinned while its method runs."""
     if isinstance(call, Host):
         return _without_gradients(call.function, call.args)
-    if isinstance(call, Apply):
-        with models.using(call.model) as model:
-            if _applier(model, call).methods[call.method]:
-                return _without_gradients(_apply_pinned, (models, call))
-    return None
+    return _without_gradients(_apply_pinned, (models, call))
 
 
 def _without_gradients(function: Callable[..., Any], args: tuple[Any, ...]) -> Callable[[], Any]:

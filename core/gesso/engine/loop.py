@@ -14,12 +14,13 @@ from typing import Any
 
 from gesso.engine.batching import key_of, rows_of, size_of
 from gesso.engine.calls import All, Call, CallError, Denoise, DenoiseGrad, Emit, EncodeText, Job, Preview, Progress, Warn
-from gesso.engine.dispatch import Dispatcher, Posts, Replies
+from gesso.engine.dispatch import Dispatcher, Posts, explained_call
 from gesso.engine.forward import Models
+from gesso.engine.hosting import Outcomes, Pool
 from gesso.engine.replay import ReplayLog
 from gesso.engine.resume import Leaked, Raised, Resumer, Returned, Yielded, explained
 from gesso.engine.task import Ended, Pending, Priority, Running, Task, Ticket
-from gesso.errors import GessoError, PluginError, TooManyEvaluations
+from gesso.errors import PluginError, TooManyEvaluations
 
 JobEvent = Progress | Preview | Warn | Ended
 _ROUNDS = 8
@@ -50,15 +51,17 @@ class _Ready:
 class Engine:
     """Jobs as coroutines over one device. All methods but `post` belong to the thread that calls `turn`.
 
-    ``log_after``: seconds of device time after which a job's replies go to its replay log.
+    ``width``: how many calls may be on the thread pool at once. ``log_after``: seconds of device time after which a job's replies go to its
+    replay log.
     """
 
-    def __init__(self, models: Models, pool: Executor, hooks: Hooks, *, log_after: float = 0.0) -> None:
+    def __init__(self, models: Models, pool: Executor, hooks: Hooks, *, width: int = 2, log_after: float = 0.0) -> None:
         self._hooks = hooks
         self._log_after = log_after
         self._posts = Posts(hooks.wake)
-        self._resumer = Resumer(self._emit, lambda: bool(self._calls.flying))
-        self._calls = Dispatcher(models, pool, self._resumer, Replies(self._deliver, self._deliver_fault), self._posts)
+        self._resumer = Resumer(self._emit, lambda: bool(self._calls.hosting.flying))
+        outcomes = Outcomes(self._deliver, self._deliver_fault, self._mark, self._posts.put)
+        self._calls = Dispatcher(models, Pool(pool, width), self._resumer, outcomes)
         self._jobs: dict[str, Running] = {}
         self._ready: deque[_Ready] = deque()
         self._orders = itertools.count()
@@ -109,8 +112,7 @@ class Engine:
     @property
     def busy(self) -> bool:
         """Whether a turn has a generator to resume or a call to run."""
-        waiting = itertools.chain((item.task for item in self._ready), (call.task for call in self._calls.pending))
-        return any(not task.running.paused and not task.closed for task in waiting)
+        return self._calls.ready or any(not item.task.running.paused and not item.task.closed for item in self._ready)
 
     @property
     def counters(self) -> dict[str, int]:
@@ -135,6 +137,7 @@ class Engine:
             if not self._resume_ready():
                 break
             did = True
+        did = self._calls.hosting.launch() or did
         batch = self._calls.next_batch()
         if batch:
             self._mark(*(call.running for call in batch))
@@ -146,8 +149,8 @@ class Engine:
 
     def run(self) -> None:
         """Turn until no job is left that can go on."""
-        while self.turn() or self._calls.flying:
-            if not self.busy and self._calls.flying:
+        while self.turn() or self._calls.hosting.flying:
+            if not self.busy and self._calls.hosting.flying:
                 self.wait()
 
     # ---- generators ----
@@ -263,7 +266,7 @@ class Engine:
             self._close(running.root)
         running.root = None
         if not any(other.ticket.client == running.ticket.client for other in self._jobs.values()):
-            self._calls.fairness.forget(running.ticket.client)
+            self._calls.forget(running.ticket.client)
 
     def _emit(self, task: Task, emit: Emit) -> None:
         self._hooks.events(task.running.ticket.job, emit.event)
@@ -308,16 +311,17 @@ class Engine:
         else:
             self._ready.append(_Ready(pending.task, reply))
 
-    def _deliver_fault(self, pending: Pending, error: GessoError) -> None:
+    def _deliver_fault(self, pending: Pending, fault: BaseException) -> None:
         if pending.task.closed:
             return
+        error = explained_call(pending, fault)
         if pending.task.generator is None:
             self._raise(pending.task, CallError(error))
         else:
             self._ready.append(_Ready(pending.task, None, CallError(error)))
 
     def _mark(self, *now: Running) -> None:
-        ids = [running.ticket.job for running in (*now, *self._calls.working())]
+        ids = [running.ticket.job for running in (*now, *(call.running for call in self._calls.hosting.flying.values()))]
         self._hooks.mark(tuple(dict.fromkeys(ids)))
 
 

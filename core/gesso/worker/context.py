@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from gesso.errors import BlobMissing, InvalidRequest
 from gesso.model import ModelCard
-from gesso.plugin import JobContext, Level, Operation, OperationParams, Registry, SamplerSpec, ScheduleSpec
+from gesso.plugin import GuidanceSpec, JobContext, Level, Operation, OperationParams, Registry, SamplerSpec, ScheduleSpec
 from gesso.worker.models import WorkerCatalogue
 
 
@@ -31,6 +31,10 @@ class WorkerContext:
     def schedule(self, name: str) -> ScheduleSpec:
         """The schedule of that name or alias."""
         return self._registry.schedule(name)
+
+    def guidance(self, name: str) -> GuidanceSpec:
+        """The guidance of that name or alias."""
+        return self._registry.guidance(name)
 
     def sampling(self, sampler: str, schedule: str | None) -> tuple[str, str | None]:
         """Canonical names of both."""

@@ -55,6 +55,11 @@ class Setup:
     replay: Replay
     info: Mapping[str, Any]
 
+    @property
+    def width(self) -> int:
+        """Host functions that run at once."""
+        return max(2, self.threads)
+
 
 @dataclass(frozen=True)
 class _Wake(Message):
@@ -69,7 +74,7 @@ def serve(link: WorkerLink, box: BlackBox, setup: Setup) -> None:
     registry = build_plugins(first_party())
     for fault in registry.faults:
         _log.error("%s %s", fault.message, fault.traceback)
-    pool = ThreadPoolExecutor(max_workers=max(2, setup.threads), thread_name_prefix="gesso-pool")
+    pool = ThreadPoolExecutor(max_workers=setup.width + 1, thread_name_prefix="gesso-pool")  # one more, for previews
     service = Service(link, registry, device, pool, setup)
     try:
         service.run(box)
@@ -107,7 +112,7 @@ class Service:
     def run(self, box: BlackBox) -> None:
         """Serve until told to leave."""
         hooks = Hooks(events=self._on_event, mark=box.mark, wake=lambda: self._link.inbox.put(_Wake()))
-        self._engine = Engine(self._models, self._pool, hooks, log_after=self._setup.replay.after)
+        self._engine = Engine(self._models, self._pool, hooks, width=self._setup.width, log_after=self._setup.replay.after)
         self._tell_info(loaded=True)
         while not self._leaving:
             self._engine.turn()

@@ -1,0 +1,111 @@
+"""Calls for the thread pool: host functions, and the methods of models that are pure CPU work. As many fly as there are threads; the
+others wait in fairness order, so that one client's hundred renders do not stand before another's one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from gesso.engine.calls import Apply, Call, Host
+from gesso.engine.fairness import Fairness
+from gesso.engine.forward import Models, on_pool
+from gesso.engine.resume import Resumer
+from gesso.engine.task import Pending, Running
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A thread pool and how many threads it has."""
+
+    executor: Executor
+    width: int = 2
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Where the outcome of a call goes: its reply, or what it raised. ``mark(job)`` names whose code runs next; ``post(action)`` reaches
+    the loop's thread.
+    """
+
+    reply: Callable[[Pending, Any], None]
+    fault: Callable[[Pending, BaseException], None]
+    mark: Callable[[Running], None]
+    post: Callable[[Callable[[], None]], None]
+
+
+class Hosting:
+    """The calls that wait for a thread, and those that have one."""
+
+    def __init__(self, models: Models, pool: Pool, resumer: Resumer, outcomes: Outcomes) -> None:
+        self.fairness = Fairness()
+        self.flying: dict[Future[Any], Pending] = {}
+        self._waiting: list[Pending] = []
+        self._models = models
+        self._pool = pool
+        self._resumer = resumer
+        self._outcomes = outcomes
+        self._methods: set[tuple[str, str]] = set()
+
+    def takes(self, call: Call) -> bool:
+        """Whether a call belongs here. Of a model's method that is known once `learn` was told."""
+        return isinstance(call, Host) or (isinstance(call, Apply) and (call.model.digest, call.method) in self._methods)
+
+    def learn(self, call: Apply) -> None:
+        """From now on, calls of this method of this model belong here."""
+        self._methods.add((call.model.digest, call.method))
+
+    def add(self, call: Pending) -> None:
+        """Let a call wait for a thread."""
+        self._waiting.append(call)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a call waits and there is a thread for it."""
+        return len(self.flying) < self._pool.width and any(not call.running.paused for call in self._waiting)
+
+    def launch(self) -> bool:
+        """Start what there are threads for; False if that is nothing."""
+        did = False
+        while self.ready:
+            call = self.fairness.order(call for call in self._waiting if not call.running.paused)[0]
+            self._waiting.remove(call)
+            self._fly(call)
+            did = True
+        return did
+
+    def drop_closed(self) -> None:
+        """Forget the calls of closed generators; what already runs runs on, unheard."""
+        self._waiting = [call for call in self._waiting if not call.task.closed]
+        for future in [future for future, call in self.flying.items() if call.task.closed]:
+            future.cancel()
+
+    def _fly(self, call: Pending) -> None:
+        self._outcomes.mark(call.running)
+        try:
+            with self._resumer.ambient.within():
+                work = on_pool(self._models, call.call)
+        except Exception as fault:
+            self._outcomes.fault(call, fault)
+            return
+        future = self._pool.executor.submit(work)
+        self.flying[future] = call
+        began = time.perf_counter()
+        future.add_done_callback(lambda done: self._outcomes.post(partial(self._land, done, time.perf_counter() - began)))
+
+    def _land(self, done: Future[Any], seconds: float) -> None:
+        call = self.flying.pop(done)
+        self._resumer.clean("a host function")
+        if not call.running.ended:
+            self.fairness.charge(call.running.ticket.client, seconds)
+        if done.cancelled():
+            return
+        fault = done.exception()
+        if fault is None:
+            self._outcomes.reply(call, done.result())
+        else:
+            self._outcomes.fault(call, fault)
