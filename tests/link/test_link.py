@@ -131,6 +131,24 @@ def test_the_loss_of_the_front_is_noticed_at_once(home: Path) -> None:
     links[0].close()
 
 
+GARBLED = [
+    b"{",
+    b"[]",
+    b"\xff",
+    b"[" * 100_000,
+    b'{"type": "nonsense"}',
+    b'{"type": []}',
+    b'{"type": "go"}',
+    b'{"type": "go", "job": "j", "more": 1}',
+    b'{"type": "go", "job": 7}',
+    b'{"type": "heartbeat", "stalled": "long"}',
+    b'{"type": "heartbeat", "stalled": 0, "info": []}',
+    b'{"type": "ready", "worker": "w", "pid": 1, "slots": "many", "info": {}}',
+    b'{"type": "finished", "job": "j", "state": "done", "result": [1]}',
+    b'{"type": "go", "job": "j", "blobs": []}',
+]
+
+
 def test_what_cannot_be_read_is_reported_with_its_sender(home: Path) -> None:
     async def scene(stage: Stage) -> None:
         secret = stage.front.admit("w1")
@@ -139,16 +157,9 @@ def test_what_cannot_be_read_is_reported_with_its_sender(home: Path) -> None:
         dealer.linger = 0
         dealer.plain_username, dealer.plain_password = b"worker", secret.encode()
         dealer.connect(stage.front.endpoint)
-        for frames in (
-            [b"{"],
-            [b"[]"],
-            [b'{"type": "nonsense"}'],
-            [b'{"type": "go"}'],
-            [b"\xff"],
-            [b'{"type": "go", "job": "j", "more": 1}'],
-        ):
-            dealer.send_multipart(frames)
-        await stage.until(lambda: len(stage.garbled) == 6)
+        for frame in GARBLED:
+            dealer.send_multipart([frame])
+        await stage.until(lambda: len(stage.garbled) == len(GARBLED))
         assert stage.arrived == []
         assert {name for name, _ in stage.garbled} == {"w1"}
         dealer.close()

@@ -48,6 +48,7 @@ def _published(home: Home) -> bool:
 async def _run(home: Home, options: ServeOptions) -> None:
     front = Front(home, options)
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: _log.error("%s", context["message"], exc_info=context.get("exception")))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, front.stopped.set)
     await front.start()

@@ -53,7 +53,8 @@ class Worker:
     @property
     def resident(self) -> tuple[str, ...]:
         """The models whose weights it holds."""
-        return tuple(str(name) for name in self.info.get("resident", ()))
+        names = self.info.get("resident")
+        return tuple(str(name) for name in names) if isinstance(names, list) else ()
 
 
 @dataclass(frozen=True)

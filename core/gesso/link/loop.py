@@ -8,6 +8,7 @@ waits for the next edge (zmq_getsockopt(3), ZMQ_FD). All sends and receives go t
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ import zmq
 from gesso.errors import Unreachable
 
 Deliver = Callable[[list["zmq.Frame"]], None]
+_log = logging.getLogger(__name__)
 _BATCH = 64  # messages taken before other callbacks of the loop get their turn
 
 
@@ -76,7 +78,10 @@ class LoopSocket:
                 frames: Any = self._socket.recv_multipart(flags=zmq.DONTWAIT, copy=False)
             except zmq.Again:
                 return
-            self._deliver(frames)
+            try:
+                self._deliver(frames)
+            except Exception:  # a fault in one message must not leave the next ones waiting for an edge that never comes
+                _log.exception("a message met a fault of the front")
         self._schedule()
 
 

@@ -149,11 +149,23 @@ def encode(message: Message) -> list[bytes]:
     return [json.dumps(header, separators=(",", ":"), allow_nan=False).encode(), *message.blobs]
 
 
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (int, float),
+    "Mapping[str, Any]": (dict,),
+    "Mapping[str, Any] | None": (dict, type(None)),
+}
+
+
 def decode(frames: Sequence[bytes]) -> Message:
-    """Frames -> message; raises ProtocolError."""
+    """Frames -> message, with fields of the declared types; raises ProtocolError."""
     try:
         header = json.loads(frames[0])
         kind = KINDS[header.pop("type")]
+        for f in fields(kind):
+            if f.name in header and not isinstance(header[f.name], _TYPES.get(str(f.type), ())):
+                raise ValueError(f"{f.name} of {kind.type} is not of the type {f.type}")
         return kind(**header, blobs=tuple(frames[1:]))
-    except (IndexError, KeyError, TypeError, ValueError) as fault:
+    except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as fault:
         raise ProtocolError(f"The link carried a message that cannot be read: {fault}.") from fault
