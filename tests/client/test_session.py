@@ -110,6 +110,17 @@ def test_a_new_connection_attaches_once_from_the_last_number_plus_one() -> None:
     assert not session.needed
 
 
+def test_our_own_attachments_ask_for_nothing_while_the_daemon_is_away() -> None:
+    session = Session()
+    submitted(session)
+    session.lost()
+    session.opened(1.0)
+    assert session.asking
+    session.lost()
+    assert not session.asking
+    assert session.needed
+
+
 def test_an_end_that_passed_meanwhile_is_taken_from_the_snapshot() -> None:
     session = Session()
     stream = submitted(session).stream

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from types import TracebackType
-from typing import Any, AsyncIterator, Callable, Dict, List, Mapping, Optional, Sequence, Type, TypeVar
+from typing import Any, AsyncIterator, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar
 
 from ..errors import GessoError
 from .core import Core, Options, Submitted, as_fields, ended, silent
 from .events import Event
 from .opening import HomeLike, Place
 from .results import Result
-from .stream import Stream
+from .stream import Reader, Stream
 from .transfer import Source
 
 T = TypeVar("T")
@@ -39,8 +39,7 @@ class AsyncJob:
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         """The events still to come, the terminal one last. Raises Unreachable if the daemon stays away; the job itself goes on."""
-        stream, reader = self._watched(), self._reader
-        assert reader is not None
+        stream, reader = self._watched()
         while True:
             self._changed.clear()
             over, fault = ended(stream)
@@ -56,7 +55,8 @@ class AsyncJob:
 
     async def result(self) -> Result:
         """Wait for the end and fetch the images. Raises the job's own error, or Cancelled; `asyncio.wait_for` sets a limit."""
-        event = await asyncio.wrap_future(self._watched().ended)
+        stream, _ = self._watched()
+        event = await asyncio.wrap_future(stream.ended)
         return await _aside(lambda: self._core.result(event))
 
     @property
@@ -72,10 +72,10 @@ class AsyncJob:
         """Follow it no longer; it goes on, and `AsyncClient.attach` finds it again."""
         await _aside(lambda: self._core.detach(self.id))
 
-    def _watched(self) -> Stream:
-        if self._stream is None:
+    def _watched(self) -> Tuple[Stream, Reader]:
+        if self._stream is None or self._reader is None:
             raise GessoError(f"Job {self.id} is not watched.", hint="Use AsyncClient.attach(job.id), or submit with watch=True.")
-        return self._stream
+        return self._stream, self._reader
 
     def _notify(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import TimeoutError as FutureTimeout
 from types import TracebackType
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Type
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Type
 
 from ..errors import GessoError
 from .core import Core, Options, Submitted, as_fields, ended, silent
@@ -13,7 +13,7 @@ from .events import Event
 from .opening import HomeLike, Opened, Place
 from .results import Result
 from .start import launch, refuse_if_running
-from .stream import Stream
+from .stream import Reader, Stream
 from .transfer import Source
 
 _GLANCE_SECONDS = 0.5
@@ -35,8 +35,7 @@ class Job:
 
     def __iter__(self) -> Iterator[Event]:
         """The events still to come, the terminal one last. Raises Unreachable if the daemon stays away; the job itself goes on."""
-        stream, reader = self._watched(), self._reader
-        assert reader is not None
+        stream, reader = self._watched()
         while True:
             with self._changed:
                 over, fault = ended(stream)
@@ -53,7 +52,7 @@ class Job:
 
     def result(self, timeout: Optional[float] = None) -> Result:
         """Wait for the end and fetch the images. Raises the job's own error, Cancelled, or TimeoutError after ``timeout`` seconds."""
-        stream = self._watched()
+        stream, _ = self._watched()
         waited = 0.0
         while True:
             step = _GLANCE_SECONDS if timeout is None else min(_GLANCE_SECONDS, timeout - waited)
@@ -77,10 +76,10 @@ class Job:
         """Follow it no longer; it goes on, and `Client.attach` finds it again."""
         self._core.detach(self.id)
 
-    def _watched(self) -> Stream:
-        if self._stream is None:
+    def _watched(self) -> Tuple[Stream, Reader]:
+        if self._stream is None or self._reader is None:
             raise GessoError(f"Job {self.id} is not watched.", hint="Use Client.attach(job.id), or submit with watch=True.")
-        return self._stream
+        return self._stream, self._reader
 
     def _notify(self) -> None:
         with self._changed:

@@ -23,6 +23,7 @@ from .stream import Stream
 RESEND_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
 AGAIN_SECONDS = 10.0
+_NEVER = float("inf")
 ONCE = ("blob.part", "stop")
 
 Frames = List[bytes]
@@ -91,7 +92,7 @@ class Session:
         """A new connection: what waits is sent again, and every stream is attached to."""
         for stream in self.streams.values():
             if not any(request.type == "attach" and request.header["job"] == stream.job for request in self._requests.values()):
-                request = self.request("attach", {"job": stream.job, "from": stream.seen + 1}, b"", now=now, seconds=float("inf"))
+                request = self.request("attach", {"job": stream.job, "from": stream.seen + 1}, b"", now=now, seconds=_NEVER)
                 request.stream = stream
         for request in self._requests.values():
             request.sent = now
@@ -99,9 +100,11 @@ class Session:
         return [request.frames for request in self._requests.values()]
 
     def lost(self) -> None:
-        """The connection is gone: what may not be sent twice ends here."""
+        """The connection is gone: what may not be sent twice ends here; our own attachments are made anew, from a later number."""
         for ident, request in list(self._requests.items()):
-            if request.once:
+            if request.deadline == _NEVER:
+                del self._requests[ident]
+            elif request.once:
                 del self._requests[ident]
                 request.answer.set_exception(Unreachable(f"The connection to the daemon was lost before it answered `{request.type}`."))
 
