@@ -3,7 +3,7 @@
 The prompt is a list of words: `sleep:S`, `progress:N`, `previews:N:BYTES`, `log:N`, `image:BYTES`, `images:N`, `unique`,
 `fail:CODE`, `invalid`, `segv`, `abort`, `kill`, `exit:N`, `hang` (the engine's loop stops), `deaf` (ignores Cancel),
 `once:FILE:WORD` (WORD on the first attempt only), `gate:FILE` (waits for the file), `fetch` (its picture is the input),
-`garbage` (breaks the protocol). Without words it ends at once.
+`garbage` (breaks the protocol), `lie:HOW` (says what no worker should). Without words it ends at once.
 `GESSO_FAKE_START` = `exit`, `late:S`, `silent` spoils the start.
 """
 
@@ -158,6 +158,35 @@ class Fake:
         self.emit(lease, {"type": "nonsense"})
         self.link.send(Go(job=lease.job))
 
+    def do_lie(self, lease: Lease, words: list[str], rest: str) -> None:
+        result: dict[str, Any] = {
+            "images": [{}],
+            "warnings": [],
+            "level": "exact",
+            "seconds": 0.0,
+            "model": {},
+            "environment": {},
+            "info": {},
+        }
+        if rest == "event":
+            self.emit(lease, {"type": "progress", "step": "x" * 100_000})
+            self.emit(lease, {"type": "preview", "image": 0}, bytes(2 << 20))
+            self.emit(lease, {"type": "done", "result": result})
+            return
+        lies = {
+            "count": Finished(job=lease.job, state="done", result={**result, "images": [{}, {}]}, blobs=(b"one",)),
+            "big": Finished(job=lease.job, state="done", result={**result, "warnings": ["x" * 300_000]}, blobs=(b"one",)),
+            "none": Finished(job=lease.job, state="done"),
+            "error": Finished(job=lease.job, state="failed", error={"code": "job", "message": "x" * 300_000}),
+            "state": Finished(job=lease.job, state="sideways", result=result, blobs=(b"one",)),
+            "twice": Finished(job=lease.job, state="done", result=result, blobs=(b"one",)),
+        }
+        self.mark(lease.job, False)
+        self.link.send(lies[rest])
+        if rest == "twice":
+            self.link.send(Finished(job=lease.job, state="failed", error={"code": "job", "message": "again"}))
+        sys.exit()
+
     def do_hang(self, lease: Lease, words: list[str], rest: str) -> None:
         self.hanging = True
         threading.Event().wait()
@@ -188,7 +217,7 @@ def picture(lease: Lease, size: int, index: int = 0) -> bytes:
 def main() -> None:
     die_with_parent()
     parser = argparse.ArgumentParser()
-    for name in ("--link", "--device", "--black-box", "--models", "--replay"):
+    for name in ("--link", "--device", "--black-box", "--models", "--replay", "--plugins"):
         parser.add_argument(name, required=True)
     options = parser.parse_args()
     start, _, rest = os.environ.get("GESSO_FAKE_START", "").partition(":")

@@ -94,6 +94,20 @@ def test_a_worker_that_breaks_the_protocol_is_ended(talk: Talk, tmp_path: Path) 
     assert talk.ask("status")["metrics"]["worker_restarts"] == 1
 
 
+def test_a_worker_that_lies_hurts_only_the_job_it_lies_about(talk: Talk) -> None:
+    for how in ("count", "big", "none", "error", "state"):
+        failed = talk.run(f"lie:{how}")
+        assert failed["type"] == "failed", how
+        assert len(failed["error"]["message"]) < 1000, how
+    assert talk.run("lie:event image:64")["type"] == "done"
+    assert talk.previews == []
+    once = talk.submit("lie:twice")["job"]
+    assert talk.end(once)["type"] == "done"
+    assert talk.run("image:64")["type"] == "done"
+    assert talk.ask("attach", job=once)["state"] == "done"
+    assert talk.ask("status")["metrics"]["worker_restarts"] == 0
+
+
 @pytest.mark.parametrize(("spoiled", "patience"), [("exit", {}), ("silent", {"start": 0.5})])
 def test_jobs_fail_with_a_sentence_when_the_worker_cannot_start(make_daemon: Make, spoiled: str, patience: dict[str, float]) -> None:
     daemon = make_daemon({"GESSO_FAKE_START": spoiled}, prewarm=False, patience=patience).start()

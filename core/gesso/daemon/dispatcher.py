@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, cast
 
 from gesso.daemon import jobs, rows, steps
@@ -81,7 +81,7 @@ class Dispatcher:
         job = self.live[row.id] = jobs.of_row(row, stream, blobs, model)
         self._store.pin(job.id, blobs)
         if job.cancel_wanted:
-            self._spawn(self._endings.cancel(job))
+            self._end(job, self._endings.cancel(job))
             return job
         self._wait(job, again=False)
         self._supervisor.ensure()
@@ -91,7 +91,7 @@ class Dispatcher:
     def poison(self, job: LiveJob, sentence: str) -> None:
         """End a waiting job that is held to be deadly."""
         if self.waiting.remove(job):
-            self._spawn(self._endings.fail(job, Poisoned(sentence)))
+            self._end(job, self._endings.fail(job, Poisoned(sentence)))
 
     async def cancel(self, job: LiveJob) -> None:
         """Cancel in any state; done when the wish cannot be lost any more."""
@@ -134,12 +134,11 @@ class Dispatcher:
             case link.Fetch():
                 self._spawn(self._fetch(worker, message.sha256))
             case link.Resolved():
-                self._with_job(worker, message.job, lambda job: self._resolved(worker, job, message))
+                self._resolved(worker, message)
             case link.Event():
-                worker.useful = True
                 self._event(worker, message)
             case link.Finished():
-                self._with_job(worker, message.job, lambda job: self._finished(worker, job, message))
+                self._finished(worker, message)
             case link.Bye():
                 self._supervisor.condemn(worker, "left of its own will")
             case _:
@@ -186,11 +185,11 @@ class Dispatcher:
     def _alone(self, worker: Worker) -> bool:
         return any(job.suspect for job in worker.leases.values())
 
-    def _with_job(self, worker: Worker, job: str, then: Callable[[LiveJob], Coroutine[Any, Any, None]]) -> None:
+    def _held(self, worker: Worker, job: str) -> LiveJob | None:
+        """The job of that id, if the worker has it and it has not ended: all that a worker says of others is ignored."""
         worker.useful = True
         held = worker.leases.get(job)
-        if held is not None and not held.ending:
-            self._spawn(then(held))
+        return None if held is None or held.ending else held
 
     async def _lease(self, worker: Worker, job: LiveJob, turn: int) -> None:
         try:
@@ -213,31 +212,31 @@ class Dispatcher:
         self._link.send(worker.name, link.Lease(job.id, job.attempt, job.request, job.spec, job.priority, job.client))
         steps.reached("lease.sent")
 
-    async def _resolved(self, worker: Worker, job: LiveJob, message: link.Resolved) -> None:
+    def _resolved(self, worker: Worker, message: link.Resolved) -> None:
+        job = self._held(worker, message.job)
+        if job is not None and job.state == "leased":
+            job.state = "running"
+            self._spawn(self._start(worker, job, dict(message.spec) if job.spec is None else job.spec))
+
+    async def _start(self, worker: Worker, job: LiveJob, spec: Mapping[str, Any]) -> None:
         turn = job.turn
-        spec = dict(message.spec) if job.spec is None else job.spec
-        if job.state == "leased":
-            while job.turn == turn and not job.ending:
-                try:
-                    await self._journal.submit(rows.start, job.id, spec, job.stream.seq + 1)
-                    break
-                except StorageFull:
-                    await asyncio.sleep(_DISK_PAUSE)  # the worker waits for Go meanwhile
-            if job.turn != turn or job.ending:
-                return
-            job.spec = spec
-            self._started(worker, job)
+        while job.turn == turn and not job.ending:
+            try:
+                await self._journal.submit(rows.start, job.id, spec, job.stream.seq + 1)
+                break
+            except StorageFull:
+                await asyncio.sleep(_DISK_PAUSE)  # the worker waits for Go meanwhile
+        if job.turn != turn or job.ending:
+            return
+        job.spec = spec
+        self._publish(job.stream.add("started", {"worker": worker.name, "attempt": job.attempt}))
         steps.reached("go.send")
         self._link.send(worker.name, link.Go(job.id))
 
-    def _started(self, worker: Worker, job: LiveJob) -> None:
-        job.state = "running"
-        self._publish(job.stream.add("started", {"worker": worker.name, "attempt": job.attempt}))
-
     def _event(self, worker: Worker, message: link.Event) -> None:
-        job = worker.leases.get(message.job)
+        job = self._held(worker, message.job)
         kind = message.body.get("type")
-        if job is None or job.ending or kind not in _EVENTS:
+        if job is None or kind not in _EVENTS:
             return
         body = {key: value for key, value in message.body.items() if key not in ("type", "job", "seq")}
         payload = message.blobs[0] if kind == "preview" and message.blobs else b""
@@ -250,21 +249,27 @@ class Dispatcher:
             return
         self._publish(job.stream.add(str(kind), body, payload))
 
-    async def _finished(self, worker: Worker, job: LiveJob, message: link.Finished) -> None:
-        if message.state == "cancelled" and self._closing and not job.cancel_wanted:
+    def _finished(self, worker: Worker, message: link.Finished) -> None:
+        job = self._held(worker, message.job)
+        if job is None or (message.state == "cancelled" and self._closing and not job.cancel_wanted):
             return  # the worker closed it because the front leaves: it goes back to the queue
-        job.ending = True
-        worker.leases.pop(job.id, None)
+        del worker.leases[job.id]
         steps.reached("finished.received")
-        self.pump()
         if message.state == "done" and message.result is not None:
-            await self._endings.finish(job, message.result, message.blobs)
+            self._end(job, self._endings.finish(job, message.result, message.blobs))
         elif message.state == "cancelled" and job.cancel_wanted:
-            await self._endings.cancel(job)
+            self._end(job, self._endings.cancel(job))
         elif message.state == "failed" and message.error is not None:
-            await self._endings.fail_wire(job, message.error)
+            self._end(job, self._endings.fail_wire(job, message.error))
         else:
-            await self._endings.fail(job, GessoError(f"The worker ended the job as {message.state!r}, which makes no sense here."))
+            fault = GessoError(f"The worker ended the job as {message.state[:20]!r}, which makes no sense here.")
+            self._end(job, self._endings.fail(job, fault))
+        self.pump()
+
+    def _end(self, job: LiveJob, ending: Coroutine[Any, Any, None]) -> None:
+        """From this moment on nothing else can end the job."""
+        job.ending = True
+        self._spawn(ending)
 
     async def _fetch(self, worker: Worker, sha256: str) -> None:
         found: tuple[bytes, ...] = ()
@@ -281,22 +286,22 @@ class Dispatcher:
         for job in held:
             job.turn += 1
             if job.cancel_wanted:
-                self._spawn(self._endings.cancel(job))
+                self._end(job, self._endings.cancel(job))
             elif loss.hopeless is not None:
-                self._spawn(self._endings.fail(job, _cannot_start(loss.hopeless)))
+                self._end(job, self._endings.fail(job, _cannot_start(loss.hopeless)))
             elif job.suspect and job.id in suspects and not self._closing:
-                self._spawn(self._endings.fail(job, _poisoned(loss)))
+                self._end(job, self._endings.fail(job, _poisoned(loss)))
             elif job.attempt >= ATTEMPTS:
-                self._spawn(
-                    self._endings.fail(job, WorkerLost(f"The job was begun {job.attempt} times; each time the worker {loss.reason}."))
-                )
+                sentence = f"The job was begun {job.attempt} times; each time the worker ended. The last one {loss.reason}."
+                self._end(job, self._endings.fail(job, WorkerLost(sentence)))
             else:
                 back.append(job)
         if back and not self._closing:
             self._spawn(self._requeue(back, suspects))
         for waiter in list(self.waiting) if loss.hopeless is not None else []:
             self.waiting.remove(waiter)
-            self._spawn(self._endings.fail(cast(LiveJob, waiter), _cannot_start(str(loss.hopeless))))
+            job = cast(LiveJob, waiter)
+            self._end(job, self._endings.fail(job, _cannot_start(str(loss.hopeless))))
 
     async def _requeue(self, back: list[LiveJob], suspects: set[str]) -> None:
         blamed = [job.id for job in back if job.id in suspects]

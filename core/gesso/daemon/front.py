@@ -112,7 +112,7 @@ class Front:
         self._uploads = Uploads(self._store)
         first_party = manifest.first_party()
         schema_files = options.schema_files or (first_party.operations_file,)
-        self._schemas = Schemas(schema_files, first_party.models, home.models / "models.json")
+        self._schemas = Schemas(schema_files, first_party.models, home.models / "models.json", home.plugins)
         self._peers = Peers(self._serve, lambda peer: self._uploads.close_owner(peer.key))
         endings = Endings(self._journal, self._store, self._metrics, self._peers.publish)
         self._dispatcher = Dispatcher(self._journal, self._store, endings, self._metrics, self._peers.publish)
@@ -121,9 +121,12 @@ class Front:
         self._link = FrontLink(self._context, self._zap, f"ipc://{self._link_path()}", self._dispatcher.receive, self._dispatcher.garbled)
         log = home.logs / "worker.log"
         command = (*options.worker_command, "--models", str(home.models / "models.json"), "--replay", str(self._replay))
+        command = (*command, "--plugins", str(home.plugins))
         executor = LocalExecutor(command, log)
         self._supervisor = Supervisor(executor, self._link, home.runtime, log, options.device, options.patience)
         self._dispatcher.attach(self._link, self._supervisor)
+        if self._schemas.strangers is not None:
+            self._schemas.strangers.changed = self._supervisor.reload
         self._dispatcher.over = lambda job: self._replay_log(job).unlink(missing_ok=True)
 
     def _replay_log(self, job: str) -> Path:
@@ -203,6 +206,7 @@ class Front:
             self._supervisor.check()
             self._peers.tidy()
             self._uploads.expire()
+            self._schemas.refresh()
             if self._dispatcher.live:
                 self._active = time.monotonic()
             idle = time.monotonic() - self._active

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gesso.daemon.catalogues import Catalogue, check_name
 from gesso.daemon.sentences import refusal
+from gesso.daemon.strangers import Strangers
 from gesso.errors import PluginError
 from gesso.manifest import ModelEntry
 
@@ -33,13 +34,17 @@ class Checked:
 
 
 class Schemas:
-    """What all operations take. ``files`` are compiled schema files; ``models_file`` lists what the owner added, if it exists."""
+    """What all operations take. ``files`` are compiled schema files; ``models_file`` lists what the owner added, if it exists; ``plugins``
+    is the folder of the plugins that the owner added.
+    """
 
-    def __init__(self, files: Sequence[Path], models: Sequence[ModelEntry], models_file: Path) -> None:
+    def __init__(self, files: Sequence[Path], models: Sequence[ModelEntry], models_file: Path, plugins: Path | None = None) -> None:
+        self.strangers = None if plugins is None else Strangers(plugins, read_document)
         self._files = files
         self._models = models
         self._models_file = models_file
         self._models_stamp: tuple[int, int] | None = None
+        self._models_added: list[Any] = []
         self._operations: dict[str, Any] | None = None
         self._catalogues: dict[str, Catalogue] = {}
         self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
@@ -81,6 +86,13 @@ class Schemas:
         name = params.get("model")
         return self._catalogues["models"].canonical(name) if isinstance(name, str) and "models" in self._catalogues else None
 
+    def refresh(self) -> None:
+        """Take in what the owner changed about plugins; what cannot be read is left for `describe` and `submit` to report."""
+        if self.strangers is not None and self.strangers.refresh():
+            self._operations = None
+            self._catalogues = {}
+            self._validators = {}
+
     def _properties(self, operation: str) -> Mapping[str, Any]:
         operations = self._load()
         if operation not in operations:
@@ -96,13 +108,16 @@ class Schemas:
         return self._validators[operation]
 
     def _load(self) -> dict[str, Any]:
+        self.refresh()
         if self._operations is None:
             operations: dict[str, Any] = {}
             entries: dict[str, list[Any]] = {"samplers": [], "schedules": []}
-            for document in map(read_document, self._files):
+            strangers = self.strangers.documents if self.strangers is not None else ()
+            for document in (*map(read_document, self._files), *strangers):
                 operations.update(document["operations"])
                 for kind, listed in document["catalogues"].items():
                     entries.setdefault(kind, []).extend(listed)
+            self._models_added = entries.pop("models", [])
             self._catalogues.update({kind: Catalogue(kind, listed) for kind, listed in entries.items()})
             self._operations = operations
         self._refresh_models()
@@ -117,7 +132,7 @@ class Schemas:
             {"name": m.name, "title": m.title, "family": m.family, "capabilities": list(m.capabilities), "licence": m.licence}
             for m in self._models
         ]
-        self._catalogues["models"] = Catalogue("models", [*declared, *added])
+        self._catalogues["models"] = Catalogue("models", [*declared, *self._models_added, *added])
         self._models_stamp = stamp
 
 

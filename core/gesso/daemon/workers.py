@@ -17,7 +17,7 @@ from gesso.daemon.executor import Credentials, Executor, Handle, describe_exit, 
 from gesso.daemon.jobs import LiveJob
 from gesso.link import BlackBox
 from gesso.link.front_link import FrontLink
-from gesso.link.messages import Heartbeat, Ready, Shutdown
+from gesso.link.messages import Heartbeat, Ready, Reload, Shutdown
 
 _log = logging.getLogger(__name__)
 _BACK_OFF = (0.0, 0.5, 2.0)
@@ -104,6 +104,11 @@ class Supervisor:
         worker.stalled = message.stalled
         if message.info is not None:
             worker.info = message.info
+
+    def reload(self) -> None:
+        """The owner changed something about plugins: a worker that is there imports them again, the next one finds them so."""
+        if self.worker is not None:
+            self._link.send(self.worker.name, Reload())
 
     def check(self) -> None:
         """Called about twice a second: kill a worker that has lost its patience."""
