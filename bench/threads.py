@@ -1,0 +1,88 @@
+"""How OpenMP's threads should wait: a small convolutional step under each policy, alone and beside busy programs. Medians.
+
+    python bench/threads.py            writes bench/results/threads.json
+
+Each measurement is a process of its own, because the policy is read once; policies take turns, so that a busy moment hurts all alike.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULT = ROOT / "bench/results/threads.json"
+ROUNDS, STEPS = 5, 15
+POLICIES: dict[str, dict[str, str]] = {
+    "1 thread": {"OMP_NUM_THREADS": "1"},
+    "2 threads, spinning (default)": {"OMP_NUM_THREADS": "2"},
+    "2 threads, sleeping": {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"},
+    "2 threads, brief spin (20000)": {"OMP_NUM_THREADS": "2", "GOMP_SPINCOUNT": "20000"},
+    "2 threads, brief spin (2000)": {"OMP_NUM_THREADS": "2", "GOMP_SPINCOUNT": "2000"},
+}
+STEP = f"""
+import statistics, time, torch
+layers = [torch.nn.Conv2d(64, 64, 3, padding=1) for _ in range(12)]
+x = torch.randn(2, 64, 16, 16)
+times = []
+with torch.no_grad():
+    for _ in range({STEPS} + 3):
+        began = time.perf_counter()
+        y = x
+        for layer in layers:
+            y = torch.nn.functional.silu(torch.nn.functional.group_norm(layer(y), 8))
+        times.append(time.perf_counter() - began)
+print(statistics.median(times[3:]) * 1000)
+"""
+BUSY = "while True: pass"
+
+
+def step_ms(policy: dict[str, str]) -> float:
+    """The median step of one process."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "KMP_"))}
+    told = subprocess.run([sys.executable, "-c", STEP], env={**clean, **policy}, check=True, capture_output=True, text=True)
+    return float(told.stdout)
+
+
+def measure(neighbours: int) -> dict[str, float]:
+    """Each policy beside so many busy programs."""
+    busy = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(neighbours)]
+    try:
+        time.sleep(0.5)
+        times: dict[str, list[float]] = {name: [] for name in POLICIES}
+        for _ in range(ROUNDS):
+            for name, policy in POLICIES.items():
+                times[name].append(step_ms(policy))
+        return {name: round(statistics.median(values), 2) for name, values in times.items()}
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
+def main() -> int:
+    load = round(os.getloadavg()[0], 2)
+    measured = {f"{neighbours} busy neighbours": measure(neighbours) for neighbours in (0, 2)}
+    for setting, rows in measured.items():
+        for name, value in rows.items():
+            print(f"{setting:20} {name:32} {value:8.2f} ms a step")
+    document = {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "machine": {"system": platform.platform(), "cores": os.cpu_count(), "load_at_start": load},
+        "setting": "12 convolutions of 64 channels at 16x16, batch 2",
+        "median_ms": measured,
+    }
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(document, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
