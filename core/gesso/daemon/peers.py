@@ -61,9 +61,17 @@ class Peer:
             return
         if not self._pending and self._send_event(job, event):
             return
+        if event.terminal:  # pictures of what is over are not worth keeping for a client that does not read
+            self._pending.pop((job, "preview"), None)
         self._pending.pop((job, event.type), None)
         self._pending[(job, event.type)] = event
         self._arm()
+
+    def unwatch(self, job: str) -> None:
+        """It wants to hear no more of this job."""
+        self.watches.pop(job, None)
+        for key in [key for key in self._pending if key[0] == job]:
+            del self._pending[key]
 
     async def answer(self, header: Mapping[str, Any], payload: bytes = b"") -> None:
         """Send an answer, waiting for room; a peer that reads nothing for a minute is given up. Raises PeerGone."""

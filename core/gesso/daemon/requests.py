@@ -224,7 +224,7 @@ class Requests:
 
     async def _detach(self, peer: Peer, message: wire.Message) -> Answer:
         await self._visible(peer, message.header["job"])
-        peer.watches.pop(message.header["job"], None)
+        peer.unwatch(message.header["job"])
         return {}, b""
 
     async def _cancel(self, peer: Peer, message: wire.Message) -> Answer:

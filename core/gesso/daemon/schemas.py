@@ -74,7 +74,7 @@ class Schemas:
 
     def models(self) -> list[dict[str, Any]]:
         """The models by name, as `state` lists them."""
-        self._refresh_models()
+        self._load()
         return self._catalogues["models"].entries
 
     def needs(self, operation: str, params: Mapping[str, Any]) -> tuple[tuple[str, ...], str | None]:
