@@ -61,6 +61,7 @@ class Stranger:
     origin: Path | None = None
     code: bytes | None = None
     models: tuple[ModelEntry, ...] = ()
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,11 +149,11 @@ class Shelf:
         record = standing.record
         models = tuple(_model(entry) for entry in record.models)
         if record.source == "distribution":
-            return Stranger(record.entry, models=models)
+            return Stranger(record.entry, models=models, sha256=record.sha256)
         code = self._code(record)
         if hashlib.sha256(code).hexdigest() != record.sha256:
             return None
-        return Stranger(record.entry, self.source(record.name), code, models)
+        return Stranger(record.entry, self.source(record.name), code, models, record.sha256)
 
     def usable(self) -> tuple[list[Stranger], list[str]]:
         """(plugins to import, notices about those that are off for a reason)."""

@@ -12,7 +12,8 @@ NAMES = {
     """,
     "gesso.plugin": """
         CaptionedImage CaptionedSource Fault JobContext Level Operation OperationParams PluginContext PluginState Registry ResolveContext
-        SamplerSpec ScheduleSpec build_plugins compile_operations compile_to from_k_diffusion hookimpl hookspec sampler schedule
+        SamplerSpec ScheduleSpec add_stranger build_plugins compile_operations compile_to
+        from_k_diffusion hookimpl hookspec sampler schedule
     """,
     "gesso.model": """
         Applies Conditioning Decodes Defaults Denoises EncodesImages EncodesText Family Latent Limits Model ModelCard Parametrisation Patch

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from gesso import __version__
 from gesso.cli import report
 from gesso.cli.parser import build
-from gesso.cli.schema import Surface, load
+from gesso.cli.schema import Surface, load, with_strangers
 from gesso.errors import GessoError, PluginError, UsageError
+from gesso.wire.home import Home
 
 if TYPE_CHECKING:
     from gesso.manifest import Manifest
@@ -66,7 +67,7 @@ def describe() -> tuple[Surface, Manifest | None]:
 
     try:
         manifest = first_party()
-        return load(manifest.operations_file), manifest
+        return with_strangers(load(manifest.operations_file), Home.find().plugins), manifest
     except PluginError as fault:
         return Surface(fault=fault), None
 

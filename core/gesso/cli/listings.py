@@ -49,25 +49,6 @@ def _model(entry: ModelEntry) -> dict[str, Any]:
     }
 
 
-def plugins(args: argparse.Namespace, _surface: Surface) -> int:
-    """Every plugin as the manifest declares it; none is imported."""
-    from gesso.manifest import first_party
-
-    found = [asdict(entry) for entry in first_party().plugins]
-    if args.json:
-        report.document({"plugins": found})
-        return 0
-    rows = [(plugin["name"], _provided(plugin["provides"]), plugin["summary"]) for plugin in found]
-    report.table(rows, ("plugin", "provides", "what it is"))
-    return 0
-
-
-def _provided(provides: Mapping[str, Sequence[str]]) -> str:
-    """Names where they are few, else how many."""
-    parts = [f"{len(names)} {kind}" if len(names) > 2 else f"{kind} {', '.join(names)}" for kind, names in provides.items() if names]
-    return "; ".join(parts) or "-"
-
-
 def compile_schemas(args: argparse.Namespace, _surface: Surface) -> int:
     """Write the schema file from the plugins' parameter models; the one listing that imports plugins."""
     from gesso.plugin.compile import compile_first_party

@@ -122,11 +122,24 @@ def _add_daemon(add: Commands) -> None:
 
 def _add_listings(add: Commands, group: Callable[[str, str], Commands]) -> None:
     group("models", "models that can be asked for")("list", "gesso.cli.listings:models", "list the models")
-    plugins = group("plugins", "plugins and what they provide")
-    plugins("list", "gesso.cli.listings:plugins", "list the plugins")
-    plugins("compile", "gesso.cli.listings:compile_schemas", "write the compiled schema file from the plugins")
+    _add_plugins(group("plugins", "plugins and what they provide"))
     add("samplers", "gesso.cli.listings:samplers", "list the samplers")
     add("schedules", "gesso.cli.listings:schedules", "list the noise schedules")
+
+
+def _add_plugins(plugins: Commands) -> None:
+    plugins("list", "gesso.cli.plugins:listing", "list the plugins and whether they are on")
+    plugins("add", "gesso.cli.plugins:add", "check a single file, take it in and turn it on").add_argument("file", metavar="FILE.py")
+    for name, text in (
+        ("info", "show everything that is known of a plugin"),
+        ("enable", "check a plugin, record its version and content, and turn it on"),
+        ("disable", "turn a plugin off"),
+    ):
+        plugins(name, f"gesso.cli.plugins:{name}", text).add_argument("name", metavar="NAME")
+    looked = plugins("check", "gesso.cli.plugins:check", "look at a plugin or a file in a process of its own; nothing is changed")
+    looked.add_argument("target", metavar="NAME|FILE.py")
+    plugins("reload", "gesso.cli.plugins:reload", "make running daemons import the plugins again")
+    plugins("compile", "gesso.cli.listings:compile_schemas", "write the compiled schema file from the plugins that ship with Gesso")
 
 
 def _add_jobs(group: Callable[[str, str], Commands]) -> None:

@@ -74,6 +74,28 @@ def load(path: Path) -> Surface:
         )
 
 
+def with_strangers(surface: Surface, folder: Path) -> Surface:
+    """The surface with what the owner's plugins add, as it was compiled when they were enabled. A plugin whose record cannot be read adds
+    nothing: `gesso plugins list` says why.
+    """
+    if surface.fault is not None or not (folder / "plugins.json").exists():
+        return surface
+    from gesso.strangers import Shelf
+
+    shelf = Shelf(folder)
+    try:
+        names = [name for name, record in shelf.records().items() if record.enabled]
+    except PluginError:
+        return surface
+    for added in (load(shelf.compiled(name)) for name in sorted(names)):
+        kinds = {**surface.catalogues, **added.catalogues}
+        surface = Surface(
+            {**surface.operations, **added.operations},
+            {kind: (*surface.catalogues.get(kind, ()), *added.catalogues.get(kind, ())) for kind in kinds if kind != "models"},
+        )
+    return surface
+
+
 def parse(document: Mapping[str, Any]) -> Surface:
     """The parsed JSON of a schema file -> surface; raises ValueError where the file is of another version."""
     if document.get("schema") != SCHEMA:

@@ -1,6 +1,7 @@
 """Messages between front and worker as frozen dataclasses; `encode` and `decode` turn them into frames (JSON header + raw blobs).
 
-Worker -> front: Ready, Heartbeat, Resolved, Event, Finished, Fetch, Bye. Front -> worker: Lease, Go, Cancel, Blob, Shutdown.
+Worker -> front: Ready, Heartbeat, Resolved, Event, Finished, Fetch, Bye. Front -> worker: Lease, Go, Cancel, Blob, Reload,
+Shutdown.
 
     worker                        front
       | -- Ready(slots, ...) ------> |
@@ -124,6 +125,13 @@ class Blob(Message):
 
 
 @dataclass(frozen=True)
+class Reload(Message):
+    """The owner's plugins have changed: import them again. Jobs that run go on with what they have."""
+
+    type = "reload"
+
+
+@dataclass(frozen=True)
 class Shutdown(Message):
     """Close all jobs without a result and leave."""
 
@@ -138,7 +146,7 @@ class Bye(Message):
 
 
 KINDS: Mapping[str, type[Message]] = {
-    kind.type: kind for kind in (Ready, Heartbeat, Lease, Resolved, Go, Cancel, Event, Finished, Fetch, Blob, Shutdown, Bye)
+    kind.type: kind for kind in (Ready, Heartbeat, Lease, Resolved, Go, Cancel, Event, Finished, Fetch, Blob, Reload, Shutdown, Bye)
 }
 
 

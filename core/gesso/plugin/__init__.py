@@ -1,6 +1,6 @@
 """Plugins: the hooks they implement, what they register, and the registry made of them. No plugin is named here, and nothing is global."""
 
-from gesso.plugin.build import build_plugins
+from gesso.plugin.build import add_stranger, build_plugins
 from gesso.plugin.context import JobContext, Level, PluginContext, ResolveContext
 from gesso.plugin.datasets import CaptionedImage, CaptionedSource
 from gesso.plugin.foreign import from_k_diffusion
@@ -23,6 +23,7 @@ __all__ = [
     "ResolveContext",
     "SamplerSpec",
     "ScheduleSpec",
+    "add_stranger",
     "build_plugins",
     "compile_operations",
     "compile_to",

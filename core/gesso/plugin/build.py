@@ -4,40 +4,91 @@ stops the others, and there is no manager but the one made here.
 
 from __future__ import annotations
 
+import copy
 import importlib
 import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import pluggy
 
-from gesso.manifest import Manifest, PluginEntry
-from gesso.plugin import hookspecs
+from gesso.manifest import Manifest, ModelEntry, PluginEntry
+from gesso.plugin import hookspecs, single
 from gesso.plugin.context import PluginContext
 from gesso.plugin.names import Catalogue
 from gesso.plugin.registry import Fault, PluginState, Registry
 from gesso.plugin.specs import OperationParams, SamplerSpec, ScheduleSpec
+from gesso.strangers import Stranger
 
 TRACE_VARIABLE = "GESSO_TRACE_PLUGINS"
 
 
 def build_plugins(manifest: Manifest, options: Mapping[str, Mapping[str, Any]] | None = None) -> Registry:
     """Import and register every plugin of the manifest. ``options``: plugin name -> its part of the owner's configuration."""
-    manager = pluggy.PluginManager("gesso")
-    manager.add_hookspecs(hookspecs)
+    manager = _manager()
     registry = Registry(manifest)
     for entry in manifest.plugins:
         plugin = _Registering(entry, registry)
-        module = plugin.imported(manager)
-        if module is not None:
-            plugin.call_hooks(manager, module, PluginContext(entry.name, manifest, dict((options or {}).get(entry.name, {}))))
-            plugin.compare_with_declared()
-        registry.plugins.append(plugin.state())
+        plugin.register(manager, manifest, dict((options or {}).get(entry.name, {})), partial(importlib.import_module, entry.module))
     return registry
+
+
+def add_stranger(registry: Registry, stranger: Stranger, *, declared: bool = True) -> PluginState:
+    """Import and register a plugin that its owner enabled, into this registry: what it calls x is called ``plugin.x`` for everybody else.
+
+    ``declared`` False: whatever it registers is accepted as declared, which is how a single file is looked at for the first time.
+    """
+    manager = _manager()
+    entry = stranger.entry
+    manifest = Manifest(str(stranger.origin or entry.module), "", (entry,), stranger.models)
+    plugin = _Registering(entry, registry, namespace=f"{entry.name}.", declared=declared)
+    plugin.register(manager, manifest, {}, partial(single.imported, stranger))
+    state = registry.plugins[-1]
+    if state.usable:
+        registry.models = (*registry.models, *(_of_plugin(model, entry) for model in stranger.models))
+    return state
+
+
+def _of_plugin(model: ModelEntry, entry: PluginEntry) -> ModelEntry:
+    """A stranger's model under the plugin's name; its family is the plugin's own where it provides one of that name."""
+    own = model.family in entry.provides.get("families", ())
+    return replace(model, name=f"{entry.name}.{model.name}", family=f"{entry.name}.{model.family}" if own else model.family)
+
+
+def _manager() -> pluggy.PluginManager:
+    manager = pluggy.PluginManager("gesso")
+    manager.add_hookspecs(hookspecs)
+    if os.environ.get(TRACE_VARIABLE):
+        _trace(manager)
+    return manager
+
+
+def _trace(manager: pluggy.PluginManager) -> None:
+    """Print each hook call that a plugin answers: the hook, its implementers, what came back, the time."""
+    started: list[float] = []
+
+    def before(_hook: str, _implementers: object, _arguments: object) -> None:
+        started.append(time.perf_counter())
+
+    def after(outcome: pluggy.Result[Any], hook: str, implementers: Sequence[pluggy.HookImpl], _arguments: Mapping[str, Any]) -> None:
+        spent = (time.perf_counter() - started.pop()) * 1000
+        if implementers:
+            names = ", ".join(implementer.plugin_name for implementer in implementers)
+            said = _came_back(outcome)
+            print(f"gesso: {hook}: {names}: {said} in {spent:.1f} ms", file=sys.stderr, flush=True)
+
+    manager.add_hookcall_monitoring(before, after)
+
+
+def _came_back(outcome: pluggy.Result[Any]) -> str:
+    if outcome.exception is not None:
+        return type(outcome.exception).__name__
+    return str(sum(len(batch) if hasattr(batch, "__len__") else 1 for batch in outcome.get_result()))
 
 
 @dataclass(frozen=True)
@@ -48,6 +99,7 @@ class _Kind:
     provides: str
     check: Callable[[Any], str]
     aliases: Callable[[Any], tuple[str, ...]] = field(default=lambda _: ())
+    spec: type[Any] | None = None
 
 
 def _titled(thing: Any) -> tuple[str, ...]:
@@ -79,8 +131,8 @@ def _check_schedule(thing: Any) -> str:
 
 
 _KINDS = (
-    _Kind("gesso_samplers", "samplers", _check_sampler, _titled),
-    _Kind("gesso_schedules", "schedules", _check_schedule, _titled),
+    _Kind("gesso_samplers", "samplers", _check_sampler, _titled, SamplerSpec),
+    _Kind("gesso_schedules", "schedules", _check_schedule, _titled, ScheduleSpec),
     _Kind("gesso_operations", "operations", _check_operation),
     _Kind("gesso_families", "families", lambda family: _lacks(family, "inspect", "load")),
     _Kind("gesso_datasets", "datasets", lambda source: _lacks(source, "sample")),
@@ -90,16 +142,27 @@ _KINDS = (
 class _Registering:
     """One plugin while it is imported and registers."""
 
-    def __init__(self, entry: PluginEntry, registry: Registry) -> None:
+    def __init__(self, entry: PluginEntry, registry: Registry, *, namespace: str = "", declared: bool = True) -> None:
         self._entry = entry
         self._registry = registry
+        self._namespace = namespace
+        self._declared = declared
         self._faults: list[Fault] = []
         self._registered: dict[str, list[str]] = {}
 
-    def imported(self, manager: pluggy.PluginManager) -> object | None:
+    def register(self, manager: pluggy.PluginManager, manifest: Manifest, options: Mapping[str, Any], load: Callable[[], object]) -> None:
+        """The whole way of a plugin into the registry."""
+        module = self._imported(manager, load)
+        if module is not None:
+            self._call_hooks(manager, module, PluginContext(self._entry.name, manifest, options))
+            if self._declared:
+                self._compare_with_declared()
+        self._registry.plugins.append(self._state())
+
+    def _imported(self, manager: pluggy.PluginManager, load: Callable[[], object]) -> object | None:
         """The plugin's module, its hooks verified; None where it failed."""
         try:
-            module = importlib.import_module(self._entry.module)
+            module = load()
         except (Exception, SystemExit) as fault:
             self._fail("", f"could not be imported: {_said(fault)}", fault)
             return None
@@ -113,40 +176,42 @@ class _Registering:
             return None
         return module
 
-    def call_hooks(self, manager: pluggy.PluginManager, module: object, ctx: PluginContext) -> None:
+    def _call_hooks(self, manager: pluggy.PluginManager, module: object, ctx: PluginContext) -> None:
         """Call each hook of this plugin alone, so that a fault has one culprit."""
         others = [plugin for plugin in manager.get_plugins() if plugin is not module]
         for kind in _KINDS:
-            started = time.perf_counter()
             try:
                 things = [thing for batch in manager.subset_hook_caller(kind.hook, others)(ctx=ctx) for thing in _listed(batch)]
             except (Exception, SystemExit) as fault:
                 self._fail(kind.hook, f"failed in the hook {kind.hook}: {_said(fault)}", fault)
                 continue
+            if kind.spec is not None and self._namespace and not hasattr(module, kind.hook):
+                things = single.bare_specs(module, kind.spec)
             for thing in things:
                 self._enter(kind, thing)
-            if things and os.environ.get(TRACE_VARIABLE):
-                spent = (time.perf_counter() - started) * 1000
-                print(f"gesso: {kind.hook}: {self._entry.name}: {len(things)} in {spent:.1f} ms", file=sys.stderr)
 
     def _enter(self, kind: _Kind, thing: Any) -> None:
         name = getattr(thing, "name", None)
         if not isinstance(name, str) or not name:
             self._fail(kind.hook, f"registered {thing!r} in {kind.hook}, which has no name")
             return
-        catalogue: Catalogue[Any] = getattr(self._registry, kind.provides)
         wrong = kind.check(thing)
         if wrong:
             self._fail(kind.hook, f"registered {name!r} in {kind.hook}, which {wrong}")
-        elif name not in self._entry.provides.get(kind.provides, ()):
+        elif self._declared and name not in self._entry.provides.get(kind.provides, ()):
             self._fail(kind.hook, f"registered {name!r} in {kind.hook}, but does not declare it under provides.{kind.provides}")
-        elif taken := catalogue.taken((name, *kind.aliases(thing))):
+        else:
+            self._add(kind, name, _renamed(thing, self._namespace) if self._namespace else thing)
+
+    def _add(self, kind: _Kind, name: str, thing: Any) -> None:
+        catalogue: Catalogue[Any] = getattr(self._registry, kind.provides)
+        if taken := catalogue.taken((thing.name, *kind.aliases(thing))):
             self._fail(kind.hook, f"registered {name!r} in {kind.hook}, but {taken}")
         else:
-            catalogue.add(name, thing, self._entry.name, kind.aliases(thing))
+            catalogue.add(thing.name, thing, self._entry.name, kind.aliases(thing))
             self._registered.setdefault(kind.provides, []).append(name)
 
-    def compare_with_declared(self) -> None:
+    def _compare_with_declared(self) -> None:
         """What is declared but was not registered is a fault too: lists would show what is not there."""
         failed = {fault.hook for fault in self._faults}
         for kind in _KINDS:
@@ -155,12 +220,21 @@ class _Registering:
             if missing and kind.hook not in failed:
                 self._fail(kind.hook, f"declares {', '.join(missing)} under provides.{kind.provides}, but did not register it")
 
-    def state(self) -> PluginState:
+    def _state(self) -> PluginState:
         return PluginState(self._entry, {kind: tuple(names) for kind, names in self._registered.items()}, tuple(self._faults))
 
     def _fail(self, hook: str, what: str, cause: BaseException | None = None) -> None:
         trace = "" if cause is None else "".join(traceback.format_exception(cause))
         self._faults.append(Fault(self._entry.name, hook, f"The plugin {self._entry.name!r} {what}.", trace))
+
+
+def _renamed(thing: Any, namespace: str) -> Any:
+    """The same thing under the plugin's name."""
+    if isinstance(thing, (SamplerSpec, ScheduleSpec)):
+        return replace(thing, name=namespace + thing.name, aliases=tuple(namespace + alias for alias in thing.aliases))
+    made = copy.copy(thing)
+    object.__setattr__(made, "name", namespace + thing.name)
+    return made
 
 
 def _listed(batch: object) -> Iterable[Any]:

@@ -59,6 +59,18 @@ class Catalogue(Generic[T]):
         for alias in (name, *aliases):
             self._owners.setdefault(folded(alias), name)
 
+    def claim(self, name: str, plugin: str, aliases: Iterable[str] = ()) -> None:
+        """Take names for a thing that is not here; `taken` then knows them."""
+        self._plugins[name] = plugin
+        for alias in (name, *aliases):
+            self._owners.setdefault(folded(alias), name)
+
+    def copy(self) -> Catalogue[T]:
+        """Another catalogue of the same things."""
+        made: Catalogue[T] = Catalogue(self._kind, self._field)
+        made._things, made._owners, made._plugins = dict(self._things), dict(self._owners), dict(self._plugins)
+        return made
+
     def canonical(self, name: str) -> str | None:
         """The canonical name behind a name, alias or title; None where nothing is called that."""
         return self._owners.get(folded(name))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gesso.manifest import Manifest, ModelEntry, PluginEntry
+from gesso.manifest import KINDS, Manifest, ModelEntry, PluginEntry
 from gesso.plugin.names import Catalogue, folded
 from gesso.plugin.specs import Operation, SamplerSpec, ScheduleSpec
 
@@ -51,6 +51,15 @@ class Registry:
         self.datasets: Catalogue[CaptionedSource] = Catalogue("dataset", "dataset")
         self.models: tuple[ModelEntry, ...] = manifest.models
         self.plugins: list[PluginState] = []
+
+    def copy(self) -> Registry:
+        """A registry of the same things, to which more may be added; whoever holds this one goes on with what it has."""
+        made = Registry(self.manifest)
+        for kind in KINDS:
+            setattr(made, kind, getattr(self, kind).copy())
+        made.models = self.models
+        made.plugins = list(self.plugins)
+        return made
 
     @property
     def faults(self) -> tuple[Fault, ...]:

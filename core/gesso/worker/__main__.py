@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--replay", type=Path, default=None, help="a folder for replay logs; none are kept without it")
     parser.add_argument("--log-after", type=float, default=LOG_AFTER, help="seconds of device time after which replies are logged")
     parser.add_argument("--models", type=Path, default=None, help="the owner's models.json")
+    parser.add_argument("--plugins", type=Path, default=None, help="the folder of the owner's plugins")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     sys.unraisablehook = _log_unraisable
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from gesso.worker.service import Replay, Setup, serve
 
     try:
-        serve(link, box, Setup(options.device, threads, options.models, Replay(options.replay, options.log_after), info))
+        serve(link, box, Setup(options.device, threads, options.models, Replay(options.replay, options.log_after), info, options.plugins))
         box.clear()
         link.send(Bye())
     finally:

@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -30,6 +31,11 @@ class WorkerCatalogue:
         self._cards: dict[str, tuple[Signature, ModelCard]] = {}
         self._lock = threading.Lock()
 
+    def use(self, registry: Registry) -> None:
+        """Take another registry; cards of models whose files are the same stay."""
+        with self._lock:
+            self._registry, self._declared, self._stamp = registry, registry.models, None
+
     def card(self, name: str) -> ModelCard:
         """The card of a model by name; raises InvalidRequest for an unknown one, ModelError for one that cannot be read."""
         with self._lock:
@@ -38,7 +44,8 @@ class WorkerCatalogue:
             now = _signature(entry)
             held = self._cards.get(entry.name)
             if held is None or held[0] != now:
-                held = self._cards[entry.name] = (now, self._registry.family(entry.family).inspect(entry))
+                card = replace(self._registry.family(entry.family).inspect(entry), family=entry.family)
+                held = self._cards[entry.name] = (now, card)
             return held[1]
 
     def default(self, capability: str | None) -> ModelCard:

@@ -20,7 +20,7 @@ from gesso.device.threads import pin
 from gesso.engine import Ended, Engine, Hooks, JobEvent, Preview, Progress, ReplayLog, Warn
 from gesso.errors import BlobMissing
 from gesso.link import BlackBox, WorkerLink
-from gesso.link.messages import Blob, Cancel, Event, Fetch, Finished, Go, Heartbeat, Lease, Message, Resolved, Shutdown
+from gesso.link.messages import Blob, Cancel, Event, Fetch, Finished, Go, Heartbeat, Lease, Message, Reload, Resolved, Shutdown
 from gesso.manifest import first_party
 from gesso.model import Denoises
 from gesso.plugin import Registry, build_plugins
@@ -29,6 +29,7 @@ from gesso.worker.lease import Leased, inputs_of, resolving, running
 from gesso.worker.models import WorkerCatalogue
 from gesso.worker.reports import Reporter, draw
 from gesso.worker.results import error_of, result
+from gesso.worker.strangers import Strangers
 
 _log = logging.getLogger(__name__)
 IDLE_WEIGHTS = 600.0
@@ -54,6 +55,7 @@ class Setup:
     models: Path | None
     replay: Replay
     info: Mapping[str, Any]
+    plugins: Path | None = None
 
     @property
     def width(self) -> int:
@@ -86,9 +88,10 @@ def serve(link: WorkerLink, box: BlackBox, setup: Setup) -> None:
 class Service:
     """The jobs leased to this worker, by id."""
 
-    def __init__(self, link: WorkerLink, registry: Registry, device: torch.device, pool: ThreadPoolExecutor, setup: Setup) -> None:
+    def __init__(self, link: WorkerLink, base: Registry, device: torch.device, pool: ThreadPoolExecutor, setup: Setup) -> None:
         self._link = link
-        self._registry = registry
+        self._strangers = Strangers(base, setup.plugins)
+        self._registry = registry = self._strangers.registry()
         self._pool = pool
         self._setup = setup
         self._environment = environment(device)
@@ -105,6 +108,7 @@ class Service:
             Go: self._on_go,
             Cancel: self._on_cancel,
             Blob: self._on_blob,
+            Reload: self._on_reload,
             Shutdown: self._on_shutdown,
             _Wake: lambda _: None,
         }
@@ -113,7 +117,7 @@ class Service:
         """Serve until told to leave."""
         hooks = Hooks(events=self._on_event, mark=box.mark, wake=lambda: self._link.inbox.put(_Wake()))
         self._engine = Engine(self._models, self._pool, hooks, width=self._setup.width, log_after=self._setup.replay.after)
-        self._tell_info(loaded=True)
+        self._tell_info(again=True)
         while not self._leaving:
             self._engine.turn()
             self._link.turned()
@@ -173,6 +177,12 @@ class Service:
             leased.missing.discard(blob.sha256)
             leased.blobs[blob.sha256] = blob.blobs[0]
             self._start(leased)
+
+    def _on_reload(self, _: Reload) -> None:
+        """Jobs that run hold the registry that they began with."""
+        self._registry = self._strangers.registry()
+        self._catalogue.use(self._registry)
+        self._tell_info(again=True)
 
     def _on_shutdown(self, _: Shutdown) -> None:
         self._leaving = True
@@ -286,12 +296,12 @@ class Service:
         body = {"type": "preview", "image": image, "width": width, "height": height, "media_type": "image/jpeg"}
         self._link.send(Event(job=job, body=body, blobs=(picture,)))
 
-    def _tell_info(self, *, loaded: bool = False) -> None:
+    def _tell_info(self, *, again: bool = False) -> None:
         resident = tuple(self._models.resident)
-        if not loaded and resident == self._resident:
+        if not again and resident == self._resident:
             return
         self._resident = resident
-        faults = [fault.message for fault in self._registry.faults]
+        faults = [*(fault.message for fault in self._registry.faults), *self._strangers.notices]
         known = {"device": self._environment["device"], "environment": self._environment}
         info = {**self._setup.info, **known, "resident": list(resident), "plugin_faults": faults}
         self._link.send(Heartbeat(stalled=0.0, info=info))
