@@ -83,7 +83,7 @@ def test_an_upload_begins_anew_after_a_lost_connection(front: FakeFront, client:
     front.swallow["blob.part"] = 1
     data = b"image" * 1_000_000
     assert front.blobs[client.upload(data)] == data
-    assert len(front.seen("blob.begin")) == 2
+    assert len({header["id"] for header in front.seen("blob.begin")}) == 2
 
 
 def test_images_among_the_parameters_are_uploaded(front: FakeFront, client: Client, tmp_path: Path) -> None:
