@@ -16,7 +16,7 @@ def collect(job: Job, into: list[Event]) -> threading.Thread:
     return thread
 
 
-def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
     """Wait until it holds."""
     deadline = time.monotonic() + seconds
     while not condition():

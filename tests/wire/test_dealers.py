@@ -217,9 +217,9 @@ def test_curve_goes_through_libzmq(home: Path) -> None:
 
 
 def test_our_dealer_answers_pings_while_the_host_sleeps(home: Path) -> None:
-    router = Router("ipc", home, heartbeat_ivl=50, heartbeat_timeout=400, heartbeat_ttl=1000)
+    router = Router("ipc", home, heartbeat_ivl=100, heartbeat_timeout=1500, heartbeat_ttl=5000)
     wire = Dealer.connect(router.endpoint, Null(), 5.0)
-    time.sleep(1.2)
+    time.sleep(2.2)
     wire.send([b"still here"])
     assert wire.recv(10) == [b"still here"]
     wire.close()
@@ -228,7 +228,7 @@ def test_our_dealer_answers_pings_while_the_host_sleeps(home: Path) -> None:
 
 def test_our_dealer_sends_heartbeats_and_notices_silence(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gesso.wire.dealer.HEARTBEAT_SECONDS", 0.05)
-    monkeypatch.setattr("gesso.wire.dealer.SILENCE_SECONDS", 0.6)
+    monkeypatch.setattr("gesso.wire.dealer.SILENCE_SECONDS", 2.0)
     router = Router("ipc", home)
     lively = Dealer.connect(router.endpoint, Null(), 5.0)
     with socket.socket(socket.AF_UNIX) as listener:
