@@ -268,8 +268,10 @@ def test_host_functions_do_not_hold_the_loop_up() -> None:
     while "quick" in bench.engine.jobs:
         bench.engine.turn()
     assert bench.engine.jobs == ("host",)
+    assert bench.engine.longest_host_call > 0
     bench.engine.run()
     assert bench.value("host") != threading.current_thread().name
+    assert bench.engine.longest_host_call == 0
 
 
 def test_pure_cpu_methods_of_a_model_run_on_the_pool_and_pin_it() -> None:

@@ -45,6 +45,7 @@ class Hosting:
         self.fairness = Fairness()
         self.flying: dict[Future[Any], Pending] = {}
         self._waiting: list[Pending] = []
+        self._began: dict[Future[Any], float] = {}
         self._models = models
         self._pool = pool
         self._resumer = resumer
@@ -67,6 +68,11 @@ class Hosting:
     def ready(self) -> bool:
         """Whether a call waits and there is a thread for it."""
         return len(self.flying) < self._pool.width and any(not call.running.paused for call in self._waiting)
+
+    @property
+    def longest(self) -> float:
+        """Seconds that the oldest call has been on the pool; 0 where there is none."""
+        return time.perf_counter() - min(self._began.values()) if self._began else 0.0
 
     def launch(self) -> bool:
         """Start what there are threads for; False if that is nothing."""
@@ -94,11 +100,12 @@ class Hosting:
             return
         future = self._pool.executor.submit(work)
         self.flying[future] = call
-        began = time.perf_counter()
-        future.add_done_callback(lambda done: self._outcomes.post(partial(self._land, done, time.perf_counter() - began)))
+        self._began[future] = time.perf_counter()
+        future.add_done_callback(lambda done: self._outcomes.post(partial(self._land, done)))
 
-    def _land(self, done: Future[Any], seconds: float) -> None:
+    def _land(self, done: Future[Any]) -> None:
         call = self.flying.pop(done)
+        seconds = time.perf_counter() - self._began.pop(done)
         self._resumer.clean("a host function")
         if not call.running.ended:
             self.fairness.charge(call.running.ticket.client, seconds)

@@ -119,6 +119,11 @@ class Engine:
         """Forwards and model evaluations so far."""
         return {"forwards": self._calls.forwards, "evaluations": self._calls.evaluations}
 
+    @property
+    def longest_host_call(self) -> float:
+        """Seconds that the oldest call has been on the thread pool; 0 where there is none."""
+        return self._calls.hosting.longest
+
     # ---- the loop ----
 
     def post(self, action: Callable[[], None]) -> None:

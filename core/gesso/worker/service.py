@@ -32,6 +32,8 @@ from gesso.worker.results import error_of, result
 from gesso.worker.strangers import Strangers
 
 _log = logging.getLogger(__name__)
+PATIENT = 60.0
+"""Seconds on the thread pool after which a host function counts as a loop that stands still: its thread cannot be taken back."""
 IDLE_WEIGHTS = 600.0
 """Seconds after which weights that nobody uses leave the device."""
 _TICK = 0.05
@@ -120,7 +122,8 @@ class Service:
         self._tell_info(again=True)
         while not self._leaving:
             self._engine.turn()
-            self._link.turned()
+            if self._engine.longest_host_call < PATIENT:
+                self._link.turned()
             self._report()
             self._sweep()
             self._receive()
