@@ -15,7 +15,7 @@ from gesso.errors import PluginError
 
 SCHEMA = 1
 FILE_NAME = "plugin_manifest.toml"
-KINDS = ("samplers", "schedules", "operations", "families", "datasets")
+KINDS = ("samplers", "schedules", "guidances", "operations", "families", "datasets")
 """What a plugin may provide, each by its names."""
 
 _DEFAULTS: Mapping[str, type] = {"sampler": str, "schedule": str, "steps": int, "guidance": float, "width": int, "height": int}
@@ -145,7 +145,7 @@ def parse(text: str, path: str) -> Manifest:
         said = "has no `schema`" if schema is None else f"has schema {schema!r}"
         raise PluginError(f"The plugin manifest {path} {said}; this Gesso reads schema = {SCHEMA}.", field="schema", details={"path": path})
     top = _Table(path, text, "the top of the file", content, 0)
-    operations = top.text("operations", _RESOURCE, "package:file")
+    operations = top.text("operations", _RESOURCE, "package:file") if "operations" in content else ""  # a stranger's are compiled apart
     manifest = Manifest(
         path=path,
         operations_resource=operations,

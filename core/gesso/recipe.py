@@ -143,6 +143,7 @@ def infotext(recipe: Recipe) -> str:
         "Sampler": recipe.labels.get("sampler", params.get("sampler")),
         "Schedule type": recipe.labels.get("schedule", params.get("schedule")),
         "CFG scale": _number(params.get("guidance")),
+        **_guidance(params),
         "Seed": params.get("seed"),
         "Size": f"{params['width']}x{params['height']}" if params.get("width") and params.get("height") else None,
         "Model hash": recipe.model_digest[:10] or None,
@@ -157,6 +158,23 @@ def infotext(recipe: Recipe) -> str:
         lines.append(f"Negative prompt: {params['negative']}")
     lines.append(", ".join(f"{key}: {_quoted(value)}" for key, value in items.items() if value is not None))
     return "\n".join(lines)
+
+
+def _guidance(params: Mapping[str, Any]) -> dict[str, str | None]:
+    """What differs from constant guidance, as AUTOMATIC1111, SD.Next and their extensions name it; other guidances are listed."""
+    extra = params.get("guidance_extra") or {}
+    start, end = params.get("guidance_start", 0.0), params.get("guidance_end", 1.0)
+    named = {"perturbed_attention": "PAG scale", "skip_layer": "SLG scale"}
+    scales = {key: _number(extra[name].get("scale")) for name, key in named.items() if name in extra}
+    others = [name for name in extra if name not in named]
+    return {
+        "CFG Rescale": _number(params.get("guidance_rescale") or None),
+        "CFG schedule": None if params.get("guidance_schedule", "constant") == "constant" else params["guidance_schedule"],
+        "Skip Early CFG": _number(start) if start > 0 else None,
+        "CFG end": _number(end) if end < 1 else None,
+        **scales,
+        "Guidance": ", ".join(others) or None,
+    }
 
 
 def _tiling(tile: str) -> dict[str, str | None]:
@@ -202,8 +220,17 @@ def parse_infotext(text: str) -> dict[str, Any]:
 def _items(line: str) -> dict[str, Any]:
     items = {key: _unquoted(value.strip()) for key, value in _ITEM.findall(line)}
     params: dict[str, Any] = {}
-    texts = {"Sampler": "sampler", "Schedule type": "schedule", "Model": "model"}
-    numbers = {"Steps": ("steps", int), "Seed": ("seed", int), "CFG scale": ("guidance", float), "Denoising strength": ("strength", float)}
+    texts = {"CFG schedule": "guidance_schedule", "Sampler": "sampler", "Schedule type": "schedule", "Model": "model"}
+    numbers = {
+        "Steps": ("steps", int),
+        "Seed": ("seed", int),
+        "CFG scale": ("guidance", float),
+        "CFG Rescale": ("guidance_rescale", float),
+        "CFG rescale": ("guidance_rescale", float),
+        "Skip Early CFG": ("guidance_start", float),
+        "CFG end": ("guidance_end", float),
+        "Denoising strength": ("strength", float),
+    }
     for key, name in texts.items():
         if items.get(key):
             params[name] = items[key]
@@ -214,6 +241,9 @@ def _items(line: str) -> dict[str, Any]:
             params[name] = number(items[key])
         except (KeyError, ValueError):
             continue
+    for key, name in (("PAG scale", "perturbed_attention"), ("SLG scale", "skip_layer")):
+        if re.fullmatch(r"\d+(\.\d+)?", items.get(key, "")) and float(items[key]) > 0:
+            params.setdefault("guidance_extra", {})[name] = float(items[key])
     size = re.fullmatch(r"(\d+)\s*[xX]\s*(\d+)", items.get("Size", ""))
     if size:
         params["width"], params["height"] = int(size[1]), int(size[2])

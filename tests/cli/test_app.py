@@ -119,6 +119,7 @@ def test_listings_as_text_and_as_json(capsys: pytest.CaptureFixture[str]) -> Non
         (["plugins", "list"], "plugins", "imaging"),
         (["samplers"], "samplers", "euler"),
         (["schedules"], "schedules", "karras"),
+        (["guidances"], "guidances", "perturbed_attention"),
     ):
         assert main(words) == 0
         assert name in capsys.readouterr().out

@@ -11,18 +11,19 @@ NAMES = {
         Cancelled Client Done Event Failed Job Log Preview Progress Queued Result ResultImage Started start_daemon
     """,
     "gesso.plugin": """
-        CaptionedImage CaptionedSource Fault JobContext Level Operation OperationParams PluginContext PluginState Registry ResolveContext
-        SamplerSpec ScheduleSpec add_stranger build_plugins compile_operations compile_to
-        from_k_diffusion hookimpl hookspec sampler schedule
+        CaptionedImage CaptionedSource Fault GuidanceSpec JobContext Level Operation OperationParams PluginContext PluginState Registry
+        ResolveContext SamplerSpec ScheduleSpec add_stranger build_plugins compile_operations compile_to from_k_diffusion guidance hookimpl
+        hookspec sampler schedule
     """,
     "gesso.model": """
         Applies Conditioning Decodes Defaults Denoises EncodesImages EncodesText Family Latent Limits Model ModelCard Parametrisation Patch
-        Seamless
+        Perturbation Perturbs Seamless
     """,
     "gesso.media": "MaterialMaps Output Recipe Rendered",
     "gesso.engine": """
-        All Apply Call CallError Decode Denoise DenoiseGrad Denoised Denoiser Emit EncodeImage EncodeText Ended Engine Hooks Host Job
-        JobEvent Load ModelRef Models Preview Progress ReplayLog Run Ticket Warn classifier_free drive masked plain reporting
+        All Apply Call CallError Decode Denoise DenoiseGrad Denoised Denoiser Emit EncodeImage EncodeText Ended Engine Guide Hooks Host Job
+        JobEvent Load ModelRef Models Moment NEGATIVE PROMPT Predicted Preview Progress Prompted ReplayLog Row Run Ticket Warn
+        classifier_free drive guided masked plain reporting
     """,
     "gesso.math": """
         Noise NoiseSource Space exponential_weights fixed_adams_bashforth initial_noise lagrange_weights phi sigma_at time_of

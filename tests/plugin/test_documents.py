@@ -24,6 +24,7 @@ HOOKS = [name for name, thing in vars(hookspecs).items() if name.startswith("ges
 PROVIDES = {
     "gesso_samplers": {"samplers": ("nearby",)},
     "gesso_schedules": {"schedules": ("halving",)},
+    "gesso_guidance": {"guidances": ("halfway",)},
     "gesso_operations": {"operations": ("swatch",)},
     "gesso_families": {"families": ("grey",)},
     "gesso_datasets": {"datasets": ("greys",)},
@@ -84,6 +85,7 @@ def test_the_examples_work(build: Callable[..., Registry]) -> None:
     assert list(levels) == [8.0, 4.0, 2.0, 0.0]
     run = registry.sampler("nearby")(torch.ones(1, 1, 2, 2), levels)
     assert next(run)[1] == 8.0
+    assert registry.guidance("Halfway").options(share=1).model_dump() == {"share": 1.0}
     assert registry.dataset("greys").sample(np.random.default_rng(0), 4).image.shape == (4, 4, 3)
     registry.models = (ModelEntry("grey", "grey", "Grey", None, ("render",)),)
     catalogue, operation, ended = WorkerCatalogue(registry), registry.operation("swatch"), []

@@ -90,6 +90,17 @@ def schedules(args: argparse.Namespace, surface: Surface) -> int:
     )
 
 
+def guidances(args: argparse.Namespace, surface: Surface) -> int:
+    """Every guidance with its options and paper."""
+    return _catalogue(
+        args,
+        surface,
+        "guidances",
+        lambda entry: (entry["name"], ", ".join(entry["options"]), entry["paper"], ", ".join(entry["aliases"])),
+        ("guidance", "options", "paper", "aliases"),
+    )
+
+
 def _catalogue(args: argparse.Namespace, surface: Surface, kind: str, row: Any, header: Sequence[str]) -> int:
     if surface.fault is not None:
         raise surface.fault

@@ -125,6 +125,7 @@ def _add_listings(add: Commands, group: Callable[[str, str], Commands]) -> None:
     _add_plugins(group("plugins", "plugins and what they provide"))
     add("samplers", "gesso.cli.listings:samplers", "list the samplers")
     add("schedules", "gesso.cli.listings:schedules", "list the noise schedules")
+    add("guidances", "gesso.cli.listings:guidances", "list the guidances")
 
 
 def _add_plugins(plugins: Commands) -> None:

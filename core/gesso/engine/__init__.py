@@ -23,11 +23,14 @@ from gesso.engine.calls import (
 from gesso.engine.denoiser import classifier_free, masked, plain, reporting
 from gesso.engine.drive import Denoiser, Run, drive
 from gesso.engine.forward import Models
+from gesso.engine.guidance import NEGATIVE, PROMPT, Guide, Moment, Predicted, Prompted, Row, guided
 from gesso.engine.loop import Engine, Hooks, JobEvent
 from gesso.engine.replay import ReplayLog
 from gesso.engine.task import Ended, Ticket
 
 __all__ = [
+    "NEGATIVE",
+    "PROMPT",
     "All",
     "Apply",
     "Call",
@@ -42,6 +45,7 @@ __all__ = [
     "EncodeText",
     "Ended",
     "Engine",
+    "Guide",
     "Hooks",
     "Host",
     "Job",
@@ -49,14 +53,19 @@ __all__ = [
     "Load",
     "ModelRef",
     "Models",
+    "Moment",
+    "Predicted",
     "Preview",
     "Progress",
+    "Prompted",
     "ReplayLog",
+    "Row",
     "Run",
     "Ticket",
     "Warn",
     "classifier_free",
     "drive",
+    "guided",
     "masked",
     "plain",
     "reporting",

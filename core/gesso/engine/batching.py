@@ -25,11 +25,11 @@ def stack(conds: Sequence[Conditioning]) -> Conditioning:
 
 
 def key_of(call: Call) -> Key:
-    """Calls with equal keys may share a forward: kind, model, patches, shape, dtype, conditioning layouts."""
+    """Calls with equal keys may share a forward: kind, model, patches, shape, dtype, conditioning layouts, perturbations."""
     match call:
-        case Denoise(model, x, _, conds, patches, controls):
+        case Denoise(model, x, _, conds, patches, controls, perturbations):
             layouts = tuple(dict.fromkeys(cond.layout() for cond in conds))
-            what: Key = (model.digest, _digests(patches), tuple(x.shape), x.dtype, layouts, controls)
+            what: Key = (model.digest, _digests(patches), tuple(x.shape), x.dtype, layouts, controls, tuple(dict.fromkeys(perturbations)))
         case DenoiseGrad(denoise, loss):
             what = (*key_of(denoise), loss.model.digest, loss.method)
         case EncodeImage(model, tensor, patches) | Decode(model, tensor, patches):

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from torch import Tensor
 
-from gesso.model import Conditioning, Patch
+from gesso.model import Conditioning, Patch, Perturbation
 
 Job: TypeAlias = Generator[Any, Any, Any]
 """A job, or a part of one: yields calls, `All` and `Emit`, receives replies, returns its result."""
@@ -64,6 +64,7 @@ class Denoise(Call):
     """Predict x0 at noise level ``sigma`` once per conditioning.
 
     x: (1, C, h, w) in the sampler's space (variance-exploding scale for eps/v models; ``(1 - sigma) * x0 + sigma * noise`` for flow).
+    ``perturbations``: one for each conditioning (None: the network as it is), or none at all.
     Reply: `Denoised` whose ``predictions`` are ordered like ``conds``.
     """
 
@@ -75,6 +76,11 @@ class Denoise(Call):
     conds: tuple[Conditioning, ...]
     patches: tuple[Patch, ...] = ()
     controls: tuple[Any, ...] = ()
+    perturbations: tuple[Perturbation | None, ...] = ()
+
+    def perturbation(self, row: int) -> Perturbation | None:
+        """That of the conditioning number ``row``."""
+        return self.perturbations[row] if self.perturbations else None
 
 
 @dataclass(frozen=True)

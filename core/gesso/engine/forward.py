@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, cast
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from gesso.engine.batching import stack
 from gesso.engine.calls import Apply, Call, Decode, Denoise, Denoised, DenoiseGrad, EncodeImage, EncodeText, Host, Load, ModelRef
 from gesso.errors import ModelError
-from gesso.model import Applies, Conditioning, Decodes, Denoises, EncodesImages, EncodesText, Model, ModelCard
+from gesso.model import Applies, Conditioning, Decodes, Denoises, EncodesImages, EncodesText, Model, ModelCard, Perturbation, Perturbs
 
 
 class Models(Protocol):
@@ -102,20 +102,23 @@ class Forward:
         return [Denoised(rows[0], rows[-1], tuple(rows)) for rows in predictions]
 
     def _predict(self, denoiser: Denoises, calls: Sequence[Denoise], xs: Sequence[Tensor]) -> list[list[Tensor]]:
-        """x0 per call and conditioning. Rows of one conditioning layout share a forward, in the order of calls and conditionings.
+        """x0 per call and conditioning. Rows of one conditioning layout and one perturbation share a forward, in the order of calls and
+        conditionings, so that a perturbed row beside them changes no bit of the others.
 
         Replies go back to where x came from: samplers do their arithmetic on the CPU, the same on every machine.
         """
         device = self._models.device
-        groups: dict[tuple[object, ...], list[tuple[int, int]]] = {}
+        groups: dict[tuple[object, Perturbation | None], list[tuple[int, int]]] = {}
         for i, call in enumerate(calls):
             for j, cond in enumerate(call.conds):
-                groups.setdefault(cond.layout(), []).append((i, j))
+                groups.setdefault((cond.layout(), call.perturbation(j)), []).append((i, j))
         found: dict[tuple[int, int], Tensor] = {}
-        for places in groups.values():
+        for (_, perturbation), places in groups.items():
             x = torch.cat([xs[i] for i, _ in places]).to(device)
             sigma = torch.tensor([calls[i].sigma for i, _ in places], dtype=torch.float32, device=device)
-            x0 = denoiser.denoise(x, sigma, _moved(stack([calls[i].conds[j] for i, j in places]), device))
+            cond = _moved(stack([calls[i].conds[j] for i, j in places]), device)
+            with _perturbed(denoiser, calls[0].model, perturbation):
+                x0 = denoiser.denoise(x, sigma, cond)
             if x0.shape != x.shape:
                 raise ModelError(
                     f"The model {calls[0].model.name!r} answered with shape {tuple(x0.shape)} to an input of shape {tuple(x.shape)}."
@@ -197,6 +200,14 @@ def _denoiser(model: Model, call: Denoise) -> Denoises:
     if call.controls:
         raise _cannot(call.model, "take controls")
     return denoiser
+
+
+def _perturbed(denoiser: Denoises, ref: ModelRef, perturbation: Perturbation | None) -> AbstractContextManager[None]:
+    if perturbation is None:
+        return nullcontext()
+    if not hasattr(denoiser, "perturbed"):
+        raise _cannot(ref, "perturb its layers")
+    return cast(Perturbs, denoiser).perturbed(perturbation)
 
 
 def _applier(model: Model, call: Apply) -> Applies:

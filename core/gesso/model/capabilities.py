@@ -17,6 +17,7 @@ from gesso.model.card import ModelCard
 from gesso.model.conditioning import Conditioning
 from gesso.model.parametrisation import Parametrisation
 from gesso.model.patches import Patch
+from gesso.model.perturbation import Perturbation
 
 
 @runtime_checkable
@@ -60,6 +61,15 @@ class Denoises(Protocol):
 
     def preview_matrix(self) -> Tensor:
         """(C + 1, 3): least-squares map from latent channels (and a constant 1) to RGB in 0..1."""
+        ...
+
+
+@runtime_checkable
+class Perturbs(Protocol):
+    """A model that denoises and whose card names ``layers``: it can compute rows with some of these perturbed."""
+
+    def perturbed(self, perturbation: Perturbation) -> AbstractContextManager[None]:
+        """Perturb the network for the time of one forward; afterwards it computes equal bits again."""
         ...
 
 

@@ -55,6 +55,7 @@ class ModelCard:
     """Everything the job needs to know to be resolved and planned. ``capabilities`` are names of `gesso.model.capabilities`, snake_case.
 
     parametrisation and latent are set where the model can ``denoise``. options: the keys that ``options.<family>`` of a request may have.
+    layers: the parts of the network that guidance may perturb (`gesso.model.Perturbs`), the one to take by default first.
     """
 
     name: str
@@ -70,6 +71,7 @@ class ModelCard:
     parametrisation: Parametrisation | None = None
     latent: Latent | None = None
     options: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
 
     def size(self, width: int | None, height: int | None) -> tuple[int, int]:
         """The size asked for, or the model's own where none was; InvalidRequest names the side that the model cannot do and the nearest."""

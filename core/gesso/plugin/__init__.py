@@ -7,12 +7,13 @@ from gesso.plugin.foreign import from_k_diffusion
 from gesso.plugin.hookspecs import hookimpl, hookspec
 from gesso.plugin.registry import Fault, PluginState, Registry
 from gesso.plugin.schemas import compile_operations, compile_to
-from gesso.plugin.specs import Operation, OperationParams, SamplerSpec, ScheduleSpec, sampler, schedule
+from gesso.plugin.specs import GuidanceSpec, Operation, OperationParams, SamplerSpec, ScheduleSpec, guidance, sampler, schedule
 
 __all__ = [
     "CaptionedImage",
     "CaptionedSource",
     "Fault",
+    "GuidanceSpec",
     "JobContext",
     "Level",
     "Operation",
@@ -28,6 +29,7 @@ __all__ = [
     "compile_operations",
     "compile_to",
     "from_k_diffusion",
+    "guidance",
     "hookimpl",
     "hookspec",
     "sampler",

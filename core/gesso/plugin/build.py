@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import inspect
 import os
 import sys
 import time
@@ -22,7 +23,7 @@ from gesso.plugin import hookspecs, single
 from gesso.plugin.context import PluginContext
 from gesso.plugin.names import Catalogue
 from gesso.plugin.registry import Fault, PluginState, Registry
-from gesso.plugin.specs import OperationParams, SamplerSpec, ScheduleSpec
+from gesso.plugin.specs import GuidanceSpec, OperationParams, SamplerSpec, ScheduleSpec
 from gesso.strangers import Stranger
 
 TRACE_VARIABLE = "GESSO_TRACE_PLUGINS"
@@ -130,9 +131,18 @@ def _check_schedule(thing: Any) -> str:
     return "" if isinstance(thing, ScheduleSpec) else "is no ScheduleSpec; decorate it with gesso.plugin.schedule"
 
 
+def _check_guidance(thing: Any) -> str:
+    if not isinstance(thing, GuidanceSpec):
+        return "is no GuidanceSpec; decorate it with gesso.plugin.guidance"
+    takes = list(inspect.signature(thing.function).parameters.values())[1:]
+    bare = [option.name for option in takes if option.default is option.empty or option.annotation is option.empty]
+    return f"needs an annotation and a default for its option {bare[0]!r}" if bare else ""
+
+
 _KINDS = (
     _Kind("gesso_samplers", "samplers", _check_sampler, _titled, SamplerSpec),
     _Kind("gesso_schedules", "schedules", _check_schedule, _titled, ScheduleSpec),
+    _Kind("gesso_guidance", "guidances", _check_guidance, _titled, GuidanceSpec),
     _Kind("gesso_operations", "operations", _check_operation),
     _Kind("gesso_families", "families", lambda family: _lacks(family, "inspect", "load")),
     _Kind("gesso_datasets", "datasets", lambda source: _lacks(source, "sample")),
@@ -230,7 +240,7 @@ class _Registering:
 
 def _renamed(thing: Any, namespace: str) -> Any:
     """The same thing under the plugin's name."""
-    if isinstance(thing, (SamplerSpec, ScheduleSpec)):
+    if isinstance(thing, (SamplerSpec, ScheduleSpec, GuidanceSpec)):
         return replace(thing, name=namespace + thing.name, aliases=tuple(namespace + alias for alias in thing.aliases))
     made = copy.copy(thing)
     object.__setattr__(made, "name", namespace + thing.name)

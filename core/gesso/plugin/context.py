@@ -6,7 +6,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from gesso.plugin.specs import SamplerSpec, ScheduleSpec
+from gesso.plugin.specs import GuidanceSpec, SamplerSpec, ScheduleSpec
 
 if TYPE_CHECKING:
     from gesso.manifest import Manifest
@@ -35,6 +35,10 @@ class ResolveContext(Protocol):
 
     def schedule(self, name: str) -> ScheduleSpec:
         """The schedule of that name or alias."""
+        ...
+
+    def guidance(self, name: str) -> GuidanceSpec:
+        """The guidance of that name or alias."""
         ...
 
     def sampling(self, sampler: str, schedule: str | None) -> tuple[str, str | None]:

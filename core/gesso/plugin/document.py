@@ -115,3 +115,11 @@ def _catalogues(catalogues: Mapping[str, Any]) -> Iterator[str]:
     yield "|---|---|---|"
     for entry in catalogues["schedules"]:
         yield f"| `{entry['name']}` | {entry['title']} | {entry['paper']} |"
+    yield ""
+    yield "## Guidances"
+    yield ""
+    yield "| name | title | options | paper |"
+    yield "|---|---|---|---|"
+    for entry in catalogues["guidances"]:
+        options = ", ".join(f"`{name}` {_literal(schema.get('default'))}" for name, schema in entry["options"].items())
+        yield f"| `{entry['name']}` | {entry['title']} | {options} | {entry['paper']} |"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from gesso.plugin.context import PluginContext
-from gesso.plugin.specs import Operation, SamplerSpec, ScheduleSpec
+from gesso.plugin.specs import GuidanceSpec, Operation, SamplerSpec, ScheduleSpec
 
 if TYPE_CHECKING:
     from gesso.model import Family
@@ -27,6 +27,12 @@ def gesso_samplers(ctx: PluginContext) -> Iterable[SamplerSpec]:
 @hookspec
 def gesso_schedules(ctx: PluginContext) -> Iterable[ScheduleSpec]:
     """Schedules: functions that give the noise levels."""
+    raise NotImplementedError
+
+
+@hookspec
+def gesso_guidance(ctx: PluginContext) -> Iterable[GuidanceSpec]:
+    """Guidances: generators that lead a prediction away from others."""
     raise NotImplementedError
 
 

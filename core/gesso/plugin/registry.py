@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gesso.manifest import KINDS, Manifest, ModelEntry, PluginEntry
 from gesso.plugin.names import Catalogue, folded
-from gesso.plugin.specs import Operation, SamplerSpec, ScheduleSpec
+from gesso.plugin.specs import GuidanceSpec, Operation, SamplerSpec, ScheduleSpec
 
 if TYPE_CHECKING:
     from gesso.model import Family
@@ -46,6 +46,7 @@ class Registry:
         self.manifest = manifest
         self.samplers: Catalogue[SamplerSpec] = Catalogue("sampler", "sampler")
         self.schedules: Catalogue[ScheduleSpec] = Catalogue("schedule", "schedule")
+        self.guidances: Catalogue[GuidanceSpec] = Catalogue("guidance", "guidance_extra")
         self.operations: Catalogue[Operation[Any]] = Catalogue("operation", "operation")
         self.families: Catalogue[Family] = Catalogue("model family", "family")
         self.datasets: Catalogue[CaptionedSource] = Catalogue("dataset", "dataset")
@@ -73,6 +74,10 @@ class Registry:
     def schedule(self, name: str) -> ScheduleSpec:
         """The schedule of that name, alias or title."""
         return self.schedules.get(name)
+
+    def guidance(self, name: str) -> GuidanceSpec:
+        """The guidance of that name, alias or title."""
+        return self.guidances.get(name)
 
     def operation(self, name: str) -> Operation[Any]:
         """The operation of that name."""

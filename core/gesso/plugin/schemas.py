@@ -48,6 +48,16 @@ def compile_operations(registry: Registry) -> dict[str, Any]:
                 {"name": spec.name, "title": spec.title, "paper": spec.paper, "aliases": list(spec.aliases)}
                 for spec in sorted(registry.schedules, key=lambda spec: spec.name)
             ],
+            "guidances": [
+                {
+                    "name": spec.name,
+                    "title": spec.title,
+                    "paper": spec.paper,
+                    "aliases": list(spec.aliases),
+                    "options": flattened(spec.options.model_json_schema())["properties"],
+                }
+                for spec in sorted(registry.guidances, key=lambda spec: spec.name)
+            ],
         },
     }
 

@@ -1,13 +1,14 @@
-"""What plugins register: samplers, schedules and operations, as frozen descriptions around plain functions. Torch-free."""
+"""What plugins register: samplers, schedules, guidances and operations, as frozen descriptions around plain functions. Torch-free."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, get_type_hints
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, create_model
 
 if TYPE_CHECKING:
     from gesso.plugin.context import JobContext, ResolveContext
@@ -76,6 +77,46 @@ def schedule(name: str, *, title: str, paper: str, aliases: Sequence[str] = ()) 
 
     def wrap(function: ScheduleFunction) -> ScheduleSpec:
         return ScheduleSpec(name, function, title, paper, tuple(aliases))
+
+    return wrap
+
+
+GuidanceFunction = Callable[..., Generator[Any, Any, Any]]
+"""``f(moment, **options)``: a generator that yields once, the tuple of `gesso.engine.Row` that it needs (perhaps empty), receives
+`gesso.engine.Predicted`, and returns x0. ``moment`` is a `gesso.engine.Moment`. Its options are annotated (`Annotated[float, Field(ge=0)]`
+sets bounds) and have defaults. An option ``layers`` holds names of the model's layers; left empty, it is filled with the model's first."""
+
+
+@dataclass(frozen=True)
+class GuidanceSpec:
+    """A guidance and what a list of guidances says of it. Those of one job are applied by ``order``, then by name: up to 50 they move x0
+    along directions, from 50 on they correct what came out.
+    """
+
+    name: str
+    function: GuidanceFunction
+    title: str
+    paper: str
+    order: int = 10
+    aliases: tuple[str, ...] = ()
+
+    @cached_property
+    def options(self) -> type[BaseModel]:
+        """The function's options as a model: unknown names, wrong types and numbers out of bounds are refused."""
+        hints = get_type_hints(self.function, include_extras=True)
+        given = list(inspect.signature(self.function).parameters.values())[1:]
+        fields: dict[str, Any] = {option.name: (hints[option.name], option.default) for option in given}
+        settings = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+        return create_model(f"{self.name}_options", __config__=settings, **fields)
+
+
+def guidance(
+    name: str, *, title: str, paper: str, order: int = 10, aliases: Sequence[str] = ()
+) -> Callable[[GuidanceFunction], GuidanceSpec]:
+    """Turn a generator function of a moment into a `GuidanceSpec`."""
+
+    def wrap(function: GuidanceFunction) -> GuidanceSpec:
+        return GuidanceSpec(name, function, title, paper, order, tuple(aliases))
 
     return wrap
 

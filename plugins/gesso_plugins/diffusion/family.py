@@ -12,6 +12,7 @@ from gesso.manifest import ModelEntry
 from gesso.model import Defaults, Latent, Limits, ModelCard
 from gesso_plugins.diffusion.border import parametrisation_of
 from gesso_plugins.diffusion.files import digest, read_header, read_json, weight_files
+from gesso_plugins.diffusion.perturbing import layers_of
 
 if TYPE_CHECKING:
     import torch
@@ -59,6 +60,7 @@ class StableDiffusionFamily:
             info={"bytes": str(sum(path.stat().st_size for path in weights))},
             parametrisation=parametrisation_of(scheduler),
             latent=latent,
+            layers=layers_of(unet),
         )
 
     def load(self, card: ModelCard, on: torch.device) -> StableDiffusionModel:

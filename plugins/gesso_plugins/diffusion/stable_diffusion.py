@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from gesso.errors import InvalidRequest
 from gesso.media import preview
-from gesso.model import Conditioning, ModelCard, Parametrisation, Patch, Seamless
+from gesso.model import Conditioning, ModelCard, Parametrisation, Patch, Perturbation, Seamless
 from gesso.model.seamless import Seamless as Padding
 from gesso.model.seamless import make_seamless
 from gesso_plugins.diffusion.border import Border
 from gesso_plugins.diffusion.clip import ClipText
+from gesso_plugins.diffusion.perturbing import perturbed
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,10 @@ class StableDiffusionModel:
         scaled = self._border.scaled(x, sigma).to(self._dtype)
         output = self._parts.unet(scaled, self._border.timestep(sigma), encoder_hidden_states=words, return_dict=False)[0]
         return self._border.x0(x, sigma, output.to(torch.float32))
+
+    def perturbed(self, perturbation: Perturbation) -> contextlib.AbstractContextManager[None]:
+        """Some transformers of the UNet without self-attention, or left out."""
+        return perturbed(self._parts.unet, perturbation)
 
     def decode(self, latents: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, 3, H, W) in 0..1."""

@@ -19,10 +19,11 @@ from gesso.engine import (
     Host,
     Load,
     ModelRef,
+    Prompted,
     Run,
     Warn,
-    classifier_free,
     drive,
+    guided,
     plain,
     reporting,
 )
@@ -31,6 +32,7 @@ from gesso.math import Noise, Space, initial_noise
 from gesso.media import Output, Rendered, images
 from gesso.model import Conditioning, ModelCard, Parametrisation, Patch, Seamless
 from gesso.plugin import JobContext, OperationParams, ResolveContext, SamplerSpec, ScheduleSpec
+from gesso_plugins.imaging.guiding import guides
 from gesso_plugins.imaging.params import GenerateParams
 from gesso_plugins.imaging.resolve import resolve_generate
 
@@ -78,7 +80,7 @@ class Sampling:
         self.model = ModelRef(card.name, card.digest)
         self._parametrisation = card.parametrisation
         self._shape = (1, *card.latent.shape(params.width or 0, params.height or 0))
-        self._guidance = params.guidance
+        self._guides = guides(ctx, params)
         self._sampler = ctx.sampler(params.sampler)
         self._schedule = ctx.schedule(params.schedule)
         self._sigmas = sigmas
@@ -92,7 +94,7 @@ class Sampling:
     def prepare(self) -> Generator[Any, Any, None]:
         """Encode the words, and the picture to start from, once for all pictures."""
         params = self._params
-        texts = (params.prompt,) if self._guidance == 1 else (params.prompt, params.negative)
+        texts = (params.prompt, params.negative) if self._guides else (params.prompt,)
         self._conds = yield EncodeText(self.model, texts)
         if params.image is not None:
             source = self._ctx.blob(params.image.sha256)
@@ -125,10 +127,11 @@ class Sampling:
         x = pure_noise(unit, sigmas[0], parametrisation)
         if self._start is not None:
             x = Space.of(parametrisation).mix(self._start, unit, sigmas[0])
-        if self._guidance == 1:
-            denoiser = plain(self.model, self._conds[0], self._patches)
+        if self._guides:
+            prompted = Prompted(self.model, self._conds[0], self._conds[1], self._patches)
+            denoiser = guided(self._guides, prompted, parametrisation, sigmas)
         else:
-            denoiser = classifier_free(self.model, self._conds[0], self._conds[1], self._guidance, self._patches)
+            denoiser = plain(self.model, self._conds[0], self._patches)
         denoiser = reporting(denoiser, image=index, model=self.model, sigmas=sigmas, total=self._total)
         sampler = _called(self._sampler, x, sigmas, Noise.like(x, seed), parametrisation)
         return (yield from drive(Run(sampler, name=self._sampler.name), denoiser))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -44,6 +44,29 @@ class GenerateParams(OperationParams):
 
     guidance: float | None = Field(None, title="Guidance", ge=0, le=100, json_schema_extra=ui("slider", 90, "sampling", span=(1, 20, 0.5)))
     """Classifier-free guidance scale; 1 means none."""
+
+    guidance_rescale: float = Field(
+        0.0, title="Guidance rescale", ge=0, le=1, json_schema_extra=ui("slider", 91, "guidance", advanced=True, span=(0, 1, 0.05))
+    )
+    """How much of the contrast that strong guidance adds is taken back; 0 none, 0.7 for models of zero terminal SNR."""
+
+    guidance_schedule: Literal["constant", "linear", "cosine"] = Field(
+        "constant", title="Guidance schedule", json_schema_extra=ui("choice", 92, "guidance", advanced=True)
+    )
+    """How strong guidance is over the steps: linear and cosine rise from none to twice the scale."""
+
+    guidance_start: float = Field(
+        0.0, title="Guidance start", ge=0, le=1, json_schema_extra=ui("slider", 93, "guidance", advanced=True, span=(0, 1, 0.05))
+    )
+    """Fraction of the steps after which guidance begins. Steps without guidance cost half."""
+
+    guidance_end: float = Field(
+        1.0, title="Guidance end", ge=0, le=1, json_schema_extra=ui("slider", 94, "guidance", advanced=True, span=(0, 1, 0.05))
+    )
+    """Fraction of the steps after which guidance ends."""
+
+    guidance_extra: dict[str, Any] = Field({}, title="More guidance", json_schema_extra=ui("hidden", 95, "guidance", advanced=True))
+    """Further guidances by name: their scale, or their options (perturbed_attention=3, skip_layer.end=0.2); see docs/guidance.md."""
 
     sampler: str | None = Field(
         None, title="Sampler", min_length=1, max_length=100, json_schema_extra=ui("choice", 100, "sampling", choices="samplers")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gesso.errors import InvalidRequest
 from gesso.plugin.fields import SEED_MAX
+from gesso_plugins.imaging.guiding import extra_guidance
 from gesso_plugins.imaging.params import GenerateParams
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 DEFAULT_STRENGTH = 0.6
 _SAMPLING = ("sampler", "schedule", "steps", "guidance")
+_GUIDING = ("guidance_rescale", "guidance_schedule", "guidance_start", "guidance_end", "guidance_extra")
 
 
 def resolve_generate(ctx: ResolveContext, params: GenerateParams) -> GenerateParams:
@@ -41,6 +43,8 @@ def _sampled(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> di
         raise InvalidRequest(
             "A strength was given without an image to start from.", field="strength", hint="Give an image, or leave it out."
         )
+    if params.guidance_start >= params.guidance_end:
+        raise InvalidRequest("Guidance would end before it starts.", field="guidance_end", hint="Choose an end after the start.")
     strength = params.strength
     if params.image is not None and strength is None:
         strength = DEFAULT_STRENGTH
@@ -49,6 +53,7 @@ def _sampled(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> di
         "schedule": ctx.schedule(schedule or card.defaults.schedule).name,
         "steps": card.defaults.steps if params.steps is None else params.steps,
         "guidance": guidance,
+        "guidance_extra": extra_guidance(ctx, card, params.guidance_extra),
         "strength": strength,
     }
 
@@ -63,11 +68,11 @@ def _rendered(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> d
                 hint="Choose another model.",
             )
     unused = [name for name in _SAMPLING if getattr(params, name) is not None]
-    if params.negative.strip():
-        unused.append("negative")
+    plain = {name: GenerateParams.model_fields[name].default for name in (*_GUIDING, "negative")}
+    unused += [name for name, value in plain.items() if getattr(params, name) not in (value, None)]
     if unused:
         ctx.warn(f"The model {card.name!r} renders directly and does not use {', '.join(unused)}.")
-    return {**dict.fromkeys(_SAMPLING), "negative": ""}
+    return {**dict.fromkeys(_SAMPLING), **plain}
 
 
 def _check_options(card: ModelCard, params: GenerateParams) -> None:

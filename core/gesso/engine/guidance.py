@@ -1,0 +1,167 @@
+"""Guidance: several predictions of one moment become the one x0 that a sampler is given. All rows that the guidances of a job ask for
+travel in one `Denoise`. No guidance is named here; they come from plugins.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from torch import Tensor
+
+from gesso.engine.calls import Denoise, Denoised, ModelRef
+from gesso.engine.drive import Denoiser
+from gesso.errors import GessoError, PluginError
+from gesso.model import Conditioning, Parametrisation, Patch, Perturbation
+
+
+@dataclass(frozen=True)
+class Row:
+    """One prediction that a guidance asks for: of the prompt or of the negative prompt, with the network whole or perturbed."""
+
+    negative: bool = False
+    perturb: Perturbation | None = None
+
+
+PROMPT = Row()
+NEGATIVE = Row(negative=True)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where the sampler is: x (1, C, h, w) at ``sigma``; ``fraction`` of its steps lies behind it, 0 at the first and 1 at the end."""
+
+    x: Tensor
+    sigma: float
+    fraction: float
+    parametrisation: Parametrisation
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a guidance works on. x0: as the guidances before it left it; the prompt's own prediction for the first. ``[row]``: the
+    model's prediction for a row that was asked for; that of `PROMPT` is always there.
+    """
+
+    x0: Tensor
+    rows: Mapping[Row, Tensor]
+
+    def __getitem__(self, row: Row) -> Tensor:
+        return self.rows[row]
+
+
+GuidanceFunction: TypeAlias = Callable[..., Generator[tuple[Row, ...], Predicted, Tensor]]
+"""``f(moment, **options)``: yields once, the rows that it needs; receives `Predicted`; returns x0, shaped like x."""
+
+
+@dataclass(frozen=True)
+class Guide:
+    """One guidance at work: its function and options, and the fractions of the steps between which it is heard (the end is left out,
+    but for 1).
+    """
+
+    name: str
+    function: GuidanceFunction
+    options: Mapping[str, Any] = field(default_factory=dict)
+    start: float = 0.0
+    end: float = 1.0
+
+    def heard(self, fraction: float) -> bool:
+        """Whether it has a say at this point of the run."""
+        return self.start <= fraction and (fraction < self.end or self.end >= 1.0)
+
+
+@dataclass(frozen=True)
+class Prompted:
+    """What is denoised for one picture: a model, its prompt, the negative or empty prompt, and patches."""
+
+    model: ModelRef
+    cond: Conditioning
+    uncond: Conditioning
+    patches: tuple[Patch, ...] = ()
+
+
+def guided(guides: Sequence[Guide], prompted: Prompted, parametrisation: Parametrisation, sigmas: Sequence[float]) -> Denoiser:
+    """A denoiser with guidances, applied in their order. ``sigmas``, highest first, are the steps that fractions are taken of.
+
+    ``uncond`` of the answer is the prediction for the negative prompt where one was asked for, else that for the prompt.
+    """
+
+    def denoiser(x: Tensor, sigma: float) -> Generator[Any, Any, Denoised]:
+        moment = Moment(x, sigma, fraction_of(sigma, sigmas), parametrisation)
+        started = [(guide, _Turn(guide, moment)) for guide in guides if guide.heard(moment.fraction)]
+        asked = {row for _, turn in started for row in turn.rows}
+        rows = (PROMPT, *((NEGATIVE,) if NEGATIVE in asked else ()), *_others(turn.rows for _, turn in started))
+        reply: Denoised = yield _call(prompted, x, sigma, rows)
+        found = dict(zip(rows, reply.predictions, strict=True))
+        x0 = found[PROMPT]
+        for _, turn in started:
+            x0 = turn.finish(Predicted(x0, found))
+        return Denoised(x0, found[NEGATIVE if NEGATIVE in found else PROMPT], reply.predictions)
+
+    return denoiser
+
+
+def fraction_of(sigma: float, sigmas: Sequence[float]) -> float:
+    """How many of the steps lie above ``sigma``, as a fraction; between two levels, linear in sigma."""
+    steps = len(sigmas) - 1
+    lower = bisect_left(sigmas, -sigma, key=lambda level: -level)
+    if lower == 0:
+        return 0.0
+    if lower > steps:
+        return 1.0
+    above, below = sigmas[lower - 1], sigmas[lower]
+    return lower / steps if sigma == below else (lower - 1 + (above - sigma) / (above - below)) / steps
+
+
+class _Turn:
+    """One guidance at one moment: started, its rows known, waiting for the predictions. A fault names it."""
+
+    def __init__(self, guide: Guide, moment: Moment) -> None:
+        self._name = guide.name
+        self._shape = moment.x.shape
+        try:
+            self._generator = guide.function(moment, **guide.options)
+            asked = next(self._generator)
+        except StopIteration as end:
+            raise self._fault("returned before it asked for rows; it must yield once, if only an empty tuple") from end
+        except GessoError:
+            raise
+        except Exception as fault:
+            raise self._fault(f"failed with {type(fault).__name__}: {fault}") from fault
+        if not (isinstance(asked, tuple) and all(isinstance(row, Row) for row in asked)):
+            raise self._fault(f"asked for {type(asked).__name__} where a tuple of rows was expected")
+        self.rows: tuple[Row, ...] = asked
+
+    def finish(self, predicted: Predicted) -> Tensor:
+        """Hand the predictions in and take x0."""
+        try:
+            self._generator.send(predicted)
+        except StopIteration as end:
+            x0 = end.value
+        except GessoError:
+            raise
+        except Exception as fault:
+            raise self._fault(f"failed with {type(fault).__name__}: {fault}") from fault
+        else:
+            self._generator.close()
+            raise self._fault("asked for rows twice; all that it needs goes into one tuple")
+        if not (isinstance(x0, Tensor) and x0.shape == self._shape):
+            raise self._fault("did not return a tensor shaped like x")
+        return x0
+
+    def _fault(self, what: str) -> PluginError:
+        return PluginError(f"The guidance {self._name!r} {what}.", details={"guidance": self._name})
+
+
+def _others(asked: Any) -> tuple[Row, ...]:
+    """Rows beside the two plain ones, each once, in the order in which they were asked for."""
+    return tuple(dict.fromkeys(row for rows in asked for row in rows if row not in (PROMPT, NEGATIVE)))
+
+
+def _call(prompted: Prompted, x: Tensor, sigma: float, rows: Sequence[Row]) -> Denoise:
+    conds = tuple(prompted.uncond if row.negative else prompted.cond for row in rows)
+    perturbed = tuple(row.perturb for row in rows) if any(row.perturb for row in rows) else ()
+    return Denoise(prompted.model, x, sigma, conds, prompted.patches, perturbations=perturbed)
