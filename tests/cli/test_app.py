@@ -156,3 +156,12 @@ def test_ctrl_c_outside_a_job_is_quiet(monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setattr("gesso.cli.listings.samplers", interrupt)
     assert main(["samplers"]) == 130
     assert capsys.readouterr().err == ""
+
+
+def test_a_broken_installation_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "gesso.cli.listings", None)
+    assert main(["samplers"]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "installation of Gesso is broken" in said
+    assert "gesso doctor" in said

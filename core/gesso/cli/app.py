@@ -34,12 +34,20 @@ def run(argv: Sequence[str] | None = None) -> int:
         return code
     except GessoError as error:
         return report.failure(error, as_json="--json" in words)
+    except ImportError as fault:
+        return report.failure(_broken(fault), as_json="--json" in words)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except BrokenPipeError:
         # The reader of our output left (`gesso jobs list | head`): nothing is wrong, and the interpreter must not flush into the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _broken(fault: ImportError) -> PluginError:
+    """A part of Gesso, or what it needs, is missing or of the wrong version; that is the installation's fault, not the command's."""
+    hint = f"Install it again ({sys.executable} -m pip install --force-reinstall gesso), or see `gesso doctor`."
+    return PluginError(f"This installation of Gesso is broken: {fault}.", hint=hint)
 
 
 def _run(words: list[str]) -> int:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import List, Mapping, Optional
@@ -111,6 +109,9 @@ class Home:
         direct = self.runtime / SOCKET_NAME
         if len(os.fsencode(str(direct))) <= socket_path_limit():
             return direct
+        import hashlib  # these two cost every start of the command line more than all the rest of this module
+        import tempfile
+
         mark = hashlib.sha256(os.fsencode(str(self.runtime))).hexdigest()[:12]
         for base in (tempfile.gettempdir(), "/tmp"):
             short = Path(base) / f"gesso-{_owner()}-{mark}" / SOCKET_NAME
