@@ -62,6 +62,7 @@ def run(args: argparse.Namespace, surface: Surface) -> int:
         _libraries,
         _schemas,
         _models,
+        _plugins,
         _state,
         _disk,
         _daemon,
@@ -140,6 +141,22 @@ def _models(_home: Home, _surface: Surface) -> Iterator[Finding]:
             yield Finding("models", "warning", f"{entry.name} has no files at {entry.path}", fix)
         else:
             yield Finding("models", "ok", f"{entry.name}: {', '.join(entry.capabilities)}")
+
+
+def _plugins(home: Home, _surface: Surface) -> Iterator[Finding]:
+    from gesso.strangers import Shelf
+
+    try:
+        standings = Shelf(home.plugins).standings()
+    except GessoError as fault:
+        yield Finding("plugins", "problem", fault.message, fault.hint)
+        return
+    for standing in standings:
+        if standing.notice:
+            yield Finding("plugins", "warning", standing.notice, f"gesso plugins enable {standing.record.name}")
+    if standings:
+        on = ", ".join(standing.record.name for standing in standings if standing.on)
+        yield Finding("plugins", "ok", f"yours that are on: {on or 'none'}")
 
 
 def _state(home: Home, _surface: Surface) -> Iterator[Finding]:
