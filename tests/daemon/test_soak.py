@@ -18,7 +18,7 @@ from .talk import Daemon, Talk, memory_of
 
 SECONDS = float(os.environ.get("GESSO_TEST_SOAK", "240"))
 GROWTH = 0.02
-ROOM = 8 << 20
+ROOM = 8 << 20  # up to 4096 connections are remembered, because a ROUTER is not told when one ends
 POOL = 6  # threads of the loop's own pool come one by one
 
 pytestmark = [pytest.mark.reliability, pytest.mark.timeout(2 * SECONDS + 240)]
