@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gesso.cli.options import add_parameters
@@ -20,11 +22,21 @@ EPILOGUE = """exit codes: 0 done, 1 failed or unreachable, 2 usage or invalid va
 state lies under GESSO_HOME where that is set; `gesso doctor` finds what is wrong"""
 
 
+@cache
+def _width() -> int:
+    return shutil.get_terminal_size().columns - 2
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """Argparse makes one for every option that is added; asking the terminal each time would be a tenth of the start."""
+    return argparse.RawDescriptionHelpFormatter(prog, width=_width())
+
+
 class Parser(argparse.ArgumentParser):
     """argparse that raises its complaints, so that they are reported like every other error, and takes no abbreviations."""
 
     def __init__(self, **keywords: Any) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **keywords)
+        super().__init__(allow_abbrev=False, formatter_class=_formatter, **keywords)
 
     def error(self, message: str) -> NoReturn:
         """Called by argparse."""
@@ -140,6 +152,10 @@ def _add_plugins(plugins: Commands) -> None:
     looked = plugins("check", "gesso.cli.plugins:check", "look at a plugin or a file in a process of its own; nothing is changed")
     looked.add_argument("target", metavar="NAME|FILE.py")
     plugins("reload", "gesso.cli.plugins:reload", "make running daemons import the plugins again")
+    project = plugins("new", "gesso.cli.scaffold:new", "write a complete project for a plugin of your own")
+    project.add_argument("name", metavar="NAME")
+    project.add_argument("--kind", choices=("sampler", "operation", "family"), required=True, help="what it is to provide")
+    project.add_argument("-o", "--output", metavar="FOLDER", default=None, help="where it goes (default: gesso-NAME)")
     plugins("compile", "gesso.cli.listings:compile_schemas", "write the compiled schema file from the plugins that ship with Gesso")
 
 
