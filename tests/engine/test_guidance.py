@@ -151,13 +151,14 @@ def test_in_fast_different_guided_jobs_share_forwards() -> None:
 def test_the_engine_refuses_what_the_model_cannot() -> None:
     bench = Bench()
     bench.run(("a", picture(1)))
-    assert isinstance(bench.end("a").error, ModelError)
-    assert "cannot perturb its layers" in bench.end("a").error.message
+    error = bench.end("a").error
+    assert isinstance(error, ModelError)
+    assert "cannot perturb its layers" in error.message
 
 
 def nothing(moment: Any) -> Any:
+    yield from ()
     return moment.x
-    yield
 
 
 def twice(moment: Any) -> Any:

@@ -1,0 +1,49 @@
+"""Text embeddings are kept by (encoder, text): what was encoded is not encoded again, and what belongs to another model is."""
+
+from __future__ import annotations
+
+import torch
+from tests.engine.toys import CARD, REF, Bench, Job, ToyModel
+
+from gesso.engine import EncodeText, ModelRef
+from gesso.engine.forward import TextCache
+from gesso.model import Conditioning
+
+
+def encoding(*texts: str, ref: ModelRef = REF) -> Job:
+    return (yield EncodeText(ref, texts))
+
+
+def encoded(model: ToyModel) -> list[int]:
+    """How many texts each run of the encoder had."""
+    return [-rows for rows in model.batches if rows < 0]
+
+
+def test_a_text_is_encoded_once_for_all_jobs() -> None:
+    bench = Bench()
+    bench.run(("a", encoding("a cat", "")))
+    bench.run(("b", encoding("a cat", "")), ("c", encoding("", "a dog", "a dog", "a cat")))
+    assert encoded(bench.model) == [2, 1]
+    assert bench.value("b")[0] is bench.value("a")[0]
+    assert [cond is bench.value("a")[1] for cond in bench.value("c")] == [True, False, False, False]
+    assert bench.value("c")[3] is bench.value("a")[0]
+
+
+def test_another_model_encodes_for_itself() -> None:
+    bench = Bench(model=ToyModel(CARD))
+    bench.run(("a", encoding("a cat")), ("b", encoding("a cat", ref=ModelRef("toy", "other"))))
+    assert encoded(bench.model) == [1, 1]
+
+
+def test_the_least_used_go_first() -> None:
+    cache = TextCache(most=2)
+    conds = {text: Conditioning(torch.zeros(1, 1, 1)) for text in "abc"}
+    for text in "ab":
+        cache.put("d", text, conds[text])
+    assert cache.get("d", "a") is conds["a"]
+    cache.put("d", "c", conds["c"])
+    assert cache.get("d", "b") is None
+    assert cache.get("d", "a") is conds["a"]
+    assert cache.all(EncodeText(ModelRef("toy", "d"), ("c", "a"))) == (conds["c"], conds["a"])
+    assert cache.all(EncodeText(ModelRef("toy", "d"), ("c", "b"))) is None
+    assert cache.get("e", "a") is None
