@@ -25,8 +25,9 @@ GOALS = {"gesso --help": 0.150, "front answers": 0.500}
 
 
 def environment(home: str) -> dict[str, str]:
-    """This checkout, a state directory of its own."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in ("core", "plugins")), "GESSO_HOME": home}
+    """This checkout, compiled as an installed package is, and a state directory of its own."""
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**inherited, "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in ("core", "plugins")), "GESSO_HOME": home}
 
 
 def spent() -> float:
