@@ -165,7 +165,7 @@ def _guidance(params: Mapping[str, Any]) -> dict[str, str | None]:
     extra = params.get("guidance_extra") or {}
     start, end = params.get("guidance_start", 0.0), params.get("guidance_end", 1.0)
     named = {"perturbed_attention": "PAG scale", "skip_layer": "SLG scale"}
-    scales = {key: _number(extra[name].get("scale")) for name, key in named.items() if name in extra}
+    scales = {key: _number(extra[name].get("scale")) for name, key in named.items() if isinstance(extra.get(name), dict)}
     others = [name for name in extra if name not in named]
     return {
         "CFG Rescale": _number(params.get("guidance_rescale") or None),

@@ -4,7 +4,7 @@ the rescale that `generate` has fields for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -33,7 +33,7 @@ class Heard(BaseModel):
 def extra_guidance(ctx: ResolveContext, card: ModelCard, asked: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Every guidance with all its options, under its canonical name. A number alone is the scale."""
     found: dict[str, dict[str, Any]] = {}
-    for name, given in asked.items():
+    for name, given in _named(ctx, asked):
         spec = ctx.guidance(name)
         field = f"guidance_extra.{name}"
         if spec.name in _OWN:
@@ -49,6 +49,24 @@ def extra_guidance(ctx: ResolveContext, card: ModelCard, asked: Mapping[str, Any
             complete["layers"] = _layers(card, complete["layers"], f"{field}.layers")
         found[spec.name] = {**complete, **heard}
     return found
+
+
+def _named(ctx: ResolveContext, asked: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What a stranger's plugin provides is called ``plugin.name``; the command line, where dots nest, sends that as a table in a table."""
+    for name, given in asked.items():
+        inner = {f"{name}.{key}": value for key, value in given.items()} if isinstance(given, Mapping) else {}
+        if _known(ctx, name) or not any(_known(ctx, nested) for nested in inner):
+            yield name, given
+        else:
+            yield from inner.items()
+
+
+def _known(ctx: ResolveContext, name: str) -> bool:
+    try:
+        ctx.guidance(name)
+    except InvalidRequest:
+        return False
+    return True
 
 
 def guides(ctx: JobContext, params: GenerateParams) -> list[Guide]:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from gesso.errors import InvalidRequest
+from gesso.plugin import GuidanceSpec
 from gesso.recipe import Recipe, infotext, parse_infotext
 from gesso_plugins.diffusion.stable_diffusion import StableDiffusionModel
 
@@ -164,3 +165,26 @@ def test_a_long_weighted_prompt_is_guided_beside_a_short_negative_one(tiny: Any,
     assert rows == [1, 1, 1] * 4  # the prompt, the negative prompt and the perturbed prompt do not fit into one forward
     assert not np.array_equal(made, pixels(tiny, prompt=long.replace("1.4", "0.6"), negative="blur", guidance_extra={"pag": 2}))
     assert np.array_equal(made, pixels(tiny, prompt=long, negative="blur", guidance_extra={"pag": 2}))
+
+
+def test_a_strangers_guidance_is_found_by_its_dotted_name(tiny: Any) -> None:
+    def fade(moment: Any, scale: float = 0.5, layers: tuple[str, ...] = ()) -> Any:
+        return (1.0 - scale) * (yield ()).x0
+
+    spec = GuidanceSpec("paint.fade", fade, "Fade", "none", 70)
+    plain = pixels(tiny)
+    registry = tiny.registry
+    try:
+        tiny.registry = registry.copy()
+        tiny.registry.guidances.add(spec.name, spec, "paint", ("Fade",))
+        typed = {"paint": {"fade": {"scale": 0.25}}}  # --guidance-extra paint.fade.scale=0.25
+        for asked in (typed, {"paint.fade": 0.25}, {"paint": {"fade": 0.25}}):
+            resolved = tiny.resolve("generate", {**TINY, "guidance_extra": asked})[0]
+            wanted = {"scale": 0.25, "layers": [MIDDLE], "start": 0.0, "end": 1.0}
+            assert resolved.guidance_extra == {"paint.fade": wanted}
+        assert not np.array_equal(pixels(tiny, guidance_extra=typed), plain)
+        assert np.array_equal(pixels(tiny, guidance_extra={"paint.fade": 0}), plain)
+        with pytest.raises(InvalidRequest, match="no guidance called 'paint'"):
+            tiny.resolve("generate", {**TINY, "guidance_extra": {"paint": {"fad": 1}}})
+    finally:
+        tiny.registry = registry
