@@ -71,15 +71,13 @@ def run(args: argparse.Namespace, _surface: Surface) -> int:
             {"folder": str(place.folder.resolve()), "images": [str(path) for path in paths], "jobs": [o.document() for o in outcomes]}
         )
     else:
-        _say_where(paths, place.folder, outcomes)
+        _say_where(paths, place.folder)
     if args.open and sys.stdout.isatty() and not args.json:
         _open(place.folder)
     return 0
 
 
-def _say_where(paths: list[Path], folder: Path, outcomes: list[work.Outcome]) -> None:
-    for warning in (warning for outcome in outcomes for warning in outcome.warnings):
-        report.note(warning)
+def _say_where(paths: list[Path], folder: Path) -> None:
     print(f"three textures in {folder.resolve()}:")
     for path in paths:
         print(f"  {path}")

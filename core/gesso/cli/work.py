@@ -112,13 +112,13 @@ def fields(operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def tell(outcome: Outcome, *, as_json: bool, quiet: bool) -> int:
-    """Print the outcome: the paths for a program, sentences about them for a person."""
+    """Print the outcome: the paths for a program, sentences about them for a person (the job's own warnings stood there while it ran)."""
     if as_json:
         report.document(outcome.document())
         return 0
     if not quiet:
-        for warning in outcome.warnings:
-            report.note(warning)
+        for note in outcome.notes:
+            report.note(note)
         report.note(f"{len(outcome.paths)} file{'' if len(outcome.paths) == 1 else 's'} in {outcome.result.seconds:.1f} s")
     for path in outcome.paths:
         print(path)

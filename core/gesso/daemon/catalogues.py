@@ -11,6 +11,8 @@ from gesso.errors import InvalidRequest
 _LISTINGS = {"models": "gesso models list", "samplers": "gesso samplers", "schedules": "gesso schedules"}
 _SINGULAR = {"samplers": "sampler", "schedules": "schedule", "models": "model", "operations": "operation"}
 _SHOWN = 80
+_FEW = 12
+"""As many names as a sentence can list."""
 
 
 def folded(name: str) -> str:
@@ -41,6 +43,8 @@ class Catalogue:
         close = difflib.get_close_matches(folded(name)[:_SHOWN], self._owners, n=5, cutoff=0.5)
         nearest = list(dict.fromkeys(self._owners[match] for match in close))[:3]
         meant = f" Did you mean {' or '.join(repr(match) for match in nearest)}?" if nearest else ""
+        if not nearest and 0 < len(self.entries) <= _FEW:
+            meant = f" Known: {', '.join(entry['name'] for entry in self.entries)}."
         listed = f" `{_LISTINGS[self.kind]}` lists them." if self.kind in _LISTINGS else ""
         return InvalidRequest(f"There is no {singular} {name[:_SHOWN]!r}.{meant}{listed}", field=field, details={"nearest": nearest})
 
