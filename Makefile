@@ -35,4 +35,5 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 # Editable, so that the tests run what lies in this folder.
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-deps k-diffusion torchsde torchdiffeq trampoline  # oracles of the sampler tests
 	@touch $@ $(VENV)/.installed

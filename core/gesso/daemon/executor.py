@@ -18,7 +18,7 @@ from typing import Protocol
 
 from gesso.link import SECRET_VARIABLE
 
-COMMAND = (sys.executable, "-m", "gesso.worker")
+COMMAND = (sys.executable, "-P", "-m", "gesso.worker")
 _LOG_BYTES = 4 << 20
 
 
