@@ -110,6 +110,24 @@ def test_an_incomplete_operation_is_refused(build: Callable[..., Registry], body
     assert said in registry.faults[0].message
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("def f(moment): yield ()\nthing = f", "has no name"),
+        ("class A:\n    name = 'g'\nthing = A()", "no GuidanceSpec"),
+        ("@guidance('g', title='G', paper='')\ndef thing(moment, scale=3.0): yield ()", "a default for its option 'scale'"),
+        ("@guidance('g', title='G', paper='')\ndef thing(moment, scale: float): yield ()", "a default for its option 'scale'"),
+        ("@guidance('g', title='G', paper='')\ndef thing(moment, scale: 'Flaot' = 3.0): yield ()", "cannot be read: NameError"),
+    ],
+)
+def test_a_guidance_whose_options_cannot_be_shown_is_refused(build: Callable[..., Registry], body: str, said: str) -> None:
+    source = f"from gesso.plugin import guidance, hookimpl\n{body}\n@hookimpl\ndef gesso_guidance(ctx):\n    return [thing]\n"
+    registry: Registry = build(bad=(source, {"guidances": ("g",)}), good=(GOOD, PLAIN))
+    assert len(registry.guidances) == 0
+    assert said in registry.faults[0].message
+    assert registry.samplers.names == ("plain",)
+
+
 def test_a_class_in_place_of_an_instance_is_refused(build: Callable[..., Registry]) -> None:
     source = IMPORTS + "class Op:\n    name = 'op'\n@hookimpl\ndef gesso_operations(ctx):\n    return [Op]\n"
     assert "is a class" in build(bad=(source, {"operations": ("op",)})).faults[0].message

@@ -136,7 +136,13 @@ def _check_guidance(thing: Any) -> str:
         return "is no GuidanceSpec; decorate it with gesso.plugin.guidance"
     takes = list(inspect.signature(thing.function).parameters.values())[1:]
     bare = [option.name for option in takes if option.default is option.empty or option.annotation is option.empty]
-    return f"needs an annotation and a default for its option {bare[0]!r}" if bare else ""
+    if bare:
+        return f"needs an annotation and a default for its option {bare[0]!r}"
+    try:
+        thing.options()
+    except Exception as fault:  # annotations are a plugin's code as much as its body
+        return f"has options that cannot be read: {_said(fault)}"
+    return ""
 
 
 _KINDS = (
