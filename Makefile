@@ -29,11 +29,13 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python could not make a virtual environment; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
+	@echo "installing Gesso and what it needs into $(VENV); PyTorch is large, this takes minutes"
 	$(BIN)/python -m pip install --quiet .
 	@touch $@
 
 # Editable, so that the tests run what lies in this folder.
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	@echo "installing Gesso, what it needs and the developers' tools into $(VENV); this takes minutes"
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	$(BIN)/python -m pip install --quiet --no-deps k-diffusion torchsde torchdiffeq trampoline  # oracles of the sampler tests
 	@touch $@ $(VENV)/.installed
