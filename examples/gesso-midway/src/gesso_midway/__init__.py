@@ -1,0 +1,1 @@
+"""The plugin `midway` for Gesso."""
