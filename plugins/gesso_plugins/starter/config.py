@@ -64,21 +64,20 @@ class DiffusionConfig:
     timesteps: int = 1000
     beta_start: float = 0.00085
     beta_end: float = 0.020
-    batch: int = 96
+    batch: int = 64
     crop: int = 8
     crop_share: float = 0.65
-    log_sigma_mean: float = 0.0
-    log_sigma_std: float = 1.3
-    min_snr_gamma: float = 5.0
+    log_sigma_mean: float = 0.6
+    log_sigma_std: float = 1.5
     caption_dropout: float = 0.1
     zero_padding_share: float = 0.1
     matrix_learning_rate: float = 0.02
     learning_rate: float = 1.5e-3
-    warmup: int = 200
+    warmup: int = 60
     decay_start: int = 0
     decay_end: int = 0
     final_rate: float = 0.1
-    ema: float = 0.998
+    ema: float = 0.997
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,3 @@ class NoiseSchedule:
         alpha = self.alpha[time][:, None, None, None]
         sigma = self.sigma[time][:, None, None, None]
         return alpha * clean + sigma * noise, alpha * noise - sigma * clean
-
-    def weight(self, time: torch.Tensor, gamma: float) -> torch.Tensor:
-        """Min-SNR weights of the velocity loss (Hang et al. 2023): min(SNR, gamma) / (SNR + 1), scaled to one at SNR = 1."""
-        snr = (self.alpha[time] / self.sigma[time]).square()
-        return snr.clamp(max=gamma) / (snr + 1) * 2

@@ -162,7 +162,7 @@ class Training:
         batch = draw_step(self.data, diffusion, empty, self.levels, (self.config.seed, self.step))
         self.model.unet.train()
         self.model.text.train()
-        loss = velocity_loss(self.model, batch, self.levels, diffusion.min_snr_gamma)
+        loss = velocity_loss(self.model, batch, self.levels)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         for module in self.model.modules():
@@ -186,12 +186,11 @@ class Training:
 
     def _sheet(self) -> None:
         """What the averaged model draws now, always from the same captions and seeds."""
-        prompts = self.held_out.captions[:32]
-        for size in (self.config.data.size, self.config.data.small_size):
-            with self.average.applied():
-                sampler = Sampler(self.model, self.vae, self.tokenizer, self.levels)
-                images = sampler.images(prompts, range(len(prompts)), SamplingConfig(size=size))
-            save_sheet(self.config.out / "sheets" / f"step-{self.step:07d}-{size}.webp", images, prompts)
+        prompts = self.held_out.captions[:24]
+        with self.average.applied():
+            sampler = Sampler(self.model, self.vae, self.tokenizer, self.levels)
+            images = sampler.images(prompts, range(len(prompts)), SamplingConfig(size=self.config.data.size, steps=12))
+        save_sheet(self.config.out / "sheets" / f"step-{self.step:07d}.webp", images, prompts)
 
     def _tokenizer(self) -> CLIPTokenizer:
         """Stage 1."""
