@@ -20,7 +20,10 @@ BUDGET = {
     "starter weights": (22 * MIB, r"plugins/gesso_plugins/starter/weights/"),
     "classifier and other trained files": (8 * MIB, r"plugins/.*\.(safetensors|npz)$"),
     "pictures": (8 * MIB, r".*\.(png|webp|jpg|jpeg|gif)$"),
-    "code, tests and text": (8 * MIB, r".*\.(py|md|toml|json|txt|sh|yaml|yml|csv|tmpl)$|Makefile$|LICENSE$|\.gitignore$|\.ci/run$|.*py\.typed$"),
+    "code, tests and text": (
+        8 * MIB,
+        r".*\.(py|md|toml|json|txt|sh|yaml|yml|csv|tmpl)$|Makefile$|LICENSE$|\.gitignore$|\.ci/run$|.*py\.typed$",
+    ),
 }
 """What each category of tracked files may weigh; the first pattern that matches a path counts it."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from gesso.daemon.schemas import Schemas
 from gesso.errors import GessoError, InvalidRequest, PluginError
 from gesso.manifest import ModelEntry, first_party
+from gesso.strangers import Record, Shelf
 
 HERE = Path(__file__).parent
 
@@ -75,3 +77,23 @@ def test_every_first_party_operation_refuses_nonsense_with_a_field(tmp_path: Pat
             assert refused.value.field
             assert refused.value.message.endswith((".", "them."))
     assert issubclass(InvalidRequest, GessoError)
+
+
+@pytest.mark.parametrize("broken", ["{", '{"schema": 9, "plugins": {}}', '{"schema": 1, "plugins": {"x": {"colour": 1}}}'])
+def test_a_broken_list_of_plugins_costs_only_these_plugins(tmp_path: Path, broken: str) -> None:
+    (tmp_path / "plugins.json").write_text(broken)
+    schemas = Schemas([HERE / "operations.json"], [], tmp_path / "models.json", tmp_path)
+    assert schemas.check("paint", {"prompt": "x", "seed": 3}).params["seed"] == 3
+
+
+@pytest.mark.parametrize("claim", ["paint", "other.blur", "mine.blur"])
+def test_a_plugin_adds_only_what_stands_under_its_own_name(tmp_path: Path, claim: str) -> None:
+    shelf = Shelf(tmp_path)
+    shelf.source("mine").write_text("x = 1")
+    record = Record("mine", "file", True, "", "", "mine")
+    blur = {"title": "Blur", "summary": "", "plugin": "mine", "params": {"type": "object"}}
+    shelf.put(replace(record, sha256=shelf.content_hash(record)), json.loads(document(**{claim: blur})))
+    operations = json.loads(Schemas([HERE / "operations.json"], [], tmp_path / "models.json", tmp_path).describe()[1])["operations"]
+    assert operations["paint"]["title"] != "Blur"
+    assert ("mine.blur" in operations) == (claim == "mine.blur")
+    assert "other.blur" not in operations
