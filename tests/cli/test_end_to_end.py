@@ -167,6 +167,14 @@ def test_texture_writes_six_files(desk: Desk) -> None:
     assert "gesso jobs fetch" in error["hint"], "the work is not lost"
 
 
+def test_a_warning_is_said_once(desk: Desk) -> None:
+    words = ("generate", "spaceship brick", "--model", "procedural", "--seed", "1", "--size", "64", "-o", "warned.png")
+    done = desk.run(*words)
+    assert done.returncode == 0
+    assert done.stderr.count('The word "spaceship" is not known') == 1
+    assert len(desk.json(*words, "--force")["warnings"]) == 1
+
+
 def test_show_prints_the_recipe(desk: Desk) -> None:
     done = desk.run("show", "first/mossy-grey-cobblestone-7-1.png")
     assert done.returncode == 0
