@@ -8,6 +8,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,8 +97,9 @@ class FakeFront:
             return
         if clean:
             discovery.remove(self.home)
-        self._closing = True
-        self._wake_out.send(b"")
+        with self._lock, suppress(zmq.Again):  # a thread that saw the end by itself has closed the other side
+            self._closing = True
+            self._wake_out.send(b"", zmq.NOBLOCK)
         self._thread.join()
         self._wake_out.close(linger=0)
         self._context.term()

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+_ITERATION_DTYPE = torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32  # half the time where it is native
 
 
 def orthogonalise(matrix: torch.Tensor, steps: int = 5) -> torch.Tensor:
@@ -54,7 +55,7 @@ def _matrix_step(parameter: torch.Tensor, state: dict[str, Any], group: dict[str
     momentum = state["momentum"]
     momentum.lerp_(gradient, 1 - group["momentum"])
     update = gradient.lerp(momentum, group["momentum"]).flatten(1)
-    update = orthogonalise(update) * max(1.0, update.shape[0] / update.shape[1]) ** 0.5
+    update = orthogonalise(update.to(_ITERATION_DTYPE)).to(update.dtype) * max(1.0, update.shape[0] / update.shape[1]) ** 0.5
     parameter.mul_(1 - group["lr"] * group["weight_decay"])
     parameter.add_(update.view_as(parameter), alpha=-group["lr"])
 
