@@ -11,10 +11,10 @@ import numpy.typing as npt
 import torch
 
 from gesso.model.seamless import make_seamless
+from gesso.training.muon import build_optimiser, set_rate
+from gesso.training.rate import rate
 from gesso_plugins.starter.config import AutoencoderConfig
 from gesso_plugins.starter.losses import anchor_loss, gabor_bank, psnr, reconstruction_loss
-from gesso_plugins.starter.muon import build_optimiser, set_rate
-from gesso_plugins.starter.schedule import rate
 
 Images = npt.NDArray[np.uint8]
 Report = Callable[[int, dict[str, float]], bool]

@@ -20,10 +20,10 @@ from torch.nn import functional
 
 from gesso.model.seamless import make_seamless
 from gesso.plugin.datasets import CaptionedSource
-from gesso_plugins.starter.files import write_atomically
-from gesso_plugins.starter.muon import build_optimiser, set_rate
-from gesso_plugins.starter.renders import RenderStore, Request, Universe
-from gesso_plugins.starter.schedule import rate
+from gesso.training.files import write_atomically
+from gesso.training.muon import build_optimiser, set_rate
+from gesso.training.rate import rate
+from gesso.training.renders import RenderStore, Request, Universe
 
 Images = npt.NDArray[np.uint8]
 

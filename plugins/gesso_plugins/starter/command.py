@@ -104,9 +104,9 @@ def evaluate(argv: Sequence[str], source: CaptionedSource) -> int:
     options = parser.parse_args(argv)
     import torch
 
+    from gesso.training.renders import RenderStore
     from gesso_plugins.starter.classifier import ClassifierConfig, held_out_accuracy, load_judge
     from gesso_plugins.starter.evaluate import evaluation_file
-    from gesso_plugins.starter.renders import RenderStore
 
     torch.set_num_threads(options.threads)
     if options.train_judge:
@@ -122,11 +122,11 @@ def evaluate(argv: Sequence[str], source: CaptionedSource) -> int:
 
 def _measure(options: argparse.Namespace, judge: Judge) -> None:
     """Make the pictures, judge them, write the report and a contact sheet."""
+    from gesso.training.files import write_json
+    from gesso.training.sheet import save_sheet
     from gesso_plugins.starter.evaluate import evaluate as run
     from gesso_plugins.starter.evaluate import evaluation_file, load_prompts
-    from gesso_plugins.starter.files import write_json
     from gesso_plugins.starter.sampling import SamplingConfig, load_sampler
-    from gesso_plugins.starter.sheet import save_sheet
 
     prompts = load_prompts(evaluation_file(PROMPTS_FILE))[: options.count]
     sampling = SamplingConfig(size=options.size, steps=options.steps, guidance=options.guidance)
@@ -141,10 +141,10 @@ def _measure(options: argparse.Namespace, judge: Judge) -> None:
 
 def _train_judge(source: CaptionedSource, out: Path) -> None:
     """Train the judge and keep it."""
+    from gesso.training.renders import RenderStore
     from gesso_plugins.starter.classifier import ClassifierConfig, new_judge, save_judge, train_judge
     from gesso_plugins.starter.config import CORE_MATERIALS
     from gesso_plugins.starter.evaluate import evaluation_file
-    from gesso_plugins.starter.renders import RenderStore
 
     config = ClassifierConfig()
     colours = tuple(getattr(source, "colours", ()))

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gesso.plugin.datasets import CaptionedSource
+from gesso.training.files import read_json, write_json
 from gesso_plugins.starter.classifier import Judge
-from gesso_plugins.starter.files import read_json, write_json
 
 Images = npt.NDArray[np.uint8]
 Generate = Callable[[Sequence[str], Sequence[int]], Images]

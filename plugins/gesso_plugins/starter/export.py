@@ -11,8 +11,8 @@ import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from gesso.training.files import read_json, write_atomically
 from gesso_plugins.starter.config import DiffusionConfig
-from gesso_plugins.starter.files import read_json, write_atomically
 from gesso_plugins.starter.networks import Denoiser, build_scheduler
 
 RECORD = "training.json"

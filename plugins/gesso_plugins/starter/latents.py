@@ -19,10 +19,10 @@ from safetensors.torch import save_file
 from transformers import CLIPTokenizer
 
 from gesso.plugin.datasets import CaptionedSource
+from gesso.training.files import write_atomically
+from gesso.training.renders import Materials, RenderStore, Request, Universe
+from gesso.training.tokenizer import encode
 from gesso_plugins.starter.autoencoder import encode_images
-from gesso_plugins.starter.files import write_atomically
-from gesso_plugins.starter.renders import Materials, RenderStore, Request, Universe
-from gesso_plugins.starter.tokenizer import encode
 
 
 def weights_digest(module: Any) -> str:

@@ -14,12 +14,12 @@ import torch
 from transformers import CLIPTokenizer
 
 from gesso.model.seamless import make_seamless
+from gesso.training.tokenizer import encode
 from gesso_plugins.starter.autoencoder import decode_latents
 from gesso_plugins.starter.config import DiffusionConfig
 from gesso_plugins.starter.export import load_pipeline
 from gesso_plugins.starter.networks import Denoiser
 from gesso_plugins.starter.schedule import NoiseSchedule
-from gesso_plugins.starter.tokenizer import encode
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,10 @@
-"""The learning rate over a run, and the noise levels of the forward process."""
+"""The noise levels of the forward process."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 
 from gesso_plugins.starter.config import DiffusionConfig
-
-
-def rate(step: int, *, warmup: int, start_decay: int = 0, steps: int = 0, final: float = 1.0) -> float:
-    """Factor on the learning rate: a linear warm-up, then constant, then (where `steps` says when it ends) a cosine down to `final`."""
-    factor = min(1.0, (step + 1) / max(1, warmup))
-    if steps and step >= start_decay:
-        progress = min(1.0, (step - start_decay) / max(1, steps - start_decay))
-        factor *= final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))
-    return factor
 
 
 class NoiseSchedule:

@@ -5,12 +5,9 @@ A run lives in one folder. A checkpoint resumes it exactly; a pipeline directory
 
 from __future__ import annotations
 
-import signal
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -18,8 +15,7 @@ from diffusers import AutoencoderKL
 from transformers import CLIPTokenizer
 
 from gesso.plugin.datasets import CaptionedSource
-from gesso_plugins.starter.autoencoder import ImagePools, measure_psnr, normalise_latents, train_autoencoder
-from gesso_plugins.starter.checkpoint import (
+from gesso.training.checkpoint import (
     Checkpoint,
     load_checkpoint,
     optimiser_tensors,
@@ -28,42 +24,22 @@ from gesso_plugins.starter.checkpoint import (
     save_checkpoint,
     under,
 )
+from gesso.training.clock import Clock, StopOnSignal
+from gesso.training.ema import Average
+from gesso.training.journal import Journal
+from gesso.training.muon import build_optimiser, set_rate
+from gesso.training.rate import rate
+from gesso.training.renders import RenderStore, Request, Universe, draw
+from gesso.training.sheet import save_sheet
+from gesso.training.tokenizer import encode, train_tokenizer
+from gesso_plugins.starter.autoencoder import ImagePools, measure_psnr, normalise_latents, train_autoencoder
 from gesso_plugins.starter.config import TrainConfig
 from gesso_plugins.starter.diffusion import draw_step, validation_loss, velocity_loss
-from gesso_plugins.starter.ema import Average
 from gesso_plugins.starter.export import Parts, export_pipeline, load_pipeline
 from gesso_plugins.starter.latents import Growth, LatentSet, start_growing
-from gesso_plugins.starter.muon import build_optimiser, set_rate
 from gesso_plugins.starter.networks import Denoiser, build_autoencoder, build_text_encoder, build_unet
-from gesso_plugins.starter.progress import Journal
-from gesso_plugins.starter.renders import RenderStore, Request, Universe, draw
 from gesso_plugins.starter.sampling import Sampler, SamplingConfig
-from gesso_plugins.starter.schedule import NoiseSchedule, rate
-from gesso_plugins.starter.sheet import save_sheet
-from gesso_plugins.starter.tokenizer import encode, train_tokenizer
-
-
-@dataclass
-class Clock:
-    """Time spent: on the wall since the start, on the processor over all sessions."""
-
-    minutes: float | None
-    earlier_hours: float = 0.0
-    stop: bool = False
-
-    def __post_init__(self) -> None:
-        self.begun = time.monotonic()
-        self.processor = time.process_time()
-
-    @property
-    def cpu_hours(self) -> float:
-        """Processor hours of the denoiser's run, earlier sessions included."""
-        return self.earlier_hours + (time.process_time() - self.processor) / 3600
-
-    @property
-    def over(self) -> bool:
-        """Whether to stop: asked to, or out of time."""
-        return self.stop or (self.minutes is not None and (time.monotonic() - self.begun) / 60 >= self.minutes)
+from gesso_plugins.starter.schedule import NoiseSchedule
 
 
 class Training:
@@ -198,7 +174,7 @@ class Training:
         if not folder.exists():
             self.journal.say("learning the vocabulary")
             captions = (draw(self.source, Request(Universe.PROMPTS, 16), self.config.seed, i)[1] for i in range(self.config.text.captions))
-            train_tokenizer(captions, self.config.text).save_pretrained(folder)
+            train_tokenizer(captions, vocabulary=self.config.text.vocabulary, length=self.config.text.length).save_pretrained(folder)
         return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
 
     def _autoencoder(self) -> Any:
@@ -285,20 +261,3 @@ def train_starter(source: CaptionedSource, config: TrainConfig, start: Path | No
             stack.callback(process.terminate)
         training.run()
     return config.out / "export"
-
-
-class StopOnSignal:
-    """SIGTERM and SIGINT end the run at the next step, with a checkpoint."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-
-    def __enter__(self) -> None:
-        self.earlier = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def __exit__(self, *exc: object) -> None:
-        for number, handler in self.earlier.items():
-            signal.signal(number, handler)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        self.clock.stop = True

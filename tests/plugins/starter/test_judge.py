@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from gesso.plugin.datasets import CaptionedSource
+from gesso.training.renders import RenderStore, Universe
 from gesso_plugins.starter import command
 from gesso_plugins.starter.classifier import ClassifierConfig, held_out_accuracy, load_judge, new_judge, save_judge, train_judge
 from gesso_plugins.starter.config import CORE_MATERIALS
 from gesso_plugins.starter.evaluate import Prompt, evaluation_file, load_prompts, make_prompts, measure
-from gesso_plugins.starter.renders import RenderStore, Universe
 
 MATERIALS, COLOURS = ("columns", "rows"), ("blue", "green", "red")
 

@@ -13,17 +13,17 @@ import torch
 pytest.importorskip("diffusers")
 
 from gesso.plugin.datasets import CaptionedSource
-from gesso_plugins.starter.checkpoint import load_checkpoint
+from gesso.training.checkpoint import load_checkpoint
+from gesso.training.muon import build_optimiser, orthogonalise
+from gesso.training.renders import RenderStore, Universe
+from gesso.training.tokenizer import encode, train_tokenizer
 from gesso_plugins.starter.config import AutoencoderConfig, DiffusionConfig, TextConfig, TrainConfig, UnetConfig
 from gesso_plugins.starter.evaluate import wrap_ratio
 from gesso_plugins.starter.export import BUDGET, load_pipeline
 from gesso_plugins.starter.latents import Growth, grow
-from gesso_plugins.starter.muon import build_optimiser, orthogonalise
 from gesso_plugins.starter.networks import Denoiser, build_autoencoder, build_text_encoder, build_unet, count_parameters
-from gesso_plugins.starter.renders import RenderStore, Universe
 from gesso_plugins.starter.sampling import SamplingConfig, load_sampler
 from gesso_plugins.starter.schedule import NoiseSchedule
-from gesso_plugins.starter.tokenizer import encode, train_tokenizer
 from gesso_plugins.starter.train import train_starter
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -104,7 +104,7 @@ def test_exported_weights_are_the_average_in_half_precision(unbroken: Path) -> N
 
 def test_the_recipe_fits_its_budget() -> None:
     text = TextConfig()
-    tokenizer = train_tokenizer(["red rows"], text)
+    tokenizer = train_tokenizer(["red rows"], vocabulary=text.vocabulary, length=text.length)
     unet = build_unet(UnetConfig(), text, 8, 16)
     sizes = {"unet": unet, "vae": build_autoencoder(AutoencoderConfig()), "text_encoder": build_text_encoder(text, tokenizer)}
     for part, module in sizes.items():
@@ -113,7 +113,7 @@ def test_the_recipe_fits_its_budget() -> None:
 
 def test_the_vocabulary_reads_every_prompt(tmp_path: Path) -> None:
     config = dataclasses.replace(TextConfig(), vocabulary=700)
-    tokenizer = train_tokenizer(["mossy grey cobblestone", "red brick wall"] * 5, config)
+    tokenizer = train_tokenizer(["mossy grey cobblestone", "red brick wall"] * 5, vocabulary=config.vocabulary, length=config.length)
     for text in ("mossy grey brick", "quartz zebra x", "grün façade"):
         ids = tokenizer(text).input_ids
         assert tokenizer.decode(ids, skip_special_tokens=True).strip() == text
@@ -133,7 +133,7 @@ def test_muon_orthogonalises(shape: tuple[int, int]) -> None:
 
 def test_embeddings_and_borders_are_left_to_adamw() -> None:
     text = TextConfig(vocabulary=620)
-    denoiser = Denoiser(build_unet(UnetConfig(), text, 8, 16), build_text_encoder(text, train_tokenizer(["red"], text)))
+    denoiser = Denoiser(build_unet(UnetConfig(), text, 8, 16), build_text_encoder(text, train_tokenizer(["red"], vocabulary=text.vocabulary, length=text.length)))
     matrices, others = build_optimiser(denoiser.modules(), 0.02, 1e-3).param_groups
     assert all(parameter.ndim >= 2 for parameter in matrices["params"])
     by_adamw = {id(parameter) for parameter in others["params"]}

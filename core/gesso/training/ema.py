@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import torch
 
-from gesso_plugins.starter.networks import Denoiser
+
+class Trained(Protocol):
+    """What is trained: its tensors by name, and a way to put others in their place."""
+
+    def named_tensors(self) -> dict[str, torch.Tensor]:
+        """Every trained tensor."""
+        ...
+
+    def load_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Copy tensors named as `named_tensors` names them."""
+        ...
 
 
 class Average:
     """The average follows quickly at first, then with its full memory."""
 
-    def __init__(self, model: Denoiser, decay: float) -> None:
+    def __init__(self, model: Trained, decay: float) -> None:
         self.model = model
         self.decay = decay
         self.tensors = {name: value.clone() for name, value in model.named_tensors().items()}

@@ -1,4 +1,4 @@
-"""The starter's own byte-pair vocabulary: learned from captions, kept as a genuine `CLIPTokenizer`."""
+"""A byte-pair vocabulary of a model's own: learned from captions, kept as a genuine `CLIPTokenizer`."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
 
-from gesso_plugins.starter.config import TextConfig
-
 START, END, WORD_END = "<|startoftext|>", "<|endoftext|>", "</w>"
 
 
-def train_tokenizer(captions: Iterable[str], config: TextConfig) -> CLIPTokenizer:
-    """Learn the vocabulary. Every byte is in it, inside and at the end of a word, so every prompt can be read."""
+def train_tokenizer(captions: Iterable[str], *, vocabulary: int, length: int) -> CLIPTokenizer:
+    """Learn up to `vocabulary` entries; a prompt holds `length` of them.
+
+    Every byte is in it, inside and at the end of a word, so every prompt can be read.
+    """
     blank = CLIPTokenizer().backend_tokenizer
     backend = Tokenizer(models.BPE(continuing_subword_prefix="", end_of_word_suffix=WORD_END, unk_token=END))
     backend.normalizer = blank.normalizer
     backend.pre_tokenizer = blank.pre_tokenizer
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(
-        vocab_size=config.vocabulary - len(letters),
+        vocab_size=vocabulary - len(letters),
         special_tokens=[START, END],
         initial_alphabet=letters,
         end_of_word_suffix=WORD_END,
@@ -30,11 +31,11 @@ def train_tokenizer(captions: Iterable[str], config: TextConfig) -> CLIPTokenize
     )
     backend.train_from_iterator(captions, trainer)
     state = json.loads(backend.to_str())["model"]
-    vocabulary: dict[str, int] = state["vocab"]
+    entries: dict[str, int] = state["vocab"]
     for letter in letters:
-        vocabulary.setdefault(letter + WORD_END, len(vocabulary))
+        entries.setdefault(letter + WORD_END, len(entries))
     merges = [tuple(merge) for merge in state["merges"]]
-    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=config.length)
+    return CLIPTokenizer(vocab=entries, merges=merges, model_max_length=length)
 
 
 def encode(tokenizer: CLIPTokenizer, captions: Sequence[str]) -> torch.Tensor:

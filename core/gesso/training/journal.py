@@ -78,4 +78,4 @@ def _bar() -> tuple[Any, Any]:
 
     bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=Console(stderr=True))
     bar.start()
-    return bar, bar.add_task("starter", total=None)
+    return bar, bar.add_task("", total=None)

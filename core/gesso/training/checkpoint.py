@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from gesso_plugins.starter.files import read_json, write_atomically, write_json
+from gesso.training.files import read_json, write_atomically, write_json
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from gesso_plugins.starter.files import write_atomically
+from gesso.training.files import write_atomically
 
 SIZE, MARGIN = (720, 360), 48
 PAPER, INK, GRID = (250, 249, 246), (40, 40, 44), (222, 220, 214)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from gesso_plugins.starter.files import write_atomically
+from gesso.training.files import write_atomically
 
 TITLE = 13
 

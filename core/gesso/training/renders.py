@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from gesso.plugin.datasets import CaptionedSource
-from gesso_plugins.starter.files import write_atomically
+from gesso.training.files import write_atomically
 
 
 class Universe(IntEnum):
