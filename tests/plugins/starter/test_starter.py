@@ -133,7 +133,8 @@ def test_muon_orthogonalises(shape: tuple[int, int]) -> None:
 
 def test_embeddings_and_borders_are_left_to_adamw() -> None:
     text = TextConfig(vocabulary=620)
-    denoiser = Denoiser(build_unet(UnetConfig(), text, 8, 16), build_text_encoder(text, train_tokenizer(["red"], vocabulary=text.vocabulary, length=text.length)))
+    tokenizer = train_tokenizer(["red"], vocabulary=text.vocabulary, length=text.length)
+    denoiser = Denoiser(build_unet(UnetConfig(), text, 8, 16), build_text_encoder(text, tokenizer))
     matrices, others = build_optimiser(denoiser.modules(), 0.02, 1e-3).param_groups
     assert all(parameter.ndim >= 2 for parameter in matrices["params"])
     by_adamw = {id(parameter) for parameter in others["params"]}
