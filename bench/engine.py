@@ -43,7 +43,10 @@ from gesso.model import Conditioning, ModelCard  # noqa: E402
 from gesso.model.card import Latent  # noqa: E402
 from gesso.worker.reports import draw  # noqa: E402
 from gesso_plugins.diffusion.border import parametrisation_of  # noqa: E402
-from gesso_plugins.diffusion.stable_diffusion import Parts, StableDiffusionModel  # noqa: E402
+from gesso_plugins.diffusion.clip import ClipText  # noqa: E402
+from gesso_plugins.diffusion.codec import Codec  # noqa: E402
+from gesso_plugins.diffusion.model import LatentDiffusion  # noqa: E402
+from gesso_plugins.diffusion.stable_diffusion import UNetDenoiser  # noqa: E402
 
 RESULT = ROOT / "bench/results/engine.json"
 ROUNDS, STEPS, SIDE, WIDTH = 5, 20, 16, 64
@@ -77,7 +80,9 @@ class Tiny:
         card = ModelCard(
             "tiny", "stable-diffusion", "tiny", "Tiny", None, frozenset({"denoise"}), parametrisation=parametrisation, latent=Latent(4, 2)
         )
-        self.model = StableDiffusionModel(card, Parts(None, words, unet, vae), torch.device("cpu"))
+        cpu = torch.device("cpu")
+        text, codec = ClipText(None, words, cpu), Codec(vae, 4, cpu)
+        self.model = LatentDiffusion(card, text, UNetDenoiser(unet, parametrisation), codec, cpu)
         self.pipeline = StableDiffusionPipeline(
             vae, words, None, unet, EulerDiscreteScheduler(**SCHEDULER), None, None, requires_safety_checker=False
         )

@@ -32,7 +32,8 @@ class ClipText:
     """
 
     def __init__(self, tokenizer: Any, encoder: Any, device: torch.device) -> None:
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
+        self.networks = (encoder,)
         self._encoder = encoder
         self._device = device
         self._window = int(encoder.config.max_position_embeddings)
@@ -60,7 +61,7 @@ class ClipText:
         rows: list[list[tuple[int, float]]] = [[]]
         room = self._window - 2
         for part in parse(text):
-            ids = self._tokenizer(part.text, add_special_tokens=False, verbose=False).input_ids
+            ids = self.tokenizer(part.text, add_special_tokens=False, verbose=False).input_ids
             if part.breaks:
                 rows.append([])
             for token in ids:
@@ -70,6 +71,6 @@ class ClipText:
         return [self._filled(row, room) for row in rows]
 
     def _filled(self, row: list[tuple[int, float]], room: int) -> Chunk:
-        tokenizer, missing = self._tokenizer, room - len(row)
+        tokenizer, missing = self.tokenizer, room - len(row)
         ids = (tokenizer.bos_token_id, *(token for token, _ in row), tokenizer.eos_token_id, *[tokenizer.pad_token_id] * missing)
         return Chunk(ids, (1.0, *(weight for _, weight in row), 1.0, *[1.0] * missing))

@@ -1,121 +1,123 @@
-"""The family `stable-diffusion`: recognises, describes and loads a diffusers `StableDiffusionPipeline` directory."""
+"""What the families of latent diffusion have in common: recognising and describing a diffusers directory. It names no architecture."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from gesso.errors import ModelError
 from gesso.manifest import ModelEntry
-from gesso.model import Defaults, Latent, Limits, ModelCard
-from gesso_plugins.diffusion.border import parametrisation_of
-from gesso_plugins.diffusion.files import digest, read_header, read_json, weight_files
-from gesso_plugins.diffusion.perturbing import layers_of
+from gesso.model import Defaults, Latent, Limits, ModelCard, Parametrisation
+from gesso_plugins.diffusion.source import Directory, Source
 
 if TYPE_CHECKING:
     import torch
 
-    from gesso_plugins.diffusion.stable_diffusion import StableDiffusionModel
+    from gesso_plugins.diffusion.model import LatentDiffusion
 
-PIPELINES = frozenset({"StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline"})
-COMPONENTS: Mapping[str, frozenset[tuple[str, str]]] = {
-    "tokenizer": frozenset({("transformers", "CLIPTokenizer"), ("transformers", "CLIPTokenizerFast")}),
-    "text_encoder": frozenset({("transformers", "CLIPTextModel")}),
-    "unet": frozenset({("diffusers", "UNet2DConditionModel")}),
-    "vae": frozenset({("diffusers", "AutoencoderKL")}),
-}
-"""The classes that a component may have. Whatever else a directory names is not opened."""
-NETWORKS = ("text_encoder", "unet", "vae")
+Classes = frozenset[tuple[str, str]]
+CLIP_TOKENIZERS: Classes = frozenset({("transformers", "CLIPTokenizer"), ("transformers", "CLIPTokenizerFast")})
 
 
-class StableDiffusionFamily:
-    """SD 1.x and 2.x: one CLIP encoder, one UNet, one autoencoder; eps, v or x0."""
+@dataclass(frozen=True)
+class Layout:
+    """The classes that a directory of a family may name. ``networks`` and ``vocabularies`` must be there unless they are ``optional``;
+    whatever else a directory names is not opened.
+    """
 
-    name = "stable-diffusion"
+    pipelines: frozenset[str]
+    networks: Mapping[str, Classes]
+    vocabularies: Mapping[str, Classes]
+    optional: frozenset[str] = frozenset()
+
+    def check(self, directory: Directory, family: str) -> None:
+        """Nothing is looked up by a name from a file: pipeline and components must be of known classes."""
+        root, index = directory.path, directory.index
+        if index.get("_class_name") not in self.pipelines:
+            raise ModelError(
+                f"{root} is a {index.get('_class_name')!r}; the family {family!r} runs {', '.join(sorted(self.pipelines))}.",
+                hint="Use a model of this family, or add this one under its own.",
+            )
+        for name, allowed in (*self.networks.items(), *self.vocabularies.items()):
+            if name in self.optional and not directory.has(name):
+                continue
+            named = index.get(name)
+            if not (isinstance(named, list) and len(named) == 2 and tuple(named) in allowed):
+                wanted = " or ".join(sorted(".".join(pair) for pair in allowed))
+                raise ModelError(f"{root / 'model_index.json'} gives {named!r} as its {name}; this family takes {wanted}.")
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a family reads from the settings of a checkpoint, for its card."""
+
+    parametrisation: Parametrisation
+    latent: Latent
+    defaults: Defaults
+    limits: Limits
+    layers: tuple[str, ...] = ()
+    info: Mapping[str, str] = field(default_factory=dict)
+
+
+class LatentFamily(ABC):
+    """A family of latent diffusion models: subclasses say what a directory holds, what its settings mean, and how it is built."""
+
+    name: str
+    layout: ClassVar[Layout]
+
+    @abstractmethod
+    def traits(self, source: Source) -> Traits:
+        """From configurations only; raises ModelError for what this family does not run."""
+
+    @abstractmethod
+    def build(self, card: ModelCard, source: Source, on: torch.device) -> LatentDiffusion:
+        """Read the weights and join the borders."""
 
     def inspect(self, entry: ModelEntry) -> ModelCard:
         """The card, from configuration files and safetensors headers. Raises ModelError with the fix."""
-        root = _directory(entry)
-        check_index(root, read_json(root / "model_index.json"))
-        unet, vae = read_json(root / "unet" / "config.json"), read_json(root / "vae" / "config.json")
-        scheduler = read_json(root / "scheduler" / "scheduler_config.json")
-        latent = _latent(root, unet, vae)
-        weights = [path for name in NETWORKS for path in weight_files(root / name)]
-        for path in weights:
-            read_header(path)
-        configurations = [path for path in root.glob("*/*.json") if path.parent.name in (*COMPONENTS, "scheduler")]
-        side = int(unet.get("sample_size") or 64) * latent.factor
+        directory = _directory(entry)
+        self.layout.check(directory, self.name)
+        traits = self.traits(directory)
+        networks = tuple(self.layout.networks)
+        weights = directory.weights(networks)
         return ModelCard(
             name=entry.name,
             family=self.name,
-            digest=digest(root, [*weights, *configurations]),
+            digest=directory.digest(weights, (*networks, *self.layout.vocabularies)),
             title=entry.title,
-            path=root,
+            path=directory.path,
             capabilities=frozenset({"encode_text", "denoise", "decode", "encode_image"}),
-            defaults=_overlaid(entry.name, Defaults(width=side, height=side), entry.defaults),
-            limits=_overlaid(entry.name, Limits(8 * latent.factor, max(2048, side), latent.factor), entry.limits),
+            defaults=_overlaid(entry.name, traits.defaults, entry.defaults),
+            limits=_overlaid(entry.name, traits.limits, entry.limits),
             licence=entry.licence,
-            info={"bytes": str(sum(path.stat().st_size for path in weights))},
-            parametrisation=parametrisation_of(scheduler),
-            latent=latent,
-            layers=layers_of(unet),
+            info={"bytes": str(sum(path.stat().st_size for path in weights)), **traits.info},
+            parametrisation=traits.parametrisation,
+            latent=traits.latent,
+            layers=traits.layers,
         )
 
-    def load(self, card: ModelCard, on: torch.device) -> StableDiffusionModel:
-        """Read the weights and move them to the device: the UNet in half precision on an accelerator, all else in float32."""
-        import torch
-
-        from gesso_plugins.diffusion import loading
-        from gesso_plugins.diffusion.stable_diffusion import Parts, StableDiffusionModel
-
+    def load(self, card: ModelCard, on: torch.device) -> LatentDiffusion:
+        """The weights on the device."""
         assert card.path is not None
-        full = loading.Place(on, torch.float32)
-        half = loading.Place(on, torch.float16 if on.type == "cuda" else torch.float32)
-        parts = Parts(
-            tokenizer=loading.load_tokenizer(card.path / "tokenizer"),
-            text_encoder=loading.load_text_encoder(card.path / "text_encoder", full),
-            unet=loading.load_unet(card.path / "unet", half),
-            vae=loading.load_autoencoder(card.path / "vae", full),
-        )
-        return StableDiffusionModel(card, parts, on)
+        return self.build(card, Directory(card.path), on)
 
 
-def _directory(entry: ModelEntry) -> Path:
+def _directory(entry: ModelEntry) -> Directory:
     if entry.path is None or not (entry.path / "model_index.json").is_file():
         raise ModelError(
             f"The model {entry.name!r} is not there: {entry.path} holds no model_index.json.",
-            hint="Put a diffusers Stable Diffusion directory there; `gesso train starter` makes the starter's.",
+            hint="Put a diffusers directory there; `gesso train starter` makes the starter's.",
         )
-    return entry.path
+    return Directory(entry.path)
 
 
-def check_index(root: Path, index: Mapping[str, Any]) -> None:
-    """The pipeline and its components must be of known classes; nothing is looked up by a name from a file."""
-    pipeline = index.get("_class_name")
-    if pipeline not in PIPELINES:
-        raise ModelError(
-            f"{root} is a {pipeline!r}; the family 'stable-diffusion' runs {', '.join(sorted(PIPELINES))}.",
-            hint="Use a Stable Diffusion 1.x or 2.x model.",
-        )
-    for name, allowed in COMPONENTS.items():
-        named = index.get(name)
-        if not (isinstance(named, list) and len(named) == 2 and tuple(named) in allowed):
-            wanted = " or ".join(sorted(".".join(pair) for pair in allowed))
-            raise ModelError(f"{root / 'model_index.json'} gives {named!r} as its {name}; this family takes {wanted}.")
-
-
-def _latent(root: Path, unet: Mapping[str, Any], vae: Mapping[str, Any]) -> Latent:
+def latent_of(source: Source, denoiser: str, vae: Mapping[str, Any]) -> Latent:
+    """The latents of an `AutoencoderKL`, from its settings."""
     channels, widths = vae.get("latent_channels"), vae.get("block_out_channels")
     if not isinstance(channels, int) or not isinstance(widths, list) or not widths:
-        raise ModelError(f"{root / 'vae' / 'config.json'} lacks latent_channels or block_out_channels.")
-    if unet.get("in_channels") != channels or unet.get("out_channels") != channels:
-        raise ModelError(
-            f"The UNet in {root} has {unet.get('in_channels')} channels in and {unet.get('out_channels')} out, its autoencoder {channels}; "
-            "inpainting, depth and instruction models are not run by this family.",
-            hint="Use a text-to-image model.",
-        )
+        raise ModelError(f"The autoencoder of {source.path} lacks latent_channels or block_out_channels beside its {denoiser}.")
     return Latent(channels, 2 ** (len(widths) - 1))
 
 

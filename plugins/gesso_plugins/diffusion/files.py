@@ -14,6 +14,7 @@ from typing import Any
 
 from gesso.errors import ModelError
 
+AGAIN = "Download or export the model again."
 JSON_LIMIT = 1024 * 1024
 HEADER_LIMIT = 32 * 1024 * 1024
 _PICKLES = ("*.bin", "*.ckpt", "*.pt", "*.pth", "*.pkl")
@@ -28,11 +29,11 @@ def read_json(path: Path) -> dict[str, Any]:
             raise ModelError(f"{path} is larger than a configuration file may be ({JSON_LIMIT // 1024} KiB).")
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as fault:
-        raise ModelError(f"The file {path} is missing.", hint="Download or export the model again.") from fault
+        raise ModelError(f"The file {path} is missing.", hint=AGAIN) from fault
     except OSError as fault:
         raise ModelError(f"{path} cannot be read: {fault.strerror}.") from fault
     except (ValueError, RecursionError) as fault:
-        raise ModelError(f"{path} is not valid JSON.", hint="Download or export the model again.") from fault
+        raise ModelError(f"{path} is not valid JSON.", hint=AGAIN) from fault
     if not isinstance(content, dict):
         raise ModelError(f"{path} does not hold a JSON object.")
     return content
@@ -41,7 +42,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors files of one component: the one file, its shards, or its only variant (fp16 and the like)."""
     if not folder.is_dir():
-        raise ModelError(f"The model has no folder {folder}.", hint="Download or export the model again.")
+        raise ModelError(f"The model has no folder {folder}.", hint=AGAIN)
     found = sorted(folder.glob("*.safetensors"))
     indices = sorted(folder.glob("*.safetensors.index.json"))
     if indices:
@@ -58,7 +59,7 @@ def weight_files(folder: Path) -> list[Path]:
             f"{folder} holds its weights only as a pickle, which can run code and is never opened.",
             hint="Get the safetensors version of the model, or convert it on a machine that trusts it.",
         )
-    raise ModelError(f"{folder} holds no safetensors file.", hint="Download or export the model again.")
+    raise ModelError(f"{folder} holds no safetensors file.", hint=AGAIN)
 
 
 def _shards(index: Path) -> list[Path]:
@@ -109,7 +110,7 @@ def _described(path: Path, entry: object) -> tuple[str, tuple[int, ...]]:
 
 
 def _damaged(path: Path, why: str) -> ModelError:
-    return ModelError(f"{path} is not a sound safetensors file: {why}.", hint="Download or export the model again.")
+    return ModelError(f"{path} is not a sound safetensors file: {why}.", hint=AGAIN)
 
 
 def file_digest(path: Path) -> str:

@@ -14,6 +14,6 @@ if TYPE_CHECKING:
 @hookimpl
 def gesso_families() -> Iterable[Family]:
     """Stable Diffusion 1.x and 2.x."""
-    from gesso_plugins.diffusion.family import StableDiffusionFamily
+    from gesso_plugins.diffusion.stable_diffusion import StableDiffusionFamily
 
     return [StableDiffusionFamily()]

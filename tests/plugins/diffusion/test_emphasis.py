@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gesso.errors import InvalidRequest
 from gesso.manifest import ModelEntry
 from gesso_plugins.diffusion.emphasis import parse
-from gesso_plugins.diffusion.family import StableDiffusionFamily
+from gesso_plugins.diffusion.stable_diffusion import StableDiffusionFamily
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from gesso.manifest import ModelEntry
 from gesso.model import Decodes, Denoises, EncodesImages, EncodesText, Patch, Seamless
 from gesso.model import Model as AnyModel
 from gesso_plugins.diffusion import files
-from gesso_plugins.diffusion.family import StableDiffusionFamily
+from gesso_plugins.diffusion.stable_diffusion import StableDiffusionFamily
 
 Pipelines = Callable[[str], Path]
 FAMILY = StableDiffusionFamily()
@@ -102,8 +102,8 @@ def test_long_prompts_are_chunked_and_grouping_changes_nothing(pipelines: Pipeli
     assert [cond.tokens.shape[1] for cond in together] == [77, 231, 77]
     for text, cond in zip([short, long, ""], together, strict=True):
         assert torch.equal(model.encode_text([text])[0].tokens, cond.tokens)
-    rows = model._text.chunks(long)
-    tokenizer = model._parts.tokenizer
+    rows = model.words.chunks(long)
+    tokenizer = model.words.tokenizer
     assert all(len(row.ids) == 77 and row.ids[0] == tokenizer.bos_token_id for row in rows)
     assert [row.ids.index(tokenizer.eos_token_id) for row in rows] == [76, 76, 11]
 

@@ -13,7 +13,7 @@ import torch
 from gesso.errors import InvalidRequest
 from gesso.plugin import GuidanceSpec
 from gesso.recipe import Recipe, infotext, parse_infotext
-from gesso_plugins.diffusion.stable_diffusion import StableDiffusionModel
+from gesso_plugins.diffusion.model import LatentDiffusion
 
 Pipelines = Callable[[str], Path]
 TINY = {"prompt": "mossy brick", "model": "tiny", "width": 32, "height": 16, "steps": 4, "seed": 7, "sampler": "euler", "guidance": 5.0}
@@ -30,13 +30,13 @@ def tiny(studio: Any, pipelines: Pipelines) -> Any:
 def rows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many rows each forward of the network had."""
     seen: list[int] = []
-    denoise = StableDiffusionModel.denoise
+    denoise = LatentDiffusion.denoise
 
     def counted(model: Any, x: torch.Tensor, sigma: torch.Tensor, cond: Any) -> torch.Tensor:
         seen.append(len(x))
         return denoise(model, x, sigma, cond)
 
-    monkeypatch.setattr(StableDiffusionModel, "denoise", counted)
+    monkeypatch.setattr(LatentDiffusion, "denoise", counted)
     return seen
 
 

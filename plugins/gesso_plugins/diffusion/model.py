@@ -1,0 +1,128 @@
+"""A latent diffusion model as the engine sees it, joined from three borders: words, denoiser and codec. It knows no architecture."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from gesso.errors import InvalidRequest
+from gesso.model import Conditioning, ModelCard, Parametrisation, Patch, Perturbation, Seamless
+from gesso.model.seamless import make_seamless
+from gesso_plugins.diffusion.codec import Codec
+from gesso_plugins.diffusion.perturbing import perturbed
+
+
+class Words(Protocol):
+    """The border between prompts and what the denoiser hears."""
+
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        """The text encoders."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> list[Conditioning]:
+        """One conditioning per text, each computed alone, so that grouping changes no bit."""
+        ...
+
+
+class Ejects(Protocol):
+    """A change to a network that can be taken back without a trace."""
+
+    def eject(self) -> None:
+        """Take it back."""
+        ...
+
+
+class Denoiser(Protocol):
+    """The border between a sampler's (x, sigma) and a network."""
+
+    @property
+    def network(self) -> nn.Module:
+        """The denoising network."""
+        ...
+
+    def x0(self, x: Tensor, sigma: Tensor, cond: Conditioning) -> Tensor:
+        """Rows x (B, C, h, w) at levels sigma (B,), float32 on the device -> x0 in float32."""
+        ...
+
+    def seamless(self, x: bool, y: bool) -> Ejects:
+        """Wrap around along these axes until it is taken back."""
+        ...
+
+
+class LatentDiffusion:
+    """Loaded weights. The denoiser in half precision on accelerators, the rest in float32; every input and reply is float32."""
+
+    def __init__(self, card: ModelCard, words: Words, denoiser: Denoiser, codec: Codec, device: torch.device) -> None:
+        assert card.parametrisation is not None
+        assert card.latent is not None
+        self.card = card
+        self.parametrisation: Parametrisation = card.parametrisation
+        self.words = words
+        self._latent = card.latent
+        self._denoiser = denoiser
+        self._codec = codec
+        self._device = device
+        self._patches: tuple[Patch, ...] = ()
+        self._injected: list[Ejects] = []
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all weights."""
+        networks = (*self.words.networks, self._denoiser.network, self._codec.network)
+        return sum(p.numel() * p.element_size() for network in networks for p in network.parameters())
+
+    @contextlib.contextmanager
+    def patched(self, patches: Sequence[Patch]) -> Iterator[None]:
+        """Seamless padding. It stays in place until a call with other patches comes, so that the steps of one job change nothing."""
+        wanted = tuple(patches)
+        if wanted != self._patches:
+            self._eject()
+            self._inject(wanted)
+        yield
+
+    def _inject(self, patches: tuple[Patch, ...]) -> None:
+        if len(patches) > 1:
+            raise InvalidRequest(f"The model {self.card.name!r} takes seamless padding once, and nothing beside it.")
+        for patch in patches:
+            if not isinstance(patch, Seamless):
+                raise InvalidRequest(f"The model {self.card.name!r} cannot take {type(patch).__name__}.")
+            self._injected = [self._denoiser.seamless(patch.x, patch.y), make_seamless(self._codec.network, patch.x, patch.y)]
+        self._patches = patches
+
+    def _eject(self) -> None:
+        for injected in self._injected:
+            injected.eject()
+        self._injected, self._patches = [], ()
+
+    def encode_text(self, texts: Sequence[str]) -> list[Conditioning]:
+        """What the text encoders make of each prompt."""
+        return self.words.encode(texts)
+
+    def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
+        """(C, h, w)."""
+        return self._latent.shape(width, height)
+
+    def denoise(self, x: Tensor, sigma: Tensor, cond: Conditioning) -> Tensor:
+        """Rows x (B, C, h, w) at levels sigma (B,) -> x0 (B, C, h, w)."""
+        return self._denoiser.x0(x.to(self._device, torch.float32), sigma.to(self._device, torch.float32), cond)
+
+    def perturbed(self, perturbation: Perturbation) -> contextlib.AbstractContextManager[None]:
+        """Some layers of the network without self-attention, or left out."""
+        return perturbed(self._denoiser.network, perturbation)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, 3, H, W) in 0..1."""
+        return self._codec.decode(latents)
+
+    def encode_image(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in 0..1 -> the mean of the latents' distribution."""
+        return self._codec.encode(images)
+
+    def preview_matrix(self) -> Tensor:
+        """(C + 1, 3) of this model's own decoder."""
+        return self._codec.preview_matrix()

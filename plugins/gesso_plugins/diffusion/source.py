@@ -1,0 +1,95 @@
+"""A checkpoint on disk by its components, whatever its layout: settings, tensors and vocabularies. It builds nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from gesso.errors import ModelError
+from gesso_plugins.diffusion.files import AGAIN, digest, read_header, read_json, weight_files
+
+
+class Source(Protocol):
+    """Components go by their names in diffusers (``unet``, ``vae``, ``text_encoder`` ...)."""
+
+    @property
+    def path(self) -> Path:
+        """What to call the checkpoint in a sentence."""
+        ...
+
+    def has(self, component: str) -> bool:
+        """Whether the component is there."""
+        ...
+
+    def settings(self, component: str) -> dict[str, Any]:
+        """The configuration of a network or of the scheduler."""
+        ...
+
+    def tensors(self, component: str, device: torch.device) -> dict[str, Tensor]:
+        """The weights of a network under their names in diffusers and transformers, in the number format they lie in."""
+        ...
+
+    def vocabulary(self, component: str) -> Path:
+        """The folder of a tokenizer's files."""
+        ...
+
+
+class Directory:
+    """A directory as diffusers writes it: a folder for each component, named in ``model_index.json``."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.index = read_json(root / "model_index.json")
+
+    @property
+    def path(self) -> Path:
+        """The directory."""
+        return self._root
+
+    def has(self, component: str) -> bool:
+        """Whether the index names a class for it: diffusers writes two nulls for what a pipeline does without."""
+        named = self.index.get(component)
+        return isinstance(named, list) and all(named)
+
+    def settings(self, component: str) -> dict[str, Any]:
+        """From its ``config.json``, for the scheduler from ``scheduler_config.json``."""
+        return read_json(self._root / component / ("scheduler_config.json" if component == "scheduler" else "config.json"))
+
+    def tensors(self, component: str, device: torch.device) -> dict[str, Tensor]:
+        """From its one safetensors file, or from its shards."""
+        read: dict[str, Tensor] = {}
+        for path in weight_files(self._root / component):
+            read.update(read_tensors(path, device))
+        return read
+
+    def vocabulary(self, component: str) -> Path:
+        """Its folder."""
+        return self._root / component
+
+    def weights(self, components: tuple[str, ...]) -> list[Path]:
+        """The weight files of those components that are there, their headers read and found sound."""
+        files = [path for name in components if self.has(name) for path in weight_files(self._root / name)]
+        for path in files:
+            read_header(path)
+        return files
+
+    def digest(self, weights: list[Path], components: tuple[str, ...]) -> str:
+        """Over weights and the configurations of the components."""
+        configurations = [path for path in self._root.glob("*/*.json") if path.parent.name in (*components, "scheduler")]
+        return digest(self._root, [*weights, *configurations])
+
+
+def read_tensors(path: Path, device: torch.device) -> dict[str, Tensor]:
+    """All tensors of a file that was found sound."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    read_header(path)
+    try:
+        read: dict[str, Tensor] = load_file(path, device=str(device))
+    except (SafetensorError, OSError) as fault:
+        raise ModelError(f"{path} cannot be read: {fault}.", hint=AGAIN) from fault
+    return read
