@@ -16,8 +16,8 @@ NAMES = {
         hookspec sampler schedule
     """,
     "gesso.model": """
-        Applies Conditioning Decodes Defaults Denoises EncodesImages EncodesText Family Latent Limits Model ModelCard Parametrisation Patch
-        Perturbation Perturbs Seamless
+        Adapter Applies Conditioning Control Controlled Decodes Defaults Denoises Embedding EncodesImages EncodesNegatives EncodesText
+        Family Latent Limits Lora Model ModelCard ModelRef Parametrisation Patch Perturbation Perturbs Seamless
     """,
     "gesso.media": "MaterialMaps Output Recipe Rendered",
     "gesso.engine": """

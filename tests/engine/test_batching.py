@@ -10,7 +10,7 @@ from torch import Tensor
 from gesso.engine import Decode, Denoise, EncodeText, Host, Job, ModelRef
 from gesso.engine.batching import Knee, key_of, rows_of, stack
 from gesso.engine.calls import Call
-from gesso.model import Conditioning, Seamless
+from gesso.model import Conditioning, Control, Seamless
 
 NUMBERS = torch.Generator().manual_seed(1)
 
@@ -41,7 +41,7 @@ def test_sigma_values_and_prompts_do_not_part_calls() -> None:
         denoise(conds=(cond(4),)),
         denoise(conds=(cond(pooled=True),)),
         denoise(patches=(Seamless(True, True),)),
-        denoise(controls=("edges",)),
+        denoise(controls=(Control(ModelRef("edges", "e"), noise(3)),)),
         Decode(REF, noise(1)),
         EncodeText(REF, ("x",)),
     ],

@@ -29,7 +29,7 @@ from gesso.engine import (
 )
 from gesso.engine.calls import Emit
 from gesso.errors import InvalidRequest, ModelError, OutOfMemory, PluginError
-from gesso.model import Conditioning
+from gesso.model import Conditioning, Control
 
 COND = Conditioning(torch.zeros(1, 3, 8))
 
@@ -96,7 +96,8 @@ def crash() -> None:
 def test_failed_calls_arrive_by_throw_and_may_be_survived() -> None:
     def job() -> Job:
         caught: list[BaseException] = []
-        for call in (Host(crash), Apply(REF, "crash", {}), Apply(REF, "unknown", {}), Denoise(REF, noise(1), 1.0, (COND,), (), ("c",))):
+        steered = Denoise(REF, noise(1), 1.0, (COND,), (), (Control(REF, noise(3)),))
+        for call in (Host(crash), Apply(REF, "crash", {}), Apply(REF, "unknown", {}), steered):
             try:
                 yield call
             except CallError as fault:

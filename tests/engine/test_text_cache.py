@@ -9,6 +9,8 @@ from gesso.engine import EncodeText, ModelRef
 from gesso.engine.forward import TextCache
 from gesso.model import Conditioning
 
+SCOPE = ("d", (), False)
+
 
 def encoding(*texts: str, ref: ModelRef = REF) -> Job:
     return (yield EncodeText(ref, texts))
@@ -39,11 +41,11 @@ def test_the_least_used_go_first() -> None:
     cache = TextCache(most=2)
     conds = {text: Conditioning(torch.zeros(1, 1, 1)) for text in "abc"}
     for text in "ab":
-        cache.put("d", text, conds[text])
-    assert cache.get("d", "a") is conds["a"]
-    cache.put("d", "c", conds["c"])
-    assert cache.get("d", "b") is None
-    assert cache.get("d", "a") is conds["a"]
+        cache.put(SCOPE, text, conds[text])
+    assert cache.get(SCOPE, "a") is conds["a"]
+    cache.put(SCOPE, "c", conds["c"])
+    assert cache.get(SCOPE, "b") is None
+    assert cache.get(SCOPE, "a") is conds["a"]
     assert cache.all(EncodeText(ModelRef("toy", "d"), ("c", "a"))) == (conds["c"], conds["a"])
     assert cache.all(EncodeText(ModelRef("toy", "d"), ("c", "b"))) is None
-    assert cache.get("e", "a") is None
+    assert cache.get(("e", (), False), "a") is None

@@ -15,7 +15,6 @@ from gesso.engine.calls import (
     Host,
     Job,
     Load,
-    ModelRef,
     Preview,
     Progress,
     Warn,
@@ -27,6 +26,7 @@ from gesso.engine.guidance import NEGATIVE, PROMPT, Guide, Moment, Predicted, Pr
 from gesso.engine.loop import Engine, Hooks, JobEvent
 from gesso.engine.replay import ReplayLog
 from gesso.engine.task import Ended, Ticket
+from gesso.model import ModelRef
 
 __all__ = [
     "NEGATIVE",

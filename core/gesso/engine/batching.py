@@ -29,18 +29,26 @@ def key_of(call: Call) -> Key:
     match call:
         case Denoise(model, x, _, conds, patches, controls, perturbations):
             layouts = tuple(dict.fromkeys(cond.layout() for cond in conds))
-            what: Key = (model.digest, _digests(patches), tuple(x.shape), x.dtype, layouts, controls, tuple(dict.fromkeys(perturbations)))
+            steered = tuple(control.layout() for control in controls)
+            what: Key = (model.digest, _digests(patches), tuple(x.shape), x.dtype, layouts, steered, tuple(dict.fromkeys(perturbations)))
         case DenoiseGrad(denoise, loss):
             what = (*key_of(denoise), loss.model.digest, loss.method)
         case EncodeImage(model, tensor, patches) | Decode(model, tensor, patches):
             what = (model.digest, _digests(patches), tuple(tensor.shape), tensor.dtype)
         case Apply(model, method):
             what = (model.digest, method)
-        case EncodeText(model) | Load(model):
+        case EncodeText():
+            what = scope_of(call)
+        case Load(model):
             what = (model.digest,)
         case _:
             what = ()
     return (type(call).__name__, *what)
+
+
+def scope_of(call: EncodeText) -> Key:
+    """What the embedding of a text depends on beside the text."""
+    return call.model.digest, _digests(call.patches), call.negative
 
 
 def rows_of(call: Call) -> int:

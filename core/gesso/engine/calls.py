@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from torch import Tensor
 
-from gesso.model import Conditioning, Patch, Perturbation
+from gesso.model import Conditioning, Control, ModelRef, Patch, Perturbation
 
 Job: TypeAlias = Generator[Any, Any, Any]
 """A job, or a part of one: yields calls, `All` and `Emit`, receives replies, returns its result."""
@@ -25,14 +25,6 @@ class CallError(Exception):
     def __init__(self, cause: BaseException) -> None:
         super().__init__(str(cause))
         self.cause = cause
-
-
-@dataclass(frozen=True)
-class ModelRef:
-    """A model by name and content digest; the same digest is the same weights."""
-
-    name: str
-    digest: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +44,16 @@ class Load(Call):
 
 @dataclass(frozen=True)
 class EncodeText(Call):
-    """Encode prompts. Reply: a tuple of `Conditioning`, one per text. Cached by (encoder, text)."""
+    """Encode prompts. Reply: a tuple of `Conditioning`, one per text. Cached by (encoder, patches, negative, text).
+
+    ``negative``: these are negative prompts, which some models encode otherwise. ``patches``: those that concern words.
+    """
 
     batched: ClassVar[bool] = True
     model: ModelRef
     texts: tuple[str, ...]
+    patches: tuple[Patch, ...] = ()
+    negative: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,7 @@ class Denoise(Call):
     sigma: float
     conds: tuple[Conditioning, ...]
     patches: tuple[Patch, ...] = ()
-    controls: tuple[Any, ...] = ()
+    controls: tuple[Control, ...] = ()
     perturbations: tuple[Perturbation | None, ...] = ()
 
     def perturbation(self, row: int) -> Perturbation | None:

@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
-from gesso.engine.calls import Denoise, Denoised, Emit, ModelRef, Preview, Progress
+from gesso.engine.calls import Denoise, Denoised, Emit, Preview, Progress
 from gesso.engine.drive import Denoiser
-from gesso.model import Conditioning, Parametrisation, Patch
+from gesso.model import Conditioning, ModelRef, Parametrisation, Patch
 
 Scale = float | Callable[[float], float]
 """A guidance scale: one number, or a function of sigma."""

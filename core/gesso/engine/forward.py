@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
 
-from gesso.engine.batching import stack
-from gesso.engine.calls import Apply, Call, Decode, Denoise, Denoised, DenoiseGrad, EncodeImage, EncodeText, Host, Load, ModelRef
+from gesso.engine.batching import Key, scope_of, stack
+from gesso.engine.calls import Apply, Call, Decode, Denoise, Denoised, DenoiseGrad, EncodeImage, EncodeText, Host, Load
 from gesso.errors import ModelError
-from gesso.model import Applies, Conditioning, Decodes, Denoises, EncodesImages, EncodesText, Model, ModelCard, Perturbation, Perturbs
+from gesso.model import (
+    Adapter,
+    Applies,
+    Conditioning,
+    Control,
+    Controlled,
+    Decodes,
+    Denoises,
+    EncodesImages,
+    EncodesNegatives,
+    EncodesText,
+    Model,
+    ModelCard,
+    ModelRef,
+    Patch,
+    Perturbation,
+    Perturbs,
+)
 
 
 class Models(Protocol):
@@ -38,28 +56,29 @@ class Models(Protocol):
 
 
 class TextCache:
-    """The newest embeddings by (model digest, text); the least recently used go first."""
+    """The newest embeddings by (scope, text); the least recently used go first. The scope is `scope_of` the call."""
 
     def __init__(self, most: int = 512) -> None:
         self._most = most
-        self._held: OrderedDict[tuple[str, str], Conditioning] = OrderedDict()
+        self._held: OrderedDict[tuple[Key, str], Conditioning] = OrderedDict()
 
-    def get(self, digest: str, text: str) -> Conditioning | None:
+    def get(self, scope: Key, text: str) -> Conditioning | None:
         """The embedding of one text, if held."""
-        found = self._held.get((digest, text))
+        found = self._held.get((scope, text))
         if found is not None:
-            self._held.move_to_end((digest, text))
+            self._held.move_to_end((scope, text))
         return found
 
-    def put(self, digest: str, text: str, cond: Conditioning) -> None:
+    def put(self, scope: Key, text: str, cond: Conditioning) -> None:
         """Hold one more."""
-        self._held[(digest, text)] = cond
+        self._held[(scope, text)] = cond
         while len(self._held) > self._most:
             self._held.popitem(last=False)
 
     def all(self, call: EncodeText) -> tuple[Conditioning, ...] | None:
         """The whole reply of a call, if every text of it is held."""
-        found = [self.get(call.model.digest, text) for text in call.texts]
+        scope = scope_of(call)
+        found = [self.get(scope, text) for text in call.texts]
         return None if any(cond is None for cond in found) else tuple(cond for cond in found if cond is not None)
 
 
@@ -97,11 +116,30 @@ class Forward:
         first = calls[0]
         with self._models.using(first.model) as model:
             denoiser = _denoiser(model, first)
-            with model.patched(first.patches):
-                predictions = self._predict(denoiser, calls, [call.x for call in calls])
+            with self._patched(model, first.patches), self._steering(first.controls) as controls:
+                predictions = self._predict(denoiser, calls, [call.x for call in calls], controls)
         return [Denoised(rows[0], rows[-1], tuple(rows)) for rows in predictions]
 
-    def _predict(self, denoiser: Denoises, calls: Sequence[Denoise], xs: Sequence[Tensor]) -> list[list[Tensor]]:
+    @contextmanager
+    def _patched(self, model: Model, patches: Sequence[Patch]) -> Iterator[None]:
+        """The model with patches, those with weights of their own loaded and pinned."""
+        with ExitStack() as pinned:
+            ready = [
+                replace(patch, weights=pinned.enter_context(self._models.using(patch.model))) if isinstance(patch, Adapter) else patch
+                for patch in patches
+            ]
+            pinned.enter_context(model.patched(ready))
+            yield
+
+    @contextmanager
+    def _steering(self, controls: Sequence[Control]) -> Iterator[tuple[Control, ...]]:
+        """The controls with their models, loaded and pinned."""
+        with ExitStack() as pinned:
+            yield tuple(replace(control, weights=pinned.enter_context(self._models.using(control.model))) for control in controls)
+
+    def _predict(
+        self, denoiser: Denoises, calls: Sequence[Denoise], xs: Sequence[Tensor], controls: Sequence[Control]
+    ) -> list[list[Tensor]]:
         """x0 per call and conditioning. Rows of one conditioning layout and one perturbation share a forward, in the order of calls and
         conditionings, so that a perturbed row beside them changes no bit of the others.
 
@@ -117,7 +155,11 @@ class Forward:
             x = torch.cat([xs[i] for i, _ in places]).to(device)
             sigma = torch.tensor([calls[i].sigma for i, _ in places], dtype=torch.float32, device=device)
             cond = _moved(stack([calls[i].conds[j] for i, j in places]), device)
-            with _perturbed(denoiser, calls[0].model, perturbation):
+            steering = [
+                replace(control, image=torch.cat([calls[i].controls[n].image for i, _ in places]).to(device))
+                for n, control in enumerate(controls)
+            ]
+            with _perturbed(denoiser, calls[0].model, perturbation), _controlled(denoiser, steering):
                 x0 = denoiser.denoise(x, sigma, cond)
             if x0.shape != x.shape:
                 raise ModelError(
@@ -131,36 +173,38 @@ class Forward:
         with self._models.using(inner.model) as model, self._models.using(call.loss.model) as judge, torch.enable_grad():
             denoiser = _denoiser(model, inner)
             x = inner.x.detach().to(self._models.device).clone().requires_grad_(True)
-            with model.patched(inner.patches):
-                rows = self._predict(denoiser, [inner], [x])[0]
+            with self._patched(model, inner.patches), self._steering(inner.controls) as controls:
+                rows = self._predict(denoiser, [inner], [x], controls)[0]
             loss = _applier(judge, call.loss).apply(call.loss.method, {**call.loss.inputs, "x0": rows[0]})
             (gradient,) = torch.autograd.grad(loss, x)
         plain = tuple(row.detach().to(inner.x.device) for row in rows)
         return Denoised(plain[0], plain[-1], plain), float(loss.detach()), gradient.to(inner.x.device)
 
     def _encode_text(self, calls: Sequence[EncodeText]) -> list[tuple[Conditioning, ...]]:
-        ref = calls[0].model
-        wanted = list(dict.fromkeys(text for call in calls for text in call.texts if self._texts.get(ref.digest, text) is None))
-        known = {text: cond for call in calls for text in call.texts if (cond := self._texts.get(ref.digest, text)) is not None}
+        ref, scope = calls[0].model, scope_of(calls[0])
+        wanted = list(dict.fromkeys(text for call in calls for text in call.texts if self._texts.get(scope, text) is None))
+        known = {text: cond for call in calls for text in call.texts if (cond := self._texts.get(scope, text)) is not None}
         if wanted:
-            with self._models.using(ref) as model:
-                encoder = cast(EncodesText, _able(model, "encode_text", ref))
-                known |= dict(zip(wanted, encoder.encode_text(wanted), strict=True))
+            with self._models.using(ref) as model, self._patched(model, calls[0].patches):
+                encode = cast(EncodesText, _able(model, "encode_text", ref)).encode_text
+                if calls[0].negative and hasattr(model, "encode_negative"):
+                    encode = cast(EncodesNegatives, model).encode_negative
+                known |= dict(zip(wanted, encode(wanted), strict=True))
         for text in wanted:
-            self._texts.put(ref.digest, text, known[text])
+            self._texts.put(scope, text, known[text])
         return [tuple(known[text] for text in call.texts) for call in calls]
 
     def _encode_image(self, calls: Sequence[EncodeImage]) -> list[Tensor]:
         with self._models.using(calls[0].model) as model:
             encoder = cast(EncodesImages, _able(model, "encode_image", calls[0].model))
-            with model.patched(calls[0].patches):
+            with self._patched(model, calls[0].patches):
                 latents = encoder.encode_image(torch.cat([call.image for call in calls]).to(self._models.device))
         return list(torch.split(latents.to(calls[0].image.device), 1))
 
     def _decode(self, calls: Sequence[Decode]) -> list[Tensor]:
         with self._models.using(calls[0].model) as model:
             decoder = cast(Decodes, _able(model, "decode", calls[0].model))
-            with model.patched(calls[0].patches):
+            with self._patched(model, calls[0].patches):
                 images = decoder.decode(torch.cat([call.latent for call in calls]).to(self._models.device))
         return list(torch.split(images.to(calls[0].latent.device), 1))
 
@@ -197,7 +241,7 @@ def _apply_pinned(models: Models, call: Apply) -> Any:
 
 def _denoiser(model: Model, call: Denoise) -> Denoises:
     denoiser = cast(Denoises, _able(model, "denoise", call.model))
-    if call.controls:
+    if call.controls and not hasattr(model, "controlled"):
         raise _cannot(call.model, "take controls")
     return denoiser
 
@@ -208,6 +252,12 @@ def _perturbed(denoiser: Denoises, ref: ModelRef, perturbation: Perturbation | N
     if not hasattr(denoiser, "perturbed"):
         raise _cannot(ref, "perturb its layers")
     return cast(Perturbs, denoiser).perturbed(perturbation)
+
+
+def _controlled(denoiser: Denoises, controls: Sequence[Control]) -> AbstractContextManager[None]:
+    if not controls:
+        return nullcontext()
+    return cast(Controlled, denoiser).controlled(controls)
 
 
 def _applier(model: Model, call: Apply) -> Applies:

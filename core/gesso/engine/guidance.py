@@ -11,10 +11,10 @@ from typing import Any, TypeAlias
 
 from torch import Tensor
 
-from gesso.engine.calls import Denoise, Denoised, ModelRef
+from gesso.engine.calls import Denoise, Denoised
 from gesso.engine.drive import Denoiser
 from gesso.errors import GessoError, PluginError
-from gesso.model import Conditioning, Parametrisation, Patch, Perturbation
+from gesso.model import Conditioning, ModelRef, Parametrisation, Patch, Perturbation
 
 
 @dataclass(frozen=True)

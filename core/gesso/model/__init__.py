@@ -1,25 +1,45 @@
 """What a model is to the engine: cards, conditionings, parametrisations, patches and the capability protocols that families implement."""
 
-from gesso.model.capabilities import Applies, Decodes, Denoises, EncodesImages, EncodesText, Family, Model, Perturbs
+from gesso.model.capabilities import (
+    Applies,
+    Controlled,
+    Decodes,
+    Denoises,
+    EncodesImages,
+    EncodesNegatives,
+    EncodesText,
+    Family,
+    Model,
+    Perturbs,
+)
 from gesso.model.card import Defaults, Latent, Limits, ModelCard
 from gesso.model.conditioning import Conditioning
+from gesso.model.controls import Control
 from gesso.model.parametrisation import Parametrisation
-from gesso.model.patches import Patch, Seamless
+from gesso.model.patches import Adapter, Embedding, Lora, Patch, Seamless
 from gesso.model.perturbation import Perturbation
+from gesso.model.ref import ModelRef
 
 __all__ = [
+    "Adapter",
     "Applies",
     "Conditioning",
+    "Control",
+    "Controlled",
     "Decodes",
     "Defaults",
     "Denoises",
+    "Embedding",
     "EncodesImages",
+    "EncodesNegatives",
     "EncodesText",
     "Family",
     "Latent",
     "Limits",
+    "Lora",
     "Model",
     "ModelCard",
+    "ModelRef",
     "Parametrisation",
     "Patch",
     "Perturbation",

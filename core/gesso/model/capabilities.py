@@ -15,6 +15,7 @@ from torch import Tensor, device
 from gesso.manifest import ModelEntry
 from gesso.model.card import ModelCard
 from gesso.model.conditioning import Conditioning
+from gesso.model.controls import Control
 from gesso.model.parametrisation import Parametrisation
 from gesso.model.patches import Patch
 from gesso.model.perturbation import Perturbation
@@ -46,6 +47,15 @@ class EncodesText(Protocol):
 
 
 @runtime_checkable
+class EncodesNegatives(Protocol):
+    """A model that encodes text and treats what must not be shown otherwise (an empty one is zeros, another aesthetic score)."""
+
+    def encode_negative(self, texts: Sequence[str]) -> list[Conditioning]:
+        """Like `EncodesText.encode_text`, for negative prompts."""
+        ...
+
+
+@runtime_checkable
 class Denoises(Protocol):
     """Capability ``denoise``: iterative denoising in a latent (or pixel) space."""
 
@@ -56,7 +66,11 @@ class Denoises(Protocol):
         ...
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: Conditioning) -> Tensor:
-        """Rows x (B, C, h, w), sigma (B,) float32, cond with batch B -> x0 (B, C, h, w). eps, v, flow and discrete time end here."""
+        """Rows x (B, C, h, w), sigma (B,) float32, cond with batch B -> x0 (B, C, h, w). eps, v, flow and discrete time end here.
+
+        Known extras of ``cond``: ``guidance`` (B, 1), the scale, where the card ``embeds_guidance``; ``concat`` (B, c, h, w), further
+        channels beside x, where the card has ``extra_channels``.
+        """
         ...
 
     def preview_matrix(self) -> Tensor:
@@ -70,6 +84,15 @@ class Perturbs(Protocol):
 
     def perturbed(self, perturbation: Perturbation) -> AbstractContextManager[None]:
         """Perturb the network for the time of one forward; afterwards it computes equal bits again."""
+        ...
+
+
+@runtime_checkable
+class Controlled(Protocol):
+    """A model that denoises and has the capability ``control``: other networks may steer it."""
+
+    def controlled(self, controls: Sequence[Control]) -> AbstractContextManager[None]:
+        """Add what these controls say to the forwards within; InvalidRequest for one that was made for another base."""
         ...
 
 

@@ -56,6 +56,9 @@ class ModelCard:
 
     parametrisation and latent are set where the model can ``denoise``. options: the keys that ``options.<family>`` of a request may have.
     layers: the parts of the network that guidance may perturb (`gesso.model.Perturbs`), the one to take by default first.
+    embeds_guidance: the scale goes into the network as ``extras["guidance"]`` of each conditioning, and no negative row is computed.
+    extra_channels: how many channels the network takes beside the latent, as ``extras["concat"]``; inpainting models have 1 + C (mask,
+    then the masked picture's latent). base: what LoRAs and controls must have been made for (``sd1``, ``sd2``, ``sdxl``, ...).
     """
 
     name: str
@@ -72,6 +75,9 @@ class ModelCard:
     latent: Latent | None = None
     options: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
+    embeds_guidance: bool = False
+    extra_channels: int = 0
+    base: str = ""
 
     def size(self, width: int | None, height: int | None) -> tuple[int, int]:
         """The size asked for, or the model's own where none was; InvalidRequest names the side that the model cannot do and the nearest."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+
+from gesso.model.ref import ModelRef
 
 
 @dataclass(frozen=True)
@@ -21,3 +24,25 @@ class Seamless(Patch):
 
     x: bool
     y: bool
+
+
+@dataclass(frozen=True)
+class Adapter(Patch):
+    """A patch with weights in a file of its own. The engine loads them and fills ``weights`` in for the time of a call."""
+
+    model: ModelRef
+    weights: Any = field(default=None, compare=False, repr=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Lora(Adapter):
+    """Low-rank (or other) changes to the weights of the denoiser and the text encoders, times ``weight``."""
+
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Embedding(Adapter):
+    """Textual inversion: ``word`` in a prompt stands for vectors of its own."""
+
+    word: str
