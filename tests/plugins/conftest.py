@@ -24,6 +24,8 @@ from gesso.plugin import OperationParams, Registry, build_plugins
 from gesso.worker.context import WorkerContext, validated
 from gesso.worker.models import WorkerCatalogue
 
+from .sources import Stripes
+
 CAPABILITIES = ("encode_text", "denoise", "decode", "encode_image")
 
 
@@ -167,3 +169,8 @@ def pipelines(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
         return made[prediction]
 
     return get
+
+
+@pytest.fixture(scope="session")
+def stripes() -> Stripes:
+    return Stripes()

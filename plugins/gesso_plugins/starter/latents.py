@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from safetensors.torch import save_file
 from transformers import CLIPTokenizer
 
 from gesso.plugin.datasets import CaptionedSource
+from gesso.training.beside import Alone
 from gesso.training.files import write_atomically
 from gesso.training.renders import Materials, RenderStore, Request, Universe
 from gesso.training.tokenizer import encode
@@ -119,32 +118,17 @@ class Growth:
     autoencoder: Path
 
 
-def grow(source: CaptionedSource, store: RenderStore, growth: Growth, parent: int | None = None) -> None:
-    """Draw and encode training shards until the target is met, or the process that asked is no longer the parent."""
+def grow(source: CaptionedSource, store: RenderStore, growth: Growth, alone: Alone = lambda: False) -> None:
+    """Draw and encode training shards until the target is met, or the process that asked has gone."""
     vae = AutoencoderKL.from_pretrained(growth.autoencoder, local_files_only=True).eval()
     folder = latent_folder(store, Universe.TRAIN, growth.size, vae)
     for number in range(-(-growth.target // store.shard)):
-        if parent is not None and os.getppid() != parent:
+        if alone():
             return
         if not store.path(Universe.TRAIN, growth.size, number).exists():
             store.render_shard(source, Request(Universe.TRAIN, growth.size, growth.materials), number)
         if not (folder / f"{number:05d}.safetensors").exists():
             encode_shard(store, Universe.TRAIN, growth.size, number, vae)
-
-
-def _grow_quietly(source: CaptionedSource, store: RenderStore, growth: Growth, parent: int) -> None:
-    """`grow` in a process that takes what the others leave."""
-    os.nice(5)
-    torch.set_num_threads(1)
-    grow(source, store, growth, parent)
-
-
-def start_growing(source: CaptionedSource, store: RenderStore, growth: Growth) -> multiprocessing.process.BaseProcess:
-    """Start a low-priority process of its own that grows the data; it ends with its parent."""
-    context = multiprocessing.get_context("spawn")
-    process = context.Process(target=_grow_quietly, args=(source, store, growth, os.getpid()), daemon=True, name="starter-renders")
-    process.start()
-    return process
 
 
 def draw_batch(data: LatentSet, batch: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:

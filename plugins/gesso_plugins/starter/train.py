@@ -15,6 +15,7 @@ from diffusers import AutoencoderKL
 from transformers import CLIPTokenizer
 
 from gesso.plugin.datasets import CaptionedSource
+from gesso.training.beside import start_beside
 from gesso.training.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -36,7 +37,7 @@ from gesso_plugins.starter.autoencoder import ImagePools, measure_psnr, normalis
 from gesso_plugins.starter.config import TrainConfig
 from gesso_plugins.starter.diffusion import draw_step, validation_loss, velocity_loss
 from gesso_plugins.starter.export import Parts, export_pipeline, load_pipeline
-from gesso_plugins.starter.latents import Growth, LatentSet, start_growing
+from gesso_plugins.starter.latents import Growth, LatentSet, grow
 from gesso_plugins.starter.networks import Denoiser, build_autoencoder, build_text_encoder, build_unet
 from gesso_plugins.starter.sampling import Sampler, SamplingConfig
 from gesso_plugins.starter.schedule import NoiseSchedule
@@ -257,7 +258,7 @@ def train_starter(source: CaptionedSource, config: TrainConfig, start: Path | No
         data = config.data
         if data.workers:
             growth = Growth(data.target, data.size, data.materials or None, config.out / "autoencoder")
-            process = start_growing(source, training.store, growth)
+            process = start_beside(grow, source, training.store, growth)
             stack.callback(process.terminate)
         training.run()
     return config.out / "export"
