@@ -18,6 +18,7 @@ NAMES = {
     "gesso.model": """
         Adapter Applies Conditioning Control Controlled Decodes Defaults Denoises Embedding EncodesImages EncodesNegatives EncodesText
         Family Latent Limits Lora Model ModelCard ModelRef Parametrisation Patch Perturbation Perturbs Seamless
+        Shift
     """,
     "gesso.media": "MaterialMaps Output Recipe Rendered",
     "gesso.engine": """

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gesso.errors import InvalidRequest
-from gesso.model import Conditioning, Defaults, Latent, Limits, ModelCard, Parametrisation, Seamless
+from gesso.model import Conditioning, Defaults, Latent, Limits, ModelCard, Parametrisation, Seamless, Shift
 
 CARD = ModelCard("m", "f", "0" * 64, "M", None, frozenset({"denoise"}), Defaults(width=256, height=128), Limits(64, 512, 8))
 
@@ -52,3 +54,13 @@ def test_layouts_agree_only_where_rows_may_share_a_forward() -> None:
     assert one.layout() != Conditioning(torch.zeros(1, 154, 8)).layout()
     assert one.layout() != Conditioning(torch.zeros(1, 77, 8), torch.zeros(1, 8)).layout()
     assert one.layout() != Conditioning(torch.zeros(1, 77, 8), extras={"ids": torch.zeros(1, 6)}).layout()
+
+
+def test_the_levels_of_a_flow_move_with_the_size() -> None:
+    trained = Parametrisation("flow", tuple(t / 1000 for t in range(1, 1001)))
+    card = ModelCard("m", "f", "0" * 64, "M", None, frozenset({"denoise"}), parametrisation=trained, shift=Shift(16))
+    small, large = card.levels(256, 256), card.levels(1024, 1024)
+    assert (small.sigma_max, large.sigma_max) == (1.0, 1.0)
+    assert small.sigmas[499] == pytest.approx(math.exp(0.5) / (math.exp(0.5) + 1))
+    assert large.sigmas[499] == pytest.approx(math.exp(1.15) / (math.exp(1.15) + 1))
+    assert Shift(16, terminal=0.02).apply(trained, 512, 512).sigma_min == pytest.approx(0.02)

@@ -15,7 +15,7 @@ from gesso.model.capabilities import (
 from gesso.model.card import Defaults, Latent, Limits, ModelCard
 from gesso.model.conditioning import Conditioning
 from gesso.model.controls import Control
-from gesso.model.parametrisation import Parametrisation
+from gesso.model.parametrisation import Parametrisation, Shift
 from gesso.model.patches import Adapter, Embedding, Lora, Patch, Seamless
 from gesso.model.perturbation import Perturbation
 from gesso.model.ref import ModelRef
@@ -45,4 +45,5 @@ __all__ = [
     "Perturbation",
     "Perturbs",
     "Seamless",
+    "Shift",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gesso.errors import InvalidRequest
-from gesso.model.parametrisation import Parametrisation
+from gesso.model.parametrisation import Parametrisation, Shift
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ class ModelCard:
     """Everything the job needs to know to be resolved and planned. ``capabilities`` are names of `gesso.model.capabilities`, snake_case.
 
     parametrisation and latent are set where the model can ``denoise``. options: the keys that ``options.<family>`` of a request may have.
-    layers: the parts of the network that guidance may perturb (`gesso.model.Perturbs`), the one to take by default first.
+    shift: how the noise levels move with the size of the picture. layers: the parts of the network that guidance may perturb
+    (`gesso.model.Perturbs`), the one to take by default first.
     embeds_guidance: the scale goes into the network as ``extras["guidance"]`` of each conditioning, and no negative row is computed.
     extra_channels: how many channels the network takes beside the latent, as ``extras["concat"]``; inpainting models have 1 + C (mask,
     then the masked picture's latent). base: what LoRAs and controls must have been made for (``sd1``, ``sd2``, ``sdxl``, ...).
@@ -75,9 +76,15 @@ class ModelCard:
     latent: Latent | None = None
     options: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
+    shift: Shift | None = None
     embeds_guidance: bool = False
     extra_channels: int = 0
     base: str = ""
+
+    def levels(self, width: int, height: int) -> Parametrisation:
+        """The parametrisation for pictures of this size; only of a model that can ``denoise``."""
+        assert self.parametrisation is not None
+        return self.parametrisation if self.shift is None else self.shift.apply(self.parametrisation, width, height)
 
     def size(self, width: int | None, height: int | None) -> tuple[int, int]:
         """The size asked for, or the model's own where none was; InvalidRequest names the side that the model cannot do and the nearest."""

@@ -28,33 +28,41 @@ class Chunk:
 
 class ClipText:
     """A CLIP tokenizer and text encoder. A prompt longer than the encoder's window is cut into chunks, each encoded with its own begin and
-    end, and joined along the tokens.
+    end, and joined along the tokens. ``layer``: which hidden states are heard, counted from the end; the last, normalised, where None.
     """
 
-    def __init__(self, tokenizer: Any, encoder: Any, device: torch.device) -> None:
+    def __init__(self, tokenizer: Any, encoder: Any, device: torch.device, layer: int | None = None) -> None:
         self.tokenizer = tokenizer
         self.networks = (encoder,)
         self._encoder = encoder
         self._device = device
+        self._layer = layer
         self._window = int(encoder.config.max_position_embeddings)
 
     def encode(self, texts: Sequence[str]) -> list[Conditioning]:
         """One conditioning per text, each computed alone, so that grouping changes no bit."""
-        return [Conditioning(torch.cat([self._states(chunk) for chunk in self.chunks(text)], dim=1)) for text in texts]
+        return [Conditioning(self.hear(text)[0]) for text in texts]
 
-    def _states(self, chunk: Chunk) -> Tensor:
+    def hear(self, text: str) -> tuple[Tensor, Tensor]:
+        """The states (1, L, D) of a text and what its first chunk comes to as a whole (1, P): projected, where the encoder projects."""
+        heard = [self._heard(chunk) for chunk in self.chunks(text)]
+        return torch.cat([states for states, _ in heard], dim=1), heard[0][1]
+
+    def _heard(self, chunk: Chunk) -> tuple[Tensor, Tensor]:
         """A weight w moves its token's state from what the empty prompt has there: empty + w * (state - empty), as in ComfyUI. So 0 is
         "not said", and no weight shifts the other tokens.
         """
-        states = self._encoded(chunk.ids)
-        if not chunk.weighted:
-            return states
-        empty = self._encoded(self._filled([], self._window - 2).ids)
-        return empty + torch.tensor(chunk.weights, device=self._device).view(1, -1, 1) * (states - empty)
+        states, pooled = self._encoded(chunk.ids)
+        if chunk.weighted:
+            empty, _ = self._encoded(self._filled([], self._window - 2).ids)
+            states = weighted(states, empty, chunk.weights)
+        return states, pooled
 
-    def _encoded(self, ids: tuple[int, ...]) -> Tensor:
-        states: Tensor = self._encoder(torch.tensor([ids], device=self._device))[0]
-        return states.to(torch.float32)
+    def _encoded(self, ids: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        output = self._encoder(torch.tensor([ids], device=self._device), output_hidden_states=self._layer is not None)
+        states = output.last_hidden_state if self._layer is None else output.hidden_states[self._layer]
+        pooled = output.text_embeds if hasattr(output, "text_embeds") else output.pooler_output
+        return states.to(torch.float32), pooled.to(torch.float32)
 
     def chunks(self, text: str) -> list[Chunk]:
         """The prompt in windows: begin, tokens, end, padding."""
@@ -74,3 +82,8 @@ class ClipText:
         tokenizer, missing = self.tokenizer, room - len(row)
         ids = (tokenizer.bos_token_id, *(token for token, _ in row), tokenizer.eos_token_id, *[tokenizer.pad_token_id] * missing)
         return Chunk(ids, (1.0, *(weight for _, weight in row), 1.0, *[1.0] * missing))
+
+
+def weighted(states: Tensor, empty: Tensor, weights: Sequence[float]) -> Tensor:
+    """States (1, L, D) moved from those of the empty prompt by the weight of each token."""
+    return empty + torch.tensor(weights, device=states.device).view(1, -1, 1) * (states - empty)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import warnings
 from collections.abc import Iterable, Mapping
@@ -35,6 +36,11 @@ def places(on: torch.device) -> tuple[Place, Place]:
     return Place(on, torch.float32), Place(on, torch.float16 if on.type == "cuda" else torch.float32)
 
 
+def wide_half(on: torch.device) -> Place:
+    """Half precision with the range of the full one, which transformers need: on an accelerator only."""
+    return Place(on, torch.bfloat16 if on.type == "cuda" else torch.float32)
+
+
 def unet(source: Source, place: Place) -> nn.Module:
     """The denoising network of Stable Diffusion."""
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -49,27 +55,43 @@ def autoencoder(source: Source, place: Place) -> nn.Module:
     return diffusers_network(AutoencoderKL, source, "vae", place)
 
 
-def clip_text(source: Source, component: str, place: Place) -> nn.Module:
-    """CLIP's text encoder."""
+def clip_text(source: Source, component: str, place: Place, *, projected: bool = False) -> nn.Module:
+    """CLIP's text encoder, with or without the projection into the space that it shares with pictures."""
     from transformers.models.clip.configuration_clip import CLIPTextConfig
-    from transformers.models.clip.modeling_clip import CLIPTextModel
+    from transformers.models.clip.modeling_clip import CLIPTextModel, CLIPTextModelWithProjection
 
-    module = _transformers_network(CLIPTextModel, CLIPTextConfig, source, component)
-    weights = {key.removeprefix("text_model."): value for key, value in _read(source, component, place).items()}
-    weights.pop("embeddings.position_ids", None)
-    _assign(module, weights, source, component)
+    module = transformers_network(CLIPTextModelWithProjection if projected else CLIPTextModel, CLIPTextConfig, source, component)
+    inner, prefix = (module.text_model, "text_model.") if projected else (module, "")
+    weights = _read(source, component, place)
+    bare = {key.removeprefix("text_model."): value for key, value in weights.items()}
+    bare.pop("embeddings.position_ids", None)
+    named = {key if key.startswith("text_projection.") else prefix + key: value for key, value in bare.items()}
+    _assign(module, named, source, component)
     positions = torch.arange(module.config.max_position_embeddings)[None].to(place.device)
-    module.embeddings.position_ids = positions  # a buffer that no file carries
+    inner.embeddings.position_ids = positions  # a buffer that no file carries
     return _ready(module)
 
 
-def clip_tokenizer(source: Source, component: str) -> Any:
-    """CLIP's tokenizer, from its vocabulary files only."""
-    from transformers.models.clip.tokenization_clip import CLIPTokenizer
+def t5_encoder(source: Source, component: str, place: Place) -> nn.Module:
+    """The encoder of T5. Its embedding lies in the file under one of two names, or under both."""
+    from transformers.models.t5.configuration_t5 import T5Config
+    from transformers.models.t5.modeling_t5 import T5EncoderModel
 
+    module = transformers_network(T5EncoderModel, T5Config, source, component)
+    weights = _read(source, component, place)
+    shared = weights.get("shared.weight", weights.get("encoder.embed_tokens.weight"))
+    if shared is not None:
+        weights["shared.weight"] = weights["encoder.embed_tokens.weight"] = shared
+    _assign(module, weights, source, component)
+    return _ready(module)
+
+
+def tokenizer(kind: str, source: Source, component: str) -> Any:
+    """A tokenizer of transformers by the name of its class, from its vocabulary files only."""
+    kinds = {"CLIPTokenizer": "clip.tokenization_clip", "T5Tokenizer": "t5.tokenization_t5", "Qwen2Tokenizer": "qwen2.tokenization_qwen2"}
     folder = source.vocabulary(component)
     try:
-        return CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
+        return getattr(importlib.import_module(f"transformers.models.{kinds[kind]}"), kind).from_pretrained(str(folder), local_files_only=True)
     except (OSError, ValueError, TypeError, KeyError) as fault:
         raise ModelError(f"The tokenizer in {folder} cannot be read: {fault}.", hint=AGAIN) from fault
 
@@ -87,7 +109,7 @@ def diffusers_network(kind: Any, source: Source, component: str, place: Place) -
     return _ready(module)
 
 
-def _transformers_network(kind: Any, settings_kind: Any, source: Source, component: str) -> Any:
+def transformers_network(kind: Any, settings_kind: Any, source: Source, component: str) -> Any:
     """A network of transformers without weights."""
     kept = {key: value for key, value in source.settings(component).items() if key not in _NOT_SETTINGS}
     try:

@@ -62,7 +62,7 @@ class StableDiffusionFamily(LatentFamily):
         assert card.latent is not None
         assert card.parametrisation is not None
         full, half = loading.places(on)
-        words = ClipText(loading.clip_tokenizer(source, "tokenizer"), loading.clip_text(source, "text_encoder", full), on)
+        words = ClipText(loading.tokenizer("CLIPTokenizer", source, "tokenizer"), loading.clip_text(source, "text_encoder", full), on)
         denoiser = UNetDenoiser(loading.unet(source, half), card.parametrisation)
         return LatentDiffusion(card, words, denoiser, Codec(loading.autoencoder(source, full), card.latent.channels, on), on)
 

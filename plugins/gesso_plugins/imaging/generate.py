@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -59,8 +60,7 @@ class Generate:
 def _sample_all(ctx: JobContext, card: ModelCard, params: GenerateParams) -> Generator[Any, Any, list[Output]]:
     assert params.steps is not None
     assert params.schedule is not None
-    assert card.parametrisation is not None
-    levels = noise_levels(ctx.schedule(params.schedule), card.parametrisation, params.steps)
+    levels = noise_levels(ctx.schedule(params.schedule), card.levels(params.width or 0, params.height or 0), params.steps)
     task = Sampling(ctx, card, params, started(levels, params.strength))
     yield Load(task.model)
     yield from task.prepare()
@@ -74,13 +74,12 @@ class Sampling:
         assert params.sampler is not None
         assert params.schedule is not None
         assert params.guidance is not None
-        assert card.parametrisation is not None
         assert card.latent is not None
         self._ctx, self._card, self._params = ctx, card, params
         self.model = ModelRef(card.name, card.digest)
-        self._parametrisation = card.parametrisation
+        self._parametrisation = card.levels(params.width or 0, params.height or 0)
         self._shape = (1, *card.latent.shape(params.width or 0, params.height or 0))
-        self._guides = guides(ctx, params)
+        self._guides = guides(ctx, card, params)
         self._sampler = ctx.sampler(params.sampler)
         self._schedule = ctx.schedule(params.schedule)
         self._sigmas = sigmas
@@ -89,13 +88,16 @@ class Sampling:
             self._patches = (Seamless("x" in params.tile, "y" in params.tile),)
         self._conds: tuple[Conditioning, ...] = ()
         self._start: Any = None
-        self._total = evaluations(self._sampler, sigmas, card.parametrisation) if len(sigmas) > 1 else 0
+        self._total = evaluations(self._sampler, sigmas, self._parametrisation) if len(sigmas) > 1 else 0
 
     def prepare(self) -> Generator[Any, Any, None]:
         """Encode the words, and the picture to start from, once for all pictures."""
         params = self._params
         texts = (params.prompt, params.negative) if self._guides else (params.prompt,)
         self._conds = yield EncodeText(self.model, texts)
+        if self._card.embeds_guidance:
+            scale = torch.tensor([params.guidance], dtype=torch.float32)
+            self._conds = tuple(replace(cond, extras={**cond.extras, "guidance": scale}) for cond in self._conds)
         if params.image is not None:
             source = self._ctx.blob(params.image.sha256)
             picture = yield Host(images.to_planes, (source, params.width, params.height))

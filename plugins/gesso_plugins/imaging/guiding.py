@@ -36,7 +36,7 @@ def extra_guidance(ctx: ResolveContext, card: ModelCard, asked: Mapping[str, Any
     for name, given in _named(ctx, asked):
         spec = ctx.guidance(name)
         field = f"guidance_extra.{name}"
-        if spec.name in _OWN:
+        if spec.name in _OWN and not (spec.name == SCALE and card.embeds_guidance):
             raise InvalidRequest(f"{spec.title} has a field of its own.", field=field, hint=f"Use `{_OWN[spec.name]}`.")
         if spec.name in found:
             raise InvalidRequest(f"The guidance {spec.name!r} was asked for twice.", field=field)
@@ -69,12 +69,14 @@ def _known(ctx: ResolveContext, name: str) -> bool:
     return True
 
 
-def guides(ctx: JobContext, params: GenerateParams) -> list[Guide]:
-    """The guides of a resolved job, in the order that their specs declare."""
+def guides(ctx: JobContext, card: ModelCard, params: GenerateParams) -> list[Guide]:
+    """The guides of a resolved job, in the order that their specs declare. A network that takes the scale as an input needs no guide for it;
+    the classifier-free one can be asked for beside it.
+    """
     from gesso.engine import Guide
 
     wanted: dict[str, dict[str, Any]] = {name: dict(options) for name, options in params.guidance_extra.items()}
-    if params.guidance != 1:
+    if params.guidance != 1 and not card.embeds_guidance:
         heard = {"start": params.guidance_start, "end": params.guidance_end}
         wanted[SCALE] = {"scale": params.guidance, "schedule": params.guidance_schedule, **heard}
     if params.guidance_rescale > 0:

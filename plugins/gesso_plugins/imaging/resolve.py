@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gesso.errors import InvalidRequest
 from gesso.plugin.fields import SEED_MAX
-from gesso_plugins.imaging.guiding import extra_guidance
+from gesso_plugins.imaging.guiding import SCALE, extra_guidance
 from gesso_plugins.imaging.params import GenerateParams
 
 if TYPE_CHECKING:
@@ -37,7 +37,10 @@ def resolve_generate(ctx: ResolveContext, params: GenerateParams) -> GeneratePar
 def _sampled(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> dict[str, Any]:
     sampler, schedule = ctx.sampling(params.sampler or card.defaults.sampler, params.schedule)
     guidance = card.defaults.guidance if params.guidance is None else params.guidance
-    if params.negative.strip() and guidance == 1:
+    extra = extra_guidance(ctx, card, params.guidance_extra)
+    if params.negative.strip() and card.embeds_guidance and SCALE not in extra:
+        ctx.warn(f"The model {card.name!r} takes guidance as an input: a negative prompt is heard only with guidance_extra.{SCALE}.")
+    elif params.negative.strip() and guidance == 1 and not card.embeds_guidance:
         ctx.warn("The negative prompt has no effect at guidance 1.")
     if params.image is None and params.strength is not None:
         raise InvalidRequest(
@@ -53,7 +56,7 @@ def _sampled(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> di
         "schedule": ctx.schedule(schedule or card.defaults.schedule).name,
         "steps": card.defaults.steps if params.steps is None else params.steps,
         "guidance": guidance,
-        "guidance_extra": extra_guidance(ctx, card, params.guidance_extra),
+        "guidance_extra": extra,
         "strength": strength,
     }
 
