@@ -91,7 +91,8 @@ def tokenizer(kind: str, source: Source, component: str) -> Any:
     kinds = {"CLIPTokenizer": "clip.tokenization_clip", "T5Tokenizer": "t5.tokenization_t5", "Qwen2Tokenizer": "qwen2.tokenization_qwen2"}
     folder = source.vocabulary(component)
     try:
-        return getattr(importlib.import_module(f"transformers.models.{kinds[kind]}"), kind).from_pretrained(str(folder), local_files_only=True)
+        found = getattr(importlib.import_module(f"transformers.models.{kinds[kind]}"), kind)
+        return found.from_pretrained(str(folder), local_files_only=True)
     except (OSError, ValueError, TypeError, KeyError) as fault:
         raise ModelError(f"The tokenizer in {folder} cannot be read: {fault}.", hint=AGAIN) from fault
 

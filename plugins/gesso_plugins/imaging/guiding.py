@@ -70,8 +70,8 @@ def _known(ctx: ResolveContext, name: str) -> bool:
 
 
 def guides(ctx: JobContext, card: ModelCard, params: GenerateParams) -> list[Guide]:
-    """The guides of a resolved job, in the order that their specs declare. A network that takes the scale as an input needs no guide for it;
-    the classifier-free one can be asked for beside it.
+    """The guides of a resolved job, in the order that their specs declare. A network that takes the scale as an input needs no guide for
+    it; the classifier-free one can be asked for beside it.
     """
     from gesso.engine import Guide
 
