@@ -2,6 +2,7 @@
 
     GessoError                      internal
     |-- UsageError                  usage              (exit 2)
+    |-- ConfigError                 config             (exit 2; names the setting)
     |-- InvalidRequest              invalid            (exit 2; names the field)
     |-- ProtocolError               protocol
     |   |-- UnknownType             unknown_type
@@ -82,6 +83,13 @@ class UsageError(GessoError):
     """The command line was used in a way that Gesso does not understand."""
 
     code = "usage"
+    exit_code = 2
+
+
+class ConfigError(GessoError):
+    """A setting is wrong; ``field`` says which one, the sentence where it stands."""
+
+    code = "config"
     exit_code = 2
 
 

@@ -127,7 +127,7 @@ def test_listings_as_text_and_as_json(capsys: pytest.CaptureFixture[str]) -> Non
         assert name in [entry["name"] for entry in json.loads(capsys.readouterr().out)[key]]
 
 
-@pytest.mark.parametrize("words", [["samplers"], ["--version"]])
+@pytest.mark.parametrize("words", [["samplers"], ["--version"], ["generate", "--json"]])
 def test_a_reader_that_leaves_is_no_traceback(words: list[str]) -> None:
     process = subprocess.Popen(
         [

@@ -219,7 +219,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     for name in ("--link", "--device", "--black-box", "--models", "--replay", "--plugins"):
         parser.add_argument(name, required=True)
-    options = parser.parse_args()
+    options, _ = parser.parse_known_args()
     start, _, rest = os.environ.get("GESSO_FAKE_START", "").partition(":")
     if start == "exit":
         sys.exit("the fake worker was told not to start")

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from gesso.daemon import ServeOptions, serve, steps
-from gesso.daemon.workers import Patience
 from gesso.errors import GessoError
 
 HERE = Path(__file__).parent
@@ -48,10 +47,9 @@ def main() -> int:
     options = ServeOptions(
         tcp=plan.get("tcp", False),
         prewarm=plan.get("prewarm", True),
-        storage_limit=plan.get("storage_limit", 1 << 30),
-        idle_exit=plan.get("idle_exit"),
+        on_demand=plan.get("on_demand", False),
+        flags=plan.get("settings", {}),
         worker_command=(sys.executable, str(HERE / "fake_worker.py")),
-        patience=Patience(**plan.get("patience", {})),
         schema_files=(HERE / "operations.json",),
     )
     try:

@@ -105,7 +105,7 @@ def test_what_is_no_plain_file_is_not_taken(talk: Talk, tmp_path: Path) -> None:
 
 
 def test_the_quota_evicts_the_oldest_results_and_never_what_a_job_needs(make_daemon: Make, tmp_path: Path) -> None:
-    daemon = make_daemon(storage_limit=1_000_000).start()
+    daemon = make_daemon(settings={"storage.limit": 1_000_000}).start()
     gate = tmp_path / "gate"
     with daemon.talk() as talk:
         needed = talk.upload(os.urandom(200_000))
@@ -125,7 +125,7 @@ def test_the_quota_evicts_the_oldest_results_and_never_what_a_job_needs(make_dae
 
 
 def test_an_upload_ends_with_its_connection_and_counts_against_the_quota(make_daemon: Make) -> None:
-    daemon = make_daemon(storage_limit=1_000_000).start()
+    daemon = make_daemon(settings={"storage.limit": 1_000_000}).start()
     with daemon.talk() as talk:
         ready = talk.ask("blob.begin", size=600_000, sha256="1" * 64)
         talk.ask("blob.begin", size=600_000, sha256="2" * 64)

@@ -69,7 +69,7 @@ def test_killing_the_worker_again_and_again_loses_no_job(talk: Talk, kills: int)
 
 
 def test_a_hanging_engine_is_ended_at_its_deadline(make_daemon: Make, tmp_path: Path) -> None:
-    daemon = make_daemon(patience={"hang": 2.0}).start()
+    daemon = make_daemon(settings={"worker.hang_patience": 2.0}).start()
     with daemon.talk() as talk:
         job = talk.submit(f"once:{tmp_path / 'hung'}:hang image:64")["job"]
         assert talk.end(job)["type"] == "done"
@@ -79,7 +79,7 @@ def test_a_hanging_engine_is_ended_at_its_deadline(make_daemon: Make, tmp_path: 
 
 
 def test_a_silent_worker_is_replaced(make_daemon: Make) -> None:
-    daemon = make_daemon(patience={"silence": 2.0}).start()
+    daemon = make_daemon(settings={"worker.silence_patience": 2.0}).start()
     with daemon.talk() as talk:
         pid = worker_pid(talk)
         os.kill(pid, signal.SIGSTOP)
@@ -108,9 +108,9 @@ def test_a_worker_that_lies_hurts_only_the_job_it_lies_about(talk: Talk) -> None
     assert talk.ask("status")["metrics"]["worker_restarts"] == 0
 
 
-@pytest.mark.parametrize(("spoiled", "patience"), [("exit", {}), ("silent", {"start": 0.5})])
+@pytest.mark.parametrize(("spoiled", "patience"), [("exit", {}), ("silent", {"worker.start_patience": 0.5})])
 def test_jobs_fail_with_a_sentence_when_the_worker_cannot_start(make_daemon: Make, spoiled: str, patience: dict[str, float]) -> None:
-    daemon = make_daemon({"GESSO_FAKE_START": spoiled}, prewarm=False, patience=patience).start()
+    daemon = make_daemon({"GESSO_FAKE_START": spoiled}, prewarm=False, settings=patience).start()
     with daemon.talk() as talk:
         failed = talk.run("image:64")
         assert failed["error"]["code"] == "worker_lost"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gesso.config import change
 from gesso.wire import discovery
 
 from .conftest import Make
@@ -84,8 +85,39 @@ def test_it_leaves_within_ten_seconds_and_takes_its_traces_along(make_daemon: Ma
     assert [path.name for path in daemon.home.runtime.iterdir()] == []
 
 
+def test_settings_of_a_running_daemon_change_with_the_file_and_a_broken_one_changes_nothing(make_daemon: Make) -> None:
+    daemon = make_daemon(prewarm=False).start()
+    with daemon.talk() as talk:
+        change(daemon.home.config_file, "storage.limit", "1 MiB")
+        while (limit := talk.ask("status")["storage"]["limit"]) == 20 << 30:
+            time.sleep(0.02)
+        assert limit == 1 << 20
+        daemon.home.config_file.write_text("[storage]\nlimit = 5\n")
+        while (fault := talk.ask("status")["settings_fault"]) is None:
+            time.sleep(0.02)
+        assert "line 2: storage.limit must be at least" in fault
+        assert talk.ask("status")["storage"]["limit"] == 1 << 20
+        daemon.home.config_file.write_text("")
+        while talk.ask("status")["settings_fault"] is not None:
+            time.sleep(0.02)
+
+
+def test_a_daemon_does_not_start_on_broken_settings(make_daemon: Make) -> None:
+    daemon = make_daemon()
+    daemon.home.config_file.write_text("[storage]\nlimt = 5\n")
+    daemon.start(wait=False)
+    assert daemon.live.wait(10) == 1
+    assert "line 2: there is no setting 'storage.limt'" in daemon.output()
+
+
+def test_a_daemon_that_stays_is_not_idle(make_daemon: Make) -> None:
+    daemon = make_daemon(settings={"idle.exit": 0.5}).start()
+    time.sleep(2)
+    assert daemon.is_alive()
+
+
 def test_an_idle_daemon_leaves_when_told_so(make_daemon: Make) -> None:
-    daemon = make_daemon(idle_exit=0.5).start()
+    daemon = make_daemon(on_demand=True, settings={"idle.exit": 0.5}).start()
     with daemon.talk() as talk:
         job = talk.submit("sleep:1.5")["job"]
         assert talk.end(job)["type"] == "done"

@@ -102,7 +102,7 @@ def grew(middle: Sample, end: Sample) -> bool:
 
 
 def test_nothing_grows(make_daemon: Make) -> None:
-    daemon = make_daemon(storage_limit=2_000_000).start()
+    daemon = make_daemon(settings={"storage.limit": 2_000_000}).start()
     middle, end, jobs = soak(daemon, SECONDS)
     print(f"{SECONDS:g} s, {jobs} jobs: {middle} -> {end}")
     assert jobs > SECONDS
@@ -112,7 +112,7 @@ def test_nothing_grows(make_daemon: Make) -> None:
 
 
 def test_a_front_that_leaks_is_found_out(make_daemon: Make) -> None:
-    daemon = make_daemon(storage_limit=2_000_000, sabotage={"do": "leak", "step": "terminal.sent", "nth": 1}).start()
+    daemon = make_daemon(settings={"storage.limit": 2_000_000}, sabotage={"do": "leak", "step": "terminal.sent", "nth": 1}).start()
     middle, end, _ = soak(daemon, 20)
     print(f"leaking: {middle} -> {end}")
     assert grew(middle, end)

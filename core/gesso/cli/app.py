@@ -21,7 +21,7 @@ from gesso.wire.home import Home
 if TYPE_CHECKING:
     from gesso.manifest import Manifest
 
-WITHOUT_SCHEMAS = ("doctor", "plugins", "serve", "status", "stop", "jobs", "show", "models")
+WITHOUT_SCHEMAS = ("doctor", "plugins", "serve", "status", "stop", "jobs", "show", "models", "config")
 """Commands that still run where the compiled schema file is broken."""
 
 
@@ -29,19 +29,24 @@ def run(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = _run(words)
+        code = _reported(words)
         sys.stdout.flush()
         return code
+    except BrokenPipeError:
+        # The reader of our output left (`gesso jobs list | head`): nothing is wrong, and the interpreter must not flush into the pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _reported(words: list[str]) -> int:
+    try:
+        return _run(words)
     except GessoError as error:
         return report.failure(error, as_json="--json" in words)
     except ImportError as fault:
         return report.failure(_broken(fault), as_json="--json" in words)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    except BrokenPipeError:
-        # The reader of our output left (`gesso jobs list | head`): nothing is wrong, and the interpreter must not flush into the pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
 
 
 def _broken(fault: ImportError) -> PluginError:

@@ -9,26 +9,29 @@ from typing import Any
 
 from gesso.cli import report
 from gesso.cli.schema import Surface
+from gesso.config import Value, flags, key
+from gesso.config.units import size
 
 
 def serve(args: argparse.Namespace, _surface: Surface) -> int:
     """Run the daemon here until it is stopped, or in the background until it answers."""
+    chosen = flags([*args.set, *([f"worker.device={args.device}"] if args.device else [])])
     if args.detach:
-        return _detach(args)
-    from gesso.daemon.main import ServeOptions
+        return _detach(args, chosen)
+    from gesso.daemon.main import ServeOptions, on_demand
     from gesso.daemon.main import serve as run
 
-    return run(
-        ServeOptions(
-            tcp=args.tcp, device=args.device, on_ready=lambda: report.note(f"the daemon runs here, process {os.getpid()}; Ctrl-C ends it")
-        )
-    )
+    def ready() -> None:
+        report.note(f"the daemon runs here, process {os.getpid()}; Ctrl-C ends it")
+
+    return run(ServeOptions(tcp=args.tcp, on_demand=on_demand(), flags=chosen, on_ready=ready))
 
 
-def _detach(args: argparse.Namespace) -> int:
+def _detach(args: argparse.Namespace, chosen: Mapping[str, Value]) -> int:
     from gesso.client import start_daemon
 
-    os.environ["GESSO_DEVICE"] = args.device  # inherited by the process that becomes the daemon
+    for name, value in chosen.items():
+        os.environ[key(name).variable] = key(name).shown(value)  # inherited by the process that becomes the daemon
     with start_daemon(tcp=args.tcp) as client:
         state = client.status()
     if args.json:
@@ -61,7 +64,7 @@ def _print_state(state: Mapping[str, Any]) -> None:
         ("models", ", ".join(str(model["name"]) for model in state["models"]) or "none"),
         (
             "storage",
-            f"{storage['blobs']} blobs, {_size(storage['used'])} of {_size(storage['limit'])}; {_size(storage['disk_free'])} free",
+            f"{storage['blobs']} blobs, {size(storage['used'])} of {size(storage['limit'])}; {size(storage['disk_free'])} free",
         ),
     ]
     for name, text in rows:
@@ -76,15 +79,6 @@ def _worker(worker: Mapping[str, Any]) -> str:
     if worker.get("restarts"):
         parts.append(f"restarted {worker['restarts']} times")
     return ", ".join(parts)
-
-
-def _size(count: int) -> str:
-    value, unit = float(count), "B"
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if value < 1024 or unit == "TiB":
-            break
-        value /= 1024
-    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
 
 
 def stop(args: argparse.Namespace, _surface: Surface) -> int:

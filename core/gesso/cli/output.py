@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from gesso.config import load
 from gesso.errors import OutputError, UsageError
+from gesso.wire.home import Home
 
-PATTERN = "{slug}-{seed}-{n}"
 SLUG_LENGTH = 48
 
 
@@ -103,7 +104,7 @@ def destination(output: str | None, *, pattern: str | None = None, force: bool =
     if file is not None and (count or 1) > 1:
         raise UsageError(f"{count} pictures cannot go into one file, {output!r}.", field="output", hint="Give a folder: end it in a slash.")
     _probe(folder)
-    found = Destination(folder, file, pattern or PATTERN, force)
+    found = Destination(folder, file, pattern or load(Home.find().config_file).text("output.pattern"), force)
     if file is not None:
         found._refuse_existing([folder / file])
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shutil
 from collections.abc import Callable
@@ -84,6 +83,7 @@ def build(surface: Surface, manifest: Manifest | None) -> Parser:
     _add_daemon(add)
     _add_listings(add, group)
     _add_jobs(group)
+    _add_config(group("config", "settings: list, get, set"))
     _add_pictures(add)
     for entry in manifest.commands if manifest is not None else ():
         # Routed by its words before parsing; it stands here so that `--help` lists it.
@@ -124,12 +124,21 @@ def add_output(parser: Any) -> None:
 def _add_daemon(add: Commands) -> None:
     serve = add("serve", "gesso.cli.daemon:serve", "run the daemon")
     serve.add_argument("--detach", action="store_true", help="leave it running in the background")
-    device = "auto (the first GPU, else the processor; default), cpu, cuda or cuda:N; GESSO_DEVICE sets it too"
-    serve.add_argument("--device", metavar="NAME", default=os.environ.get("GESSO_DEVICE", "auto"), help=device)
+    serve.add_argument("--device", metavar="NAME", default=None, help="the setting worker.device: auto, cpu, cuda or cuda:N")
     serve.add_argument("--tcp", action="store_true", help="listen on loopback TCP as well, secured by a token")
+    serve.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="a setting for this daemon; may be repeated")
     add("status", "gesso.cli.daemon:status", "show what the daemon is doing")
     add("stop", "gesso.cli.daemon:stop", "stop the daemon; jobs that are not done go on at the next start")
     add("doctor", "gesso.cli.doctor:run", "check this installation and say how to mend what is wrong")
+
+
+def _add_config(config: Commands) -> None:
+    config("list", "gesso.cli.config:listing", "list every setting, its value and where that comes from")
+    config("get", "gesso.cli.config:get", "print one setting").add_argument("key", metavar="KEY")
+    assign = config("set", "gesso.cli.config:assign", "write one setting into config.toml")
+    assign.add_argument("key", metavar="KEY")
+    assign.add_argument("value", metavar="VALUE")
+    config("unset", "gesso.cli.config:unset", "take one setting out of config.toml").add_argument("key", metavar="KEY")
 
 
 def _add_listings(add: Commands, group: Callable[[str, str], Commands]) -> None:

@@ -189,8 +189,8 @@ class Client:
 
 
 def start_daemon(home: Optional[HomeLike] = None, *, tcp: bool = False, name: str = "python") -> Client:
-    """Start a daemon in the background; gives a client of it. Raises AlreadyRunning or StartFailed."""
+    """Start a daemon in the background, which stays until it is stopped; gives a client of it. Raises AlreadyRunning or StartFailed."""
     place = Place.find(home, "tcp" if tcp else None, name)
     refuse_if_running(place)
-    opened: Opened = launch(place)
+    opened: Opened = launch(place, on_demand=False)
     return Client._of(Core(place, start=True, opened=opened))

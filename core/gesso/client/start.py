@@ -49,18 +49,21 @@ def _has_daemon() -> bool:
         return False
 
 
-def launch(place: Place, *, timeout: float = START_SECONDS) -> Opened:
-    """Start a daemon and connect to it, or to the one that another client started meanwhile; raises StartFailed."""
+def launch(place: Place, *, on_demand: bool = True, timeout: float = START_SECONDS) -> Opened:
+    """Start a daemon and connect to it, or to the one that another client started meanwhile; raises StartFailed.
+
+    ``on_demand``: it leaves when nobody has needed it for a while.
+    """
     make_private(place.home.state)
     make_private(place.home.logs)
     deadline = time.monotonic() + timeout
     with _turn(place.home, deadline) as waited:
         if waited and discovery.is_owned(place.home):
             return open_connection(place)
-        return _launch(place, deadline)
+        return _launch(place, on_demand, deadline)
 
 
-def _launch(place: Place, deadline: float) -> Opened:
+def _launch(place: Place, on_demand: bool, deadline: float) -> Opened:
     command = daemon_command(place.transport == "tcp" or sys.platform == "win32")
     output = place.home.logs / "daemon.out"
     try:
@@ -71,7 +74,7 @@ def _launch(place: Place, deadline: float) -> Opened:
                 stdout=log,
                 stderr=log,
                 cwd=place.home.state,
-                env=_environment(place),
+                env={**_environment(place), "GESSO_ON_DEMAND": "1" if on_demand else ""},
                 start_new_session=True,
                 creationflags=_creation_flags(),
             )

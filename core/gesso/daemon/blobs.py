@@ -19,20 +19,21 @@ from gesso.daemon.rows import BlobRow
 from gesso.errors import BlobMissing, GessoError, StorageFull
 
 _log = logging.getLogger(__name__)
-RESERVE = 32 << 20  # bytes of the disk that stay free for the journal
 
 
 class BlobStore:
-    """All methods run on the loop; files are read and written in threads."""
+    """All methods run on the loop; files are read and written in threads. ``limit``: bytes that blobs may take; ``reserve``: bytes of
+    the disk that stay free for the journal.
+    """
 
-    def __init__(self, root: Path, incoming: Path, journal: Journal, limit: int) -> None:
+    def __init__(self, root: Path, incoming: Path, journal: Journal) -> None:
         self.root = root
         self.incoming = incoming
-        self.limit = limit
+        self.limit = self.reserve = 0
         self._journal = journal
         self._known: dict[str, BlobRow] = {}
         self._pins: dict[str, set[str]] = defaultdict(set)
-        self._reserved = 0
+        self._booked = 0
         self._used = 0
         self._started = time.time()
 
@@ -128,17 +129,17 @@ class BlobStore:
         row = self._known[sha256]
         await self.add_input(sha256, row.size)
 
-    def reserve(self, size: int) -> None:
+    def book(self, size: int) -> None:
         """Count bytes of an unfinished upload against the quota."""
-        self._reserved += size
+        self._booked += size
 
-    def release(self, size: int) -> None:
+    def unbook(self, size: int) -> None:
         """They are gone, or counted as a blob."""
-        self._reserved -= size
+        self._booked -= size
 
     async def make_room(self, size: int) -> None:
         """Evict until ``size`` more bytes fit quota and disk: the oldest unpinned results first, then inputs; StorageFull."""
-        wanted = max(self._used + self._reserved + size - self.limit, size + RESERVE - files.free_bytes(self.root))
+        wanted = max(self._used + self._booked + size - self.limit, size + self.reserve - files.free_bytes(self.root))
         if wanted <= 0:
             return
         victims: list[str] = []
@@ -152,7 +153,7 @@ class BlobStore:
             in_use = f"{self._used} of {self.limit} are in use and the disk has {files.free_bytes(self.root)} free"
             raise StorageFull(
                 f"There is no room for {size} more bytes: {in_use}.",
-                hint="Free some disk space, raise the storage limit, or let running jobs end.",
+                hint="Free some disk space, raise the setting storage.limit, or let running jobs end.",
             )
         await self._drop(victims)
         _log.info("old blobs were evicted", extra={"blobs": len(victims)})

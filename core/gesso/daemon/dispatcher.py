@@ -45,8 +45,7 @@ class Dispatcher:
     ) -> None:
         self.live: dict[str, LiveJob] = {}
         self.waiting = Waiting()
-        self.queue_limit = 5000
-        self.client_limit = 500
+        self.queue_limit = self.client_limit = 0
         self._journal = journal
         self._store = store
         self._endings = endings

@@ -17,6 +17,7 @@ from typing import Any
 import zmq
 
 from gesso import manifest
+from gesso.config import Settings
 from gesso.daemon import files, rows, sockets, steps
 from gesso.daemon import states as states_of_jobs
 from gesso.daemon.blobs import BlobStore
@@ -24,13 +25,14 @@ from gesso.daemon.dispatcher import Dispatcher
 from gesso.daemon.endings import Endings
 from gesso.daemon.executor import LocalExecutor
 from gesso.daemon.journal import Journal
+from gesso.daemon.live import LiveSettings
 from gesso.daemon.metrics import Metrics
 from gesso.daemon.options import ServeOptions
 from gesso.daemon.peers import Peer, Peers
 from gesso.daemon.requests import Identity, Parts, Requests
 from gesso.daemon.schemas import Schemas
 from gesso.daemon.uploads import Uploads
-from gesso.daemon.workers import Supervisor
+from gesso.daemon.workers import Patience, Supervisor
 from gesso.errors import GessoError
 from gesso.link import BlackBox
 from gesso.link.front_link import FrontLink
@@ -50,16 +52,17 @@ CRASHES_WITH_FRONT = 10
 class Front:
     """One life of the daemon: `start`, then wait for `stopped`, then `close`. The caller holds the lock."""
 
-    def __init__(self, home: Home, options: ServeOptions) -> None:
+    def __init__(self, home: Home, options: ServeOptions, settings: Settings) -> None:
         self.stopped = asyncio.Event()
         self._home = home
         self._options = options
+        self._live = LiveSettings(settings, options.flags)
         self._replay = home.state / "replay"
         self._began = time.monotonic()
         self._active = self._began
         self._metrics = Metrics()
         self._journal = Journal(home.journal)
-        self._store = BlobStore(home.blobs, home.incoming, self._journal, options.storage_limit)
+        self._store = BlobStore(home.blobs, home.incoming, self._journal)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._sockets: list[sockets.FrontSocket] = []
         self._identity: Identity
@@ -120,14 +123,39 @@ class Front:
         self._link_path().unlink(missing_ok=True)
         self._link = FrontLink(self._context, self._zap, f"ipc://{self._link_path()}", self._dispatcher.receive, self._dispatcher.garbled)
         log = home.logs / "worker.log"
-        command = (*options.worker_command, "--models", str(home.models / "models.json"), "--replay", str(self._replay))
-        command = (*command, "--plugins", str(home.plugins))
-        executor = LocalExecutor(command, log)
-        self._supervisor = Supervisor(executor, self._link, home.runtime, log, options.device, options.patience)
+        settings = self._live.now
+        executor = LocalExecutor((*options.worker_command, *self._worker_arguments(settings)), log)
+        patience = Patience(*(settings.number(f"worker.{what}_patience") for what in ("start", "silence", "hang")))
+        self._supervisor = Supervisor(executor, self._link, home.runtime, log, settings.text("worker.device"), patience)
         self._dispatcher.attach(self._link, self._supervisor)
+        self._live.changed = self._apply
+        self._apply(settings)
         if self._schemas.strangers is not None:
             self._schemas.strangers.changed = self._supervisor.reload
         self._dispatcher.over = lambda job: self._replay_log(job).unlink(missing_ok=True)
+
+    def _worker_arguments(self, settings: Settings) -> tuple[str, ...]:
+        home = self._home
+        told = {
+            "--models": home.models / "models.json",
+            "--replay": self._replay,
+            "--plugins": home.plugins,
+            "--threads": settings["worker.threads"],
+            "--slots": settings["worker.slots"],
+            "--log-after": settings["worker.replay_after"],
+            "--default-model": settings["models.default"],
+            "--idle-weights": settings["idle.drop_weights"],
+            "--previews": settings["previews.per_second"],
+        }
+        return tuple(word for name, value in told.items() for word in (name, str(value)))
+
+    def _apply(self, settings: Settings) -> None:
+        """Take in what may change while the daemon runs."""
+        self._dispatcher.queue_limit = settings.integer("queue.limit")
+        self._dispatcher.client_limit = settings.integer("queue.client_limit")
+        self._store.limit = settings.integer("storage.limit")
+        self._store.reserve = settings.integer("storage.reserve")
+        logging.getLogger("gesso").setLevel(settings.text("logs.level").upper())
 
     def _replay_log(self, job: str) -> Path:
         return self._replay / f"{job}.replay"
@@ -137,7 +165,7 @@ class Front:
 
     def _listen(self) -> None:
         home = self._home
-        token = auth.new_token() if self._options.tcp else None
+        token = auth.new_token() if self._options.tcp or self._live.now.flag("daemon.tcp") else None
         self._sockets.append(sockets.open_ipc(self._context, self._zap, home.socket_path(), self._peers.deliver))
         if token is not None:
             self._sockets.append(sockets.open_tcp(self._context, self._zap, token, self._peers.deliver))
@@ -207,10 +235,11 @@ class Front:
             self._peers.tidy()
             self._uploads.expire()
             self._schemas.refresh()
+            self._live.refresh()
             if self._dispatcher.live:
                 self._active = time.monotonic()
-            idle = time.monotonic() - self._active
-            if self._options.idle_exit is not None and idle > self._options.idle_exit:
+            idle, patience = time.monotonic() - self._active, self._live.now.number("idle.exit")
+            if self._options.on_demand and 0 < patience < idle:
                 _log.info("nobody needs the daemon", extra={"idle": round(idle)})
                 self.stopped.set()
 
@@ -230,6 +259,8 @@ class Front:
         return {
             "pid": os.getpid(),
             "version": PACKAGE_VERSION,
+            "on_demand": self._options.on_demand,
+            "settings_fault": self._live.fault,
             "uptime": round(time.monotonic() - self._began, 3),
             "device": next((worker["info"].get("device") for worker in workers), None),
             "queue": {"waiting": len(self._dispatcher.waiting), **{state: states.get(state, 0) for state in states_of_jobs.ALL}},

@@ -9,6 +9,7 @@ import os
 import signal
 from dataclasses import replace
 
+from gesso.config import Settings, load
 from gesso.daemon import logs
 from gesso.daemon.front import Front
 from gesso.daemon.lock import Lock
@@ -17,7 +18,7 @@ from gesso.errors import GessoError
 from gesso.wire import discovery
 from gesso.wire.home import Home
 
-__all__ = ["ServeOptions", "serve"]
+__all__ = ["ServeOptions", "on_demand", "serve"]
 _log = logging.getLogger(__name__)
 
 
@@ -28,14 +29,17 @@ def serve(options: ServeOptions) -> int:
     os.umask(0o077)
     home.prepare()
     lock = Lock(home.lock_file, lambda: _published(home))
-    handler = logs.to_file(home.daemon_log)
+    handler = None
     try:
-        asyncio.run(_run(home, options))
+        settings = load(home.config_file, flags=options.flags)
+        handler = logs.to_file(home.daemon_log)
+        asyncio.run(_run(home, options, settings))
     except GessoError as fault:
         _log.error("the daemon cannot run", extra={"code": fault.code, "fault": fault.message})
         raise
     finally:
-        logs.remove(handler)
+        if handler is not None:
+            logs.remove(handler)
         lock.release()
     return 0
 
@@ -45,8 +49,13 @@ def _published(home: Home) -> bool:
     return info is not None and discovery.is_alive(info.pid)
 
 
-async def _run(home: Home, options: ServeOptions) -> None:
-    front = Front(home, options)
+def on_demand() -> bool:
+    """Whether a client started this process, for as long as somebody needs it; asked once, so that no child inherits the answer."""
+    return os.environ.pop("GESSO_ON_DEMAND", "") == "1"
+
+
+async def _run(home: Home, options: ServeOptions, settings: Settings) -> None:
+    front = Front(home, options, settings)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: _log.error("%s", context["message"], exc_info=context.get("exception")))
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gesso.daemon import files, jobs, rows, steps
-from gesso.daemon.blobs import RESERVE, BlobStore
+from gesso.daemon.blobs import BlobStore
 from gesso.daemon.dispatcher import Dispatcher
 from gesso.daemon.journal import Journal
 from gesso.daemon.metrics import Metrics
@@ -192,7 +192,7 @@ class Requests:
         if known is not None:
             parts.metrics.duplicates += 1
             return known, True
-        if files.free_bytes(parts.store.root) < RESERVE:
+        if files.free_bytes(parts.store.root) < parts.store.reserve:
             raise StorageFull("The disk is full: no new jobs are accepted.", field=None, hint="Free some disk space; it heals by itself.")
         parts.dispatcher.admit((peer.principal, peer.client))
         checked = parts.schemas.check(str(request["operation"]), header["params"])

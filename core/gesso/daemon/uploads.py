@@ -102,7 +102,7 @@ class Uploads:
         """End an upload and remove what it left; harmless when repeated."""
         if self._open.pop(upload.name, None) is None:
             return
-        self._store.release(upload.counted)
+        self._store.unbook(upload.counted)
         self._store.unpin(upload.name, [upload.sha256])
         upload.dropped = True
         if not upload.busy:  # else a thread still writes to it, and whoever waits for that thread cleans up
@@ -124,7 +124,7 @@ class Uploads:
             await asyncio.to_thread(writer.write, payload)
         if upload.dropped:
             raise ProtocolError("The connection of this upload is gone.", field="upload")
-        self._store.reserve(writer.size - upload.counted)
+        self._store.book(writer.size - upload.counted)
         upload.counted = writer.size
         if writer.size < upload.size:
             return {"upload": upload.name, "received": writer.size, "sha256": None}

@@ -28,9 +28,9 @@ _BACK_OFF = (0.0, 0.5, 2.0)
 class Patience:
     """Seconds after which a worker counts as lost: without becoming ready, without a heartbeat, with an engine that does not turn."""
 
-    start: float = 300.0
-    silence: float = 30.0
-    hang: float = 600.0
+    start: float
+    silence: float
+    hang: float
 
 
 @dataclass

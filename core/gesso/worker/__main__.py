@@ -37,20 +37,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--log-after", type=float, default=LOG_AFTER, help="seconds of device time after which replies are logged")
     parser.add_argument("--models", type=Path, default=None, help="the owner's models.json")
     parser.add_argument("--plugins", type=Path, default=None, help="the folder of the owner's plugins")
+    parser.add_argument("--threads", type=int, default=0, help="threads for computing; 0: all cores but one")
+    parser.add_argument("--default-model", default="", help="the model that is taken where several can do a job")
+    parser.add_argument("--idle-weights", type=float, default=600.0, help="seconds after which idle weights leave; 0: never")
+    parser.add_argument("--previews", type=float, default=10.0, help="previews of a job in a second, at most")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     sys.unraisablehook = _log_unraisable
-    threads = thread_count()
+    threads = options.threads or thread_count()
     prepare(threads)
     box = BlackBox(options.black_box)
     link = WorkerLink(options.link, take_secret(), on_lost=_leave_soon)
     info = {"device": options.device, "threads": threads, "versions": {"gesso": __version__}, "resident": []}
     link.send(Ready(worker=f"{options.device}-{os.getpid()}", pid=os.getpid(), slots=options.slots, info=info))
 
-    from gesso.worker.service import Replay, Setup, serve
+    from gesso.worker.service import Habits, Replay, Setup, serve
 
+    habits = Habits(options.default_model, options.idle_weights, options.previews)
+    replay = Replay(options.replay, options.log_after)
     try:
-        serve(link, box, Setup(options.device, threads, options.models, Replay(options.replay, options.log_after), info, options.plugins))
+        serve(link, box, Setup(options.device, threads, options.models, replay, info, habits, options.plugins))
         box.clear()
         link.send(Bye())
     finally:

@@ -21,9 +21,12 @@ Signature = tuple[tuple[str, int, int], ...]
 
 
 class WorkerCatalogue:
-    """Cards are read once and again when a file of the model has changed. Threads may share it. ``owned``: the owner's `models.json`."""
+    """Cards are read once and again when a file of the model has changed. Threads may share it. ``owned``: the owner's `models.json`;
+    ``preferred``: the model taken where several can do a job, "" for the first.
+    """
 
-    def __init__(self, registry: Registry, owned: Path | None = None) -> None:
+    def __init__(self, registry: Registry, owned: Path | None = None, preferred: str = "") -> None:
+        self._preferred = preferred
         self._registry = registry
         self._owned = owned
         self._declared = registry.models
@@ -49,7 +52,11 @@ class WorkerCatalogue:
             return held[1]
 
     def default(self, capability: str | None) -> ModelCard:
-        """The first model that can be read and has the capability."""
+        """The preferred model if it has the capability, else the first that can be read and has it."""
+        if self._preferred:
+            card = self._wanted()
+            if capability is None or capability in card.capabilities:
+                return card
         with self._lock:
             self._reread()
         for entry in self._registry.models:
@@ -66,6 +73,13 @@ class WorkerCatalogue:
         raise InvalidRequest(
             f"There is no model{what}.", field="model", hint="`gesso models list` shows what is there and what is missing."
         )
+
+    def _wanted(self) -> ModelCard:
+        try:
+            return self.card(self._preferred)
+        except GessoError as fault:
+            hint = "`gesso models list` shows the names; `gesso config set models.default NAME` changes the setting."
+            raise ModelError(f"The setting models.default cannot be followed: {fault.message}", field="model", hint=hint) from fault
 
     def load(self, card: ModelCard, on: torch.device) -> Model:
         """The weights, through the model's family; a family's crash becomes a ModelError."""

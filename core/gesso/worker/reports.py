@@ -12,14 +12,14 @@ from gesso.engine import Preview, Progress
 from gesso.media import preview
 
 PROGRESS_EVERY = 0.05
-PREVIEW_EVERY = 0.1
 
 
 class Reporter:
-    """The newest that is to be told of one job. ``images``: how many pictures it makes, where that is known."""
+    """The newest that is to be told of one job. ``images``: how many pictures it makes, where that is known. ``preview_every``: seconds."""
 
-    def __init__(self, images: int | None) -> None:
+    def __init__(self, images: int | None, preview_every: float = 0.1) -> None:
         self._images = images
+        self._preview_every = preview_every
         self._fractions: dict[int, float] = {}
         self._newest: Progress | None = None
         self._told = -1.0
@@ -60,7 +60,7 @@ class Reporter:
     def due_preview(self, now: float) -> Preview | None:
         """The preview to draw now, if any; set ``drawing`` until it is sent."""
         event = self._preview
-        if event is None or self.drawing or now - self._previewed < PREVIEW_EVERY:
+        if event is None or self.drawing or now - self._previewed < self._preview_every:
             return None
         self._preview, self._previewed, self.drawing = None, now, True
         return event

@@ -34,8 +34,6 @@ from gesso.worker.strangers import Strangers
 _log = logging.getLogger(__name__)
 PATIENT = 60.0
 """Seconds on the thread pool after which a host function counts as a loop that stands still: its thread cannot be taken back."""
-IDLE_WEIGHTS = 600.0
-"""Seconds after which weights that nobody uses leave the device."""
 _TICK = 0.05
 _IDLE_TICK = 0.25
 
@@ -49,6 +47,17 @@ class Replay:
 
 
 @dataclass(frozen=True)
+class Habits:
+    """The owner's wishes: the model taken where several can do a job ("": the first that can), seconds after which weights that nobody
+    uses leave the device (0: never), and previews of a job in a second.
+    """
+
+    model: str
+    idle_weights: float
+    previews: float
+
+
+@dataclass(frozen=True)
 class Setup:
     """What the command line said. ``info``: what the front was told with Ready."""
 
@@ -57,6 +66,7 @@ class Setup:
     models: Path | None
     replay: Replay
     info: Mapping[str, Any]
+    habits: Habits
     plugins: Path | None = None
 
     @property
@@ -97,7 +107,7 @@ class Service:
         self._pool = pool
         self._setup = setup
         self._environment = environment(device)
-        self._catalogue = WorkerCatalogue(registry, setup.models)
+        self._catalogue = WorkerCatalogue(registry, setup.models, setup.habits.model)
         self._models = ModelPool(self._catalogue, device)
         self._leases: dict[str, Leased] = {}
         self._projections: dict[str, tuple[torch.Tensor, int] | None] = {}
@@ -214,7 +224,7 @@ class Service:
 
     def _frozen(self, leased: Leased, spec: Any) -> None:
         leased.stage, leased.spec = "frozen", spec
-        leased.reporter = Reporter(spec.params.get("count"))
+        leased.reporter = Reporter(spec.params.get("count"), 1 / self._setup.habits.previews)
         self._link.send(Resolved(job=leased.lease.job, spec=spec.to_wire()))
         leased.missing = set(inputs_of(spec.params))
         for sha256 in leased.missing:
@@ -310,7 +320,7 @@ class Service:
         self._link.send(Heartbeat(stalled=0.0, info=info))
 
     def _sweep(self) -> None:
-        now = time.monotonic()
-        if now - self._swept > IDLE_WEIGHTS / 10:
+        now, patience = time.monotonic(), self._setup.habits.idle_weights
+        if patience and now - self._swept > patience / 10:
             self._swept = now
-            self._models.drop_idle(IDLE_WEIGHTS)
+            self._models.drop_idle(patience)
