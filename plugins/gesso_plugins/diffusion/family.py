@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from gesso.errors import ModelError
 from gesso.manifest import ModelEntry
-from gesso.model import Defaults, Latent, Limits, ModelCard, Parametrisation
+from gesso.model import Defaults, Latent, Limits, ModelCard, Parametrisation, Shift
 from gesso_plugins.diffusion.source import Directory, Source
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Classes = frozenset[tuple[str, str]]
 CLIP_TOKENIZERS: Classes = frozenset({("transformers", "CLIPTokenizer"), ("transformers", "CLIPTokenizerFast")})
+T5_TOKENIZERS: Classes = frozenset({("transformers", "T5Tokenizer"), ("transformers", "T5TokenizerFast")})
+T5_ENCODER: Classes = frozenset({("transformers", "T5EncoderModel")})
+AUTOENCODER: Classes = frozenset({("diffusers", "AutoencoderKL")})
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,9 @@ class Traits:
     defaults: Defaults
     limits: Limits
     layers: tuple[str, ...] = ()
+    embeds_guidance: bool = False
+    base: str = ""
+    shift: Shift | None = None
     info: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -96,6 +102,9 @@ class LatentFamily(ABC):
             parametrisation=traits.parametrisation,
             latent=traits.latent,
             layers=traits.layers,
+            embeds_guidance=traits.embeds_guidance,
+            base=traits.base,
+            shift=traits.shift,
         )
 
     def load(self, card: ModelCard, on: torch.device) -> LatentDiffusion:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 @hookimpl
 def gesso_families() -> Iterable[Family]:
-    """Stable Diffusion 1.x and 2.x."""
+    """Each runs what diffusers keeps in a directory."""
+    from gesso_plugins.diffusion.flux import FluxFamily
+    from gesso_plugins.diffusion.sd3 import StableDiffusion3Family
     from gesso_plugins.diffusion.stable_diffusion import StableDiffusionFamily
 
-    return [StableDiffusionFamily()]
+    return [StableDiffusionFamily(), StableDiffusion3Family(), FluxFamily()]

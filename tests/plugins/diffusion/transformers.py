@@ -1,0 +1,137 @@
+"""Tiny pipelines of the transformer families for oracles: true architectures, random weights, saved as diffusers saves them."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from tests.plugins.conftest import write_tokenizer
+
+VAE_CHANNELS = 16
+
+
+def clip(tokenizer: Any, *, projected: bool, width: int = 32) -> Any:
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=37,
+        num_attention_heads=4,
+        num_hidden_layers=3,
+        projection_dim=width,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return (CLIPTextModelWithProjection if projected else CLIPTextModel)(config)
+
+
+def t5(length: int = 512, width: int = 32) -> tuple[Any, Any]:
+    """A T5 tokenizer that spells, and an encoder."""
+    from transformers import T5Config, T5EncoderModel, T5Tokenizer
+
+    letters = "abcdefghijklmnopqrstuvwxyz ,.-"
+    vocab = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0), *((letter, -3.0) for letter in letters)]
+    tokenizer = T5Tokenizer(vocab=vocab, extra_ids=0, model_max_length=length)
+    encoder = T5EncoderModel(T5Config(vocab_size=len(vocab), d_model=width, d_kv=8, d_ff=37, num_heads=4, num_layers=2))
+    return tokenizer, encoder
+
+
+def autoencoder() -> Any:
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL(
+        block_out_channels=(16, 32),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        norm_num_groups=8,
+        latent_channels=VAE_CHANNELS,
+        scaling_factor=1.5,
+        shift_factor=0.06,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+    )
+
+
+def sd3(folder: Path, *, with_t5: bool = True) -> Path:
+    from diffusers import FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel, StableDiffusion3Pipeline
+
+    torch.manual_seed(0)
+    spelling = write_tokenizer(folder / "made", 77)
+    tokenizer_3, text_encoder_3 = t5(256, 64) if with_t5 else (None, None)
+    transformer = SD3Transformer2DModel(
+        sample_size=16,
+        patch_size=2,
+        in_channels=VAE_CHANNELS,
+        num_layers=2,
+        attention_head_dim=8,
+        num_attention_heads=4,
+        joint_attention_dim=64,
+        caption_projection_dim=32,
+        pooled_projection_dim=64,
+        out_channels=VAE_CHANNELS,
+        pos_embed_max_size=24,
+        dual_attention_layers=(0,),
+        qk_norm="rms_norm",
+    )
+    return saved(
+        StableDiffusion3Pipeline(
+            transformer=transformer,
+            scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+            vae=autoencoder(),
+            text_encoder=clip(spelling, projected=True),
+            tokenizer=spelling,
+            text_encoder_2=clip(spelling, projected=True),
+            tokenizer_2=spelling,
+            text_encoder_3=text_encoder_3,
+            tokenizer_3=tokenizer_3,
+        ),
+        folder,
+    )
+
+
+def flux(folder: Path, *, guided: bool = True) -> Path:
+    from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
+
+    torch.manual_seed(0)
+    spelling = write_tokenizer(folder / "made", 77)
+    tokenizer_2, text_encoder_2 = t5()
+    transformer = FluxTransformer2DModel(
+        patch_size=1,
+        in_channels=4 * VAE_CHANNELS,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        pooled_projection_dim=32,
+        guidance_embeds=guided,
+        axes_dims_rope=(4, 4, 8),
+    )
+    moving = FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True, base_shift=0.5, max_shift=1.15)
+    return saved(
+        FluxPipeline(
+            scheduler=moving if guided else FlowMatchEulerDiscreteScheduler(shift=1.0),
+            vae=autoencoder(),
+            text_encoder=clip(spelling, projected=False),
+            tokenizer=spelling,
+            text_encoder_2=text_encoder_2,
+            tokenizer_2=tokenizer_2,
+            transformer=transformer,
+        ),
+        folder,
+    )
+
+
+def saved(pipeline: Any, folder: Path) -> Path:
+    for network in pipeline.components.values():
+        for name, parameter in network.named_parameters() if isinstance(network, torch.nn.Module) else ():
+            if parameter.dim() > 1 and "embed" not in name and not parameter.any():  # what is trained from zero would hide faults
+                torch.nn.init.normal_(parameter, std=0.02)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pipeline.save_pretrained(folder / "model")
+    return folder / "model"
