@@ -68,7 +68,7 @@ class Denoises(Protocol):
     def denoise(self, x: Tensor, sigma: Tensor, cond: Conditioning) -> Tensor:
         """Rows x (B, C, h, w), sigma (B,) float32, cond with batch B -> x0 (B, C, h, w). eps, v, flow and discrete time end here.
 
-        Known extras of ``cond``: ``guidance`` (B, 1), the scale, where the card ``embeds_guidance``; ``concat`` (B, c, h, w), further
+        Known extras of ``cond``: ``guidance`` (B,), the scale, where the card ``embeds_guidance``; ``concat`` (B, c, h, w), further
         channels beside x, where the card has ``extra_channels``.
         """
         ...

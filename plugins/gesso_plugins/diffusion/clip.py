@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gesso.model import Conditioning
 from gesso_plugins.diffusion.emphasis import parse
+
+AESTHETIC, NEGATIVE_AESTHETIC = 6.0, 2.5
+"""The scores that the refiner of SDXL is asked for, and led away from, as in diffusers."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,14 @@ class ClipText:
         """One conditioning per text, each computed alone, so that grouping changes no bit."""
         return [Conditioning(self.hear(text)[0]) for text in texts]
 
-    def hear(self, text: str) -> tuple[Tensor, Tensor]:
-        """The states (1, L, D) of a text and what its first chunk comes to as a whole (1, P): projected, where the encoder projects."""
-        heard = [self._heard(chunk) for chunk in self.chunks(text)]
+    def hear(self, text: str, least: int = 1) -> tuple[Tensor, Tensor]:
+        """The states (1, L, D) of a text and what its first chunk comes to as a whole (1, P): projected, where the encoder projects.
+
+        ``least``: so many chunks, the last of them empty, beside an encoder that cuts the text into more.
+        """
+        chunks = self.chunks(text)
+        chunks += [self._filled([], self._window - 2)] * (least - len(chunks))
+        heard = [self._heard(chunk) for chunk in chunks]
         return torch.cat([states for states, _ in heard], dim=1), heard[0][1]
 
     def _heard(self, chunk: Chunk) -> tuple[Tensor, Tensor]:
@@ -87,3 +95,40 @@ class ClipText:
 def weighted(states: Tensor, empty: Tensor, weights: Sequence[float]) -> Tensor:
     """States (1, L, D) moved from those of the empty prompt by the weight of each token."""
     return empty + torch.tensor(weights, device=states.device).view(1, -1, 1) * (states - empty)
+
+
+class ManyWords:
+    """Several encoders side by side: their penultimate states joined along the features; the pooled state is the last one's.
+
+    ``zeros``: an empty negative prompt is all zeros. ``scored``: conditionings carry an aesthetic score.
+    """
+
+    def __init__(self, encoders: Sequence[ClipText], *, zeros: bool, scored: bool) -> None:
+        self._encoders = encoders
+        self._zeros = zeros
+        self._scored = scored
+
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        """The text encoders."""
+        return [network for encoder in self._encoders for network in encoder.networks]
+
+    def encode(self, texts: Sequence[str]) -> list[Conditioning]:
+        """One conditioning per text, each computed alone."""
+        return [self._one(text, AESTHETIC) for text in texts]
+
+    def encode_negative(self, texts: Sequence[str]) -> list[Conditioning]:
+        """Zeros for an empty text where the model was trained so."""
+        conds = [self._one(text, NEGATIVE_AESTHETIC) for text in texts]
+        return [_zeroed(cond) if self._zeros and not text.strip() else cond for text, cond in zip(texts, conds, strict=True)]
+
+    def _one(self, text: str, score: float) -> Conditioning:
+        count = max(len(encoder.chunks(text)) for encoder in self._encoders)
+        heard = [encoder.hear(text, count) for encoder in self._encoders]
+        extras = {"aesthetic": torch.tensor([[score]])} if self._scored else {}
+        return Conditioning(torch.cat([states for states, _ in heard], dim=-1), heard[-1][1], extras)
+
+
+def _zeroed(cond: Conditioning) -> Conditioning:
+    assert cond.pooled is not None
+    return replace(cond, tokens=cond.tokens * 0.0, pooled=cond.pooled * 0.0)

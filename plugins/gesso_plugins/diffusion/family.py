@@ -64,6 +64,7 @@ class Traits:
     embeds_guidance: bool = False
     base: str = ""
     shift: Shift | None = None
+    extra_channels: int = 0
     info: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -105,6 +106,7 @@ class LatentFamily(ABC):
             embeds_guidance=traits.embeds_guidance,
             base=traits.base,
             shift=traits.shift,
+            extra_channels=traits.extra_channels,
         )
 
     def load(self, card: ModelCard, on: torch.device) -> LatentDiffusion:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,15 @@ class Words(Protocol):
 
     def encode(self, texts: Sequence[str]) -> list[Conditioning]:
         """One conditioning per text, each computed alone, so that grouping changes no bit."""
+        ...
+
+
+@runtime_checkable
+class HearsNegatives(Protocol):
+    """Words that hear a negative prompt otherwise than a prompt."""
+
+    def encode_negative(self, texts: Sequence[str]) -> list[Conditioning]:
+        """One conditioning per text."""
         ...
 
 
@@ -102,6 +111,10 @@ class LatentDiffusion:
     def encode_text(self, texts: Sequence[str]) -> list[Conditioning]:
         """What the text encoders make of each prompt."""
         return self.words.encode(texts)
+
+    def encode_negative(self, texts: Sequence[str]) -> list[Conditioning]:
+        """What the text encoders make of each negative prompt."""
+        return self.words.encode_negative(texts) if isinstance(self.words, HearsNegatives) else self.words.encode(texts)
 
     def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
         """(C, h, w)."""

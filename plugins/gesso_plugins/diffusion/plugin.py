@@ -17,5 +17,6 @@ def gesso_families() -> Iterable[Family]:
     from gesso_plugins.diffusion.flux import FluxFamily
     from gesso_plugins.diffusion.sd3 import StableDiffusion3Family
     from gesso_plugins.diffusion.stable_diffusion import StableDiffusionFamily
+    from gesso_plugins.diffusion.stable_diffusion_xl import StableDiffusionXLFamily
 
-    return [StableDiffusionFamily(), StableDiffusion3Family(), FluxFamily()]
+    return [StableDiffusionFamily(), StableDiffusionXLFamily(), StableDiffusion3Family(), FluxFamily()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +19,11 @@ class Source(Protocol):
     @property
     def path(self) -> Path:
         """What to call the checkpoint in a sentence."""
+        ...
+
+    @property
+    def index(self) -> Mapping[str, Any]:
+        """Classes by component, and the settings of the pipeline itself."""
         ...
 
     def has(self, component: str) -> bool:
@@ -42,7 +48,7 @@ class Directory:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self.index = read_json(root / "model_index.json")
+        self.index: Mapping[str, Any] = read_json(root / "model_index.json")
 
     @property
     def path(self) -> Path:

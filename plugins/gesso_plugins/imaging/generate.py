@@ -93,8 +93,10 @@ class Sampling:
     def prepare(self) -> Generator[Any, Any, None]:
         """Encode the words, and the picture to start from, once for all pictures."""
         params = self._params
-        texts = (params.prompt, params.negative) if self._guides else (params.prompt,)
-        self._conds = yield EncodeText(self.model, texts)
+        asked = [EncodeText(self.model, (params.prompt,))]
+        if self._guides:
+            asked.append(EncodeText(self.model, (params.negative,), negative=True))
+        self._conds = tuple(cond for (cond,) in (yield All(*asked)))
         if self._card.embeds_guidance:
             scale = torch.tensor([params.guidance], dtype=torch.float32)
             self._conds = tuple(replace(cond, extras={**cond.extras, "guidance": scale}) for cond in self._conds)
