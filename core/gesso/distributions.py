@@ -64,8 +64,8 @@ def declaration(offer: Offer) -> Manifest:
             f"{path} must declare exactly one plugin, {offer.name!r} with the module {offer.module!r}, as the entry point says.",
             details={"plugin": offer.name, "path": str(path)},
         )
-    if found.commands or found.bridges:
-        raise PluginError(f"{path} declares commands or bridges, which only Gesso's own plugins may.", details={"plugin": offer.name})
+    if found.bridges:
+        raise PluginError(f"{path} declares bridges, which only Gesso's own plugins may.", details={"plugin": offer.name})
     return found
 
 

@@ -21,6 +21,7 @@
     |-- OutputError                 output
     |-- PluginError                 plugin
     |-- ModelError                  model
+    |-- Refused                     refused            (a filter of the owner's)
     `-- JobError                    job
         |-- Cancelled               cancelled          (exit 130)
         |-- Poisoned                poisoned
@@ -200,6 +201,12 @@ class ModelError(GessoError):
     """A model could not be found, read or run."""
 
     code = "model"
+
+
+class Refused(GessoError):
+    """A filter that the owner of this Gesso turned on does not let the request, or what came of it, through."""
+
+    code = "refused"
 
 
 class JobError(GessoError):

@@ -15,7 +15,10 @@ from gesso.errors import PluginError
 
 SCHEMA = 1
 FILE_NAME = "plugin_manifest.toml"
-KINDS = ("samplers", "schedules", "guidances", "operations", "families", "datasets")
+KINDS = (
+    "samplers", "schedules", "guidances", "operations", "families", "scorers", "styles", "upscalers", "previews", "filters", "commands",
+    "lifecycles", "datasets",
+)  # fmt: skip
 """What a plugin may provide, each by its names."""
 
 _DEFAULTS: Mapping[str, type] = {"sampler": str, "schedule": str, "steps": int, "guidance": float, "width": int, "height": int}
@@ -24,7 +27,6 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _TARGET = re.compile(rf"{_MODULE.pattern}:[A-Za-z_]\w*")
 _RESOURCE = re.compile(rf"{_MODULE.pattern}:[\w./-]+")
-_COMMAND = re.compile(r"[a-z][a-z0-9-]*( [a-z0-9][a-z0-9_.-]*)*")
 
 
 @dataclass(frozen=True)
@@ -59,15 +61,6 @@ class ModelEntry:
 
 
 @dataclass(frozen=True)
-class CommandEntry:
-    """A subcommand of `gesso`: ``run`` is ``module:function``, imported only when it is run."""
-
-    name: str
-    help: str
-    run: str
-
-
-@dataclass(frozen=True)
 class BridgeEntry:
     """A bridge into a host application: ``run`` is ``module:function``."""
 
@@ -84,7 +77,6 @@ class Manifest:
     operations_resource: str
     plugins: tuple[PluginEntry, ...] = ()
     models: tuple[ModelEntry, ...] = ()
-    commands: tuple[CommandEntry, ...] = ()
     bridges: tuple[BridgeEntry, ...] = ()
 
     @cached_property
@@ -151,10 +143,9 @@ def parse(text: str, path: str) -> Manifest:
         operations_resource=operations,
         plugins=tuple(_plugin(table) for table in top.tables("plugin")),
         models=tuple(_model(table) for table in top.tables("model")),
-        commands=tuple(CommandEntry(*_runnable(table, _COMMAND)) for table in top.tables("command")),
-        bridges=tuple(BridgeEntry(*_runnable(table, _NAME)) for table in top.tables("bridge")),
+        bridges=tuple(_bridge(table) for table in top.tables("bridge")),
     )
-    top.allow("schema", "operations", "plugin", "model", "command", "bridge")
+    top.allow("schema", "operations", "plugin", "model", "bridge")
     return manifest
 
 
@@ -185,9 +176,9 @@ def _model(table: _Table) -> ModelEntry:
     )
 
 
-def _runnable(table: _Table, name: re.Pattern[str]) -> tuple[str, str, str]:
+def _bridge(table: _Table) -> BridgeEntry:
     table.allow("name", "help", "run")
-    return table.text("name", name, "lower-case words"), table.text("help"), table.text("run", _TARGET, "module:function")
+    return BridgeEntry(table.text("name", _NAME, "lower-case words"), table.text("help"), table.text("run", _TARGET, "module:function"))
 
 
 class _Table:

@@ -16,9 +16,9 @@ import pytest
 from gesso import __version__
 from gesso.cli import main
 from gesso.cli.app import describe, resolve
+from gesso.cli.commands import function
 from gesso.cli.parser import build
 from gesso.errors import Cancelled, GessoError, InvalidRequest, UsageError
-from gesso.manifest import first_party
 
 
 def handlers(parser: argparse.ArgumentParser) -> Iterator[str]:
@@ -33,23 +33,23 @@ def handlers(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 
 def test_every_handler_exists() -> None:
-    found = set(handlers(build(*describe())))
+    found = set(handlers(build(describe())))
     assert len(found) > 15
     assert all(callable(resolve(name)) for name in found)
 
 
-def test_every_command_of_the_manifest_exists_and_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    entries = first_party().commands
+def test_every_command_of_the_plugins_exists_and_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    entries = describe().catalogues["commands"]
     assert entries
     with pytest.raises(SystemExit):
         main(["--help"])
     listed = capsys.readouterr().out
     for entry in entries:
-        assert entry.name in listed
-        assert callable(resolve(entry.run))
+        assert entry["name"] in listed
+        assert callable(function(entry["name"], entry["run"]))
 
 
-def test_a_command_of_the_manifest_gets_the_rest_of_the_words(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_command_of_a_plugin_gets_the_rest_of_the_words(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["train", "starter", "--help"])
     assert caught.value.code == 0

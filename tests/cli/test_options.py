@@ -22,7 +22,7 @@ def surface() -> Surface:
 
 
 def typed(surface: Surface, *words: str) -> dict[str, Any]:
-    return given(build(surface, None).parse_args(["generate", *words]))
+    return given(build(surface).parse_args(["generate", *words]))
 
 
 def test_nothing_typed_is_nothing_sent(surface: Surface) -> None:
@@ -111,7 +111,7 @@ def test_a_parameter_may_not_take_the_name_of_an_option(surface: Surface) -> Non
     document = json.loads(FILE.read_text(encoding="utf-8"))
     document["operations"]["generate"]["params"]["properties"]["json"] = {"type": "boolean"}
     with pytest.raises(PluginError, match="'json'"):
-        build(parse(document), None)
+        build(parse(document))
 
 
 @pytest.mark.parametrize(

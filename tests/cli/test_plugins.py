@@ -132,6 +132,46 @@ def test_a_file_with_bare_specs_is_added_listed_turned_off_and_on(owner: Owner) 
     assert owner.states()["my_sampler"] == "on"
 
 
+MANY = '''"""Several kinds in one file, none with a hook."""
+from gesso.plugin import command, request_filter, scorer, upscaler
+
+@command("greet", help="Say hello, 100% of the time.")
+def greet(words):
+    print("hello", *words)
+    return 7
+
+@scorer("flat", title="Flat", paper="none")
+def flat(ctx):
+    yield from ()
+    return [0.5 for _ in ctx.pictures]
+
+@upscaler("twice", title="Twice", paper="none")
+def twice(ctx):
+    yield from ()
+    return ctx.pixels.repeat(ctx.scale, axis=0).repeat(ctx.scale, axis=1)
+
+@request_filter("quiet", title="Quiet")
+def quiet(ctx):
+    return None
+'''
+
+
+def test_a_file_may_add_commands_scorers_upscalers_and_filters(owner: Owner) -> None:
+    told = owner.json("plugins", "add", owner.write("many.py", MANY))
+    kinds = {"commands": ["many.greet"], "scorers": ["many.flat"], "upscalers": ["many.twice"], "filters": ["many.quiet"]}
+    assert told["provides"] == kinds
+    assert "many.twice" in owner.run("upscalers").stdout
+    assert "many.flat" in owner.run("scorers").stdout
+    assert "many.quiet" in owner.run("filters").stdout
+    assert "Say hello, 100% of the time." in owner.run("--help").stdout
+    greeted = owner.run("many.greet", "--you", "there")
+    assert (greeted.returncode, greeted.stdout) == (7, "hello --you there\n")
+    (owner.home / "plugins/many.py").write_text(MANY + "print('changed')\n", encoding="utf-8")
+    refused = owner.run("many.greet")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "has changed since it was enabled" in refused.stderr
+
+
 HOOK = "from gesso.plugin import hookimpl, sampler\n"
 BROKEN = {
     "raises": ("raise ValueError('no luck')", "ValueError: no luck"),

@@ -37,6 +37,15 @@ def test_without_a_file_every_setting_has_its_default(tmp_path: Path) -> None:
     assert set(settings.sources.values()) == {"default"}
 
 
+def test_what_plugins_are_told_is_left_to_them(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('[worker]\nthreads = 2\n[plugins.filters]\nprivate = true\nlevels.deep = ["x"]\n')
+    assert load(path, environ={}).integer("worker.threads") == 2
+    path.write_text("[plugins]\nfilters = 3\n")
+    with pytest.raises(ConfigError, match="one table for each plugin"):
+        load(path, environ={})
+
+
 def test_every_default_is_a_value_of_its_key_and_survives_being_shown() -> None:
     for entry in KEYS:
         assert entry.taken_from(entry.default) == entry.default, entry.name

@@ -11,9 +11,11 @@ NAMES = {
         Cancelled Client Done Event Failed Job Log Preview Progress Queued Result ResultImage Started start_daemon
     """,
     "gesso.plugin": """
-        CaptionedImage CaptionedSource Fault GuidanceSpec JobContext Level Operation OperationParams PluginContext PluginState Registry
-        ResolveContext SamplerSpec ScheduleSpec add_stranger build_plugins compile_operations compile_to from_k_diffusion guidance hookimpl
-        hookspec sampler schedule
+        CaptionedImage CaptionedSource CommandSpec Fault FilterSpec GuidanceSpec JobContext Level Lifecycle ModelEvent Operation
+        OperationParams PluginContext PluginState PreviewContext PreviewSpec Registry RequestContext ResolveContext ResultContext
+        SamplerSpec ScheduleSpec ScoreContext ScorerSpec StyleSpec UpscaleContext UpscalerSpec WorkerEvent add_stranger build_plugins
+        command compile_operations compile_to from_k_diffusion guidance hookimpl hookspec preview request_filter result_filter sampler
+        schedule scorer upscaler
     """,
     "gesso.model": """
         Adapter Applies Conditioning Control Controlled Decodes Defaults Denoises Embedding EncodesImages EncodesNegatives EncodesText

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ import pytest
 import torch
 
 from gesso.engine.calls import Load, ModelRef
+from gesso.errors import Refused
 from gesso.manifest import ModelEntry, first_party, read
-from gesso.plugin import Registry, build_plugins, compile_operations, hookspecs
+from gesso.plugin import Registry, ScoreContext, build_plugins, compile_operations, hookspecs
 from gesso.plugin.document import operations_page
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,6 +29,13 @@ PROVIDES = {
     "gesso_guidance": {"guidances": ("halfway",)},
     "gesso_operations": {"operations": ("swatch",)},
     "gesso_families": {"families": ("grey",)},
+    "gesso_scorers": {"scorers": ("colourful",)},
+    "gesso_styles": {"styles": ("frosted",)},
+    "gesso_upscalers": {"upscalers": ("nearest",)},
+    "gesso_previews": {"previews": ("grey",)},
+    "gesso_filters": {"filters": ("polite", "dimmed")},
+    "gesso_commands": {"commands": ("greet",)},
+    "gesso_lifecycle": {"lifecycles": ("counting",)},
     "gesso_datasets": {"datasets": ("greys",)},
 }
 
@@ -70,12 +79,39 @@ def test_each_example_registers(build: Callable[..., Registry], hook: str) -> No
     assert registry.plugins[0].registered == PROVIDES[hook]
 
 
+def test_the_small_examples_work(build: Callable[..., Registry], capsys: pytest.CaptureFixture[str]) -> None:
+    from gesso.model import Latent, ModelCard
+    from gesso.plugin import ModelEvent, PreviewContext, UpscaleContext
+    from gesso.worker import filtering
+
+    registry = build(**{hook.removeprefix("gesso_"): (blocks(section(hook))[1], PROVIDES[hook]) for hook in HOOKS})
+    style = registry.style("frosted")
+    assert (style.words("moss"), style.against("rain")) == ("moss, covered in frost", "rain, summer")
+    larger = registry.upscaler("nearest").function(UpscaleContext(None, np.zeros((2, 3, 3), np.float32), 4))  # type: ignore[arg-type]
+    with pytest.raises(StopIteration) as end:
+        next(larger)
+    assert end.value.value.shape == (8, 12, 3)
+    card = ModelCard("m", "f", "d", "M", None, frozenset(), latent=Latent(4, 8))
+    draw = registry.previews.get("grey").function(PreviewContext(SimpleNamespace(card=card)))  # type: ignore[arg-type]
+    assert draw is not None
+    assert draw(torch.zeros(1, 4, 3, 5)).shape == (3, 5, 3)
+    assert filtering.before(registry, "generate", {"prompt": "moss"}, print) == {"prompt": "moss"}
+    with pytest.raises(Refused):
+        filtering.before(registry, "generate", {"prompt": "damn moss"}, print)
+    assert next(iter(registry.commands))(["you"]) == 0
+    assert capsys.readouterr().out == "hello you\n"
+    counting: Any = registry.lifecycles.get("counting")
+    counting.model_loaded(ModelEvent(card))
+    assert counting.loaded == ["m"]
+
+
 def test_the_examples_work(build: Callable[..., Registry]) -> None:
     from gesso.device.residency import ModelPool
     from gesso.engine.loop import Engine, Hooks
     from gesso.engine.task import Ticket
     from gesso.model import Parametrisation
     from gesso.worker.context import WorkerContext, validated
+    from gesso.worker.filtering import after
     from gesso.worker.models import WorkerCatalogue
 
     examples = {hook.removeprefix("gesso_"): (blocks(section(hook))[1], PROVIDES[hook]) for hook in HOOKS}
@@ -94,9 +130,19 @@ def test_the_examples_work(build: Callable[..., Registry]) -> None:
         engine = Engine(ModelPool(catalogue, torch.device("cpu")), threads, Hooks(lambda _, event: ended.append(event)))
         engine.start(Ticket("a"), operation.run(ctx, operation.resolve(ctx, validated(operation, {"prompt": "x", "seed": 7}))))
         engine.run()
-    end: Any = ended[-1]
-    assert end.error is None
-    assert end.value[0].pixels.max() == 7
+        end: Any = ended[-1]
+        assert end.error is None
+        assert end.value[0].pixels.max() == 7
+        engine.start(Ticket("b"), after(registry, ctx, "swatch", {}, end.value))
+        engine.run()
+        (dimmed,) = ended[-1].value
+        assert dimmed.pixels.max() == 3
+        assert dimmed.info["filters"] == {"dimmed": {"by": 2}}
+        red = np.zeros((2, 2, 3), np.uint8)
+        red[..., 0] = 255
+        engine.start(Ticket("c"), registry.scorer("colourful").function(ScoreContext(ctx, [red, red * 0])))
+        engine.run()
+        assert ended[-1].value[0] > ended[-1].value[1] == 0
     assert Load(ModelRef("grey", "grey-1")).model.name == end.value[0].model
 
 

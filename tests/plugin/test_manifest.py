@@ -44,7 +44,6 @@ def test_everything_that_may_be_said_is_read(tmp_path: Path) -> None:
         + 'extras = ["train"]\nprovides = { samplers = ["a", "b"] }\n'
         + '[[model]]\nname = "m"\nfamily = "f"\ntitle = "M"\npath = "weights"\ncapabilities = ["denoise"]\n'
         + "defaults = { steps = 8, guidance = 1.5 }\nlimits = { largest = 512 }\n"
-        + '[[command]]\nname = "train it"\nhelp = "Train."\nrun = "one.command:train"\n'
         + '[[bridge]]\nname = "blender"\nhelp = "Blender."\nrun = "one.bridge:install"\n'
     )
     found = manifest.read(path)
@@ -53,8 +52,7 @@ def test_everything_that_may_be_said_is_read(tmp_path: Path) -> None:
     assert found.models[0].path == tmp_path / "weights"
     assert found.models[0].defaults == {"steps": 8, "guidance": 1.5}
     assert found.models[0].limits == {"largest": 512}
-    assert found.commands[0] == manifest.CommandEntry("train it", "Train.", "one.command:train")
-    assert found.bridges[0].name == "blender"
+    assert found.bridges[0] == manifest.BridgeEntry("blender", "Blender.", "one.bridge:install")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +76,7 @@ def test_everything_that_may_be_said_is_read(tmp_path: Path) -> None:
             8,
             "cannot be 'many'",
         ),
-        (HEAD + '[[command]]\nname = "x"\nhelp = "X."\nrun = "module"\n', "run", 6, "module:function"),
+        (HEAD + '[[bridge]]\nname = "x"\nhelp = "X."\nrun = "module"\n', "run", 6, "module:function"),
     ],
 )
 def test_a_fault_names_its_place(tmp_path: Path, text: str, field: str, line: int, said: str) -> None:

@@ -64,7 +64,7 @@ def test_hints_keep_to_the_vocabulary(committed: dict[str, Any]) -> None:
         orders = []
         for field in operation["params"]["properties"].values():
             hints = field["x-ui"]
-            assert set(hints) <= {"widget", "group", "order", "range", "advanced"}
+            assert set(hints) <= {"widget", "group", "order", "range", "advanced", "positional"}
             assert hints["widget"] in get_args(Widget)
             assert field.get("x-choices", "models") in get_args(Choices)
             orders.append(hints["order"])

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gesso import __version__
 from gesso.cli import report
@@ -17,9 +17,6 @@ from gesso.cli.parser import build
 from gesso.cli.schema import Surface, load, with_strangers
 from gesso.errors import GessoError, PluginError, UsageError
 from gesso.wire.home import Home
-
-if TYPE_CHECKING:
-    from gesso.manifest import Manifest
 
 WITHOUT_SCHEMAS = ("doctor", "plugins", "serve", "status", "stop", "jobs", "show", "models", "config")
 """Commands that still run where the compiled schema file is broken."""
@@ -59,30 +56,31 @@ def _run(words: list[str]) -> int:
     if words and words[0] == "--version":
         print(json.dumps({"version": __version__}) if "--json" in words else f"gesso {__version__}")
         return 0
-    surface, manifest = describe()
-    if manifest is not None:
-        for entry in manifest.commands:
-            name = entry.name.split()
-            if words[: len(name)] == name:
-                return int(resolve(entry.run)(words[len(name) :]))
+    surface = describe()
+    for entry in surface.catalogues.get("commands", ()):
+        name = entry["name"].split()
+        if words[: len(name)] == name:
+            from gesso.cli.commands import function
+
+            return int(function(entry["name"], entry["run"])(words[len(name) :]))
     if surface.fault is not None and words and not words[0].startswith("-") and words[0] not in WITHOUT_SCHEMAS:
         raise surface.fault
-    parser = build(surface, manifest)
+    parser = build(surface)
     args = parser.parse_args(words)
     if not hasattr(args, "handler"):
         raise UsageError("Gesso needs a command.", hint="See `gesso --help`.")
     return int(resolve(args.handler)(args, surface))
 
 
-def describe() -> tuple[Surface, Manifest | None]:
-    """The surface and the manifest that ships with Gesso; a broken one is a fault in the surface."""
+def describe() -> Surface:
+    """Everything that can be asked for; a broken manifest is a fault in the surface."""
     from gesso.manifest import first_party
 
     try:
         manifest = first_party()
-        return with_strangers(load(manifest.operations_file), Home.find().plugins), manifest
+        return with_strangers(load(manifest.operations_file), Home.find().plugins)
     except PluginError as fault:
-        return Surface(fault=fault), None
+        return Surface(fault=fault)
 
 
 def resolve(name: str) -> Callable[..., Any]:

@@ -101,6 +101,50 @@ def guidances(args: argparse.Namespace, surface: Surface) -> int:
     )
 
 
+def scorers(args: argparse.Namespace, surface: Surface) -> int:
+    """Every scorer, and whether it compares with a prompt."""
+    return _catalogue(
+        args,
+        surface,
+        "scorers",
+        lambda entry: (entry["name"], "yes" if entry["prompted"] else "no", entry["paper"], ", ".join(entry["aliases"])),
+        ("scorer", "needs a prompt", "paper", "aliases"),
+    )
+
+
+def upscalers(args: argparse.Namespace, surface: Surface) -> int:
+    """Every upscaler with its paper."""
+    return _catalogue(
+        args,
+        surface,
+        "upscalers",
+        lambda entry: (entry["name"], entry["paper"], ", ".join(entry["aliases"])),
+        ("upscaler", "paper", "aliases"),
+    )
+
+
+def filters(args: argparse.Namespace, surface: Surface) -> int:
+    """Every filter, and when it is heard."""
+    return _catalogue(
+        args,
+        surface,
+        "filters",
+        lambda entry: (entry["name"], f"{entry['when']} generation", entry["title"]),
+        ("filter", "when", "what it is"),
+    )
+
+
+def styles(args: argparse.Namespace, surface: Surface) -> int:
+    """Every style with its words."""
+    return _catalogue(
+        args,
+        surface,
+        "styles",
+        lambda entry: (entry["name"], entry["prompt"], entry["negative"], ", ".join(f"{k}={v}" for k, v in entry["params"].items())),
+        ("style", "prompt", "negative", "settings"),
+    )
+
+
 def _catalogue(args: argparse.Namespace, surface: Surface, kind: str, row: Any, header: Sequence[str]) -> int:
     if surface.fault is not None:
         raise surface.fault

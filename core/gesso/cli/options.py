@@ -93,6 +93,10 @@ def _add(parser: argparse.ArgumentParser, parameter: Property) -> None:
     if parameter.kind == "prompt":
         parser.add_argument(f"{PREFIX}{parameter.name}", nargs="?", metavar=parameter.name.upper(), **keywords)
         return
+    if parameter.positional:
+        shown: dict[str, Any] = {"metavar": _metavar(parameter), "help": keywords["help"], "default": argparse.SUPPRESS}
+        shown |= {"nargs": "*", "action": "extend"} if parameter.kind == "images" else {"nargs": "?"}
+        parser.add_argument(f"{PREFIX}{parameter.name}", **shown)
     flags = [f"--{parameter.name.replace('_', '-')}"]
     if parameter.name == "count":
         flags.insert(0, "-n")
@@ -124,7 +128,7 @@ def help_text(parameter: Property) -> str:
     text = text.split("\n\n")[0].replace("\n", " ").rstrip(".")
     text += _bounds(parameter)
     if parameter.catalogue:
-        listing = "gesso models list" if parameter.catalogue == "models" else f"gesso {parameter.catalogue}"
+        listing = f"gesso {parameter.catalogue}{' list' if parameter.catalogue in ('models', 'styles') else ''}"
         text += f" (see `{listing}`)"
     if parameter.default:
         text += f" (default: {parameter.default})"

@@ -1,4 +1,4 @@
-"""The grammar of the command line: fixed commands, the manifest's commands, and one command per operation. It runs nothing."""
+"""The grammar of the command line: fixed commands, the plugins' commands, and one command per operation. It runs nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from gesso.errors import UsageError
 
 if TYPE_CHECKING:
     from gesso.cli.schema import OperationSchema, Surface
-    from gesso.manifest import Manifest
 
 DESCRIPTION = "Gesso generates images for the creative tools on your desk: one local daemon owns the GPU, every tool asks it."
 EPILOGUE = """exit codes: 0 done, 1 failed or unreachable, 2 usage or invalid value, 130 cancelled
@@ -58,7 +57,7 @@ def _no_such_command(name: str, known: list[str], prog: str) -> UsageError:
 Commands = Callable[..., argparse.ArgumentParser]
 
 
-def build(surface: Surface, manifest: Manifest | None) -> Parser:
+def build(surface: Surface) -> Parser:
     """The whole grammar. Every command names its handler as ``module:function``; that module is imported only when it runs."""
     parser = Parser(prog="gesso", description=DESCRIPTION, epilog=EPILOGUE)
     parser.add_argument("--version", action="store_true", help="print the version and leave")
@@ -85,9 +84,9 @@ def build(surface: Surface, manifest: Manifest | None) -> Parser:
     _add_jobs(group)
     _add_config(group("config", "settings: list, get, set"))
     _add_pictures(add)
-    for entry in manifest.commands if manifest is not None else ():
+    for entry in surface.catalogues.get("commands", ()):
         # Routed by its words before parsing; it stands here so that `--help` lists it.
-        commands.add_parser(entry.name, help=entry.help, add_help=False)
+        commands.add_parser(entry["name"], help=entry["help"].replace("%", "%%"), add_help=False)
     return parser
 
 
@@ -147,6 +146,10 @@ def _add_listings(add: Commands, group: Callable[[str, str], Commands]) -> None:
     add("samplers", "gesso.cli.listings:samplers", "list the samplers")
     add("schedules", "gesso.cli.listings:schedules", "list the noise schedules")
     add("guidances", "gesso.cli.listings:guidances", "list the guidances")
+    add("scorers", "gesso.cli.listings:scorers", "list the scorers")
+    add("upscalers", "gesso.cli.listings:upscalers", "list the upscalers")
+    add("filters", "gesso.cli.listings:filters", "list what looks at requests and results")
+    group("styles", "styles for --style-preset")("list", "gesso.cli.listings:styles", "list the styles")
 
 
 def _add_plugins(plugins: Commands) -> None:

@@ -30,6 +30,7 @@ class Property:
     required: bool = False
     item: str = "string"
     advanced: bool = False
+    positional: bool = False
 
 
 @dataclass(frozen=True)
@@ -141,4 +142,5 @@ def _property(name: str, raw: Mapping[str, Any], required: bool) -> Property:
         required=required,
         item=_type(items),
         advanced=bool(hints.get("advanced")) if isinstance(hints, Mapping) else False,
+        positional=bool(hints.get("positional")) if isinstance(hints, Mapping) else False,
     )

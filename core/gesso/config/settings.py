@@ -96,7 +96,10 @@ def _from_file(path: Path) -> dict[str, Value]:
 
 
 def parse(raw: str, path: Path) -> dict[str, Value]:
-    """What a file says, by the names of keys; ConfigError names file, line and key. Only who has a file pays for the reader."""
+    """What a file says, by the names of keys; ConfigError names file, line and key. Only who has a file pays for the reader.
+
+    What stands under ``[plugins.NAME]`` is the plugin's own, and is read by the worker.
+    """
     import tomllib
 
     try:
@@ -104,6 +107,10 @@ def parse(raw: str, path: Path) -> dict[str, Value]:
     except tomllib.TOMLDecodeError as fault:
         raise ConfigError(f"{path} is not TOML: {fault}.", hint="Its form is described in docs/configuration.md.") from fault
     found: dict[str, Value] = {}
+    plugins = tables.pop("plugins", {})
+    if not (isinstance(plugins, dict) and all(isinstance(own, dict) for own in plugins.values())):
+        hint = "Write [plugins.NAME] above its settings."
+        raise ConfigError(f"{path}: plugins holds one table for each plugin.", field="plugins", hint=hint)
     for name, given in _flat(tables).items():
         place = f"{path}, line {line_of(raw, name)}"
         entry = BY_NAME.get(name)

@@ -8,8 +8,15 @@ from typing import Any
 
 from gesso.errors import InvalidRequest
 
-_LISTINGS = {"models": "gesso models list", "samplers": "gesso samplers", "schedules": "gesso schedules"}
-_SINGULAR = {"samplers": "sampler", "schedules": "schedule", "models": "model", "operations": "operation"}
+_LISTINGS = {
+    "models": "gesso models list",
+    "samplers": "gesso samplers",
+    "schedules": "gesso schedules",
+    "styles": "gesso styles list",
+    "scorers": "gesso scorers",
+    "upscalers": "gesso upscalers",
+}
+_SINGULAR = {kind: kind.removesuffix("s") for kind in (*_LISTINGS, "operations")}
 _SHOWN = 80
 _FEW = 12
 """As many names as a sentence can list."""

@@ -140,6 +140,7 @@ class Front:
             "--models": home.models / "models.json",
             "--replay": self._replay,
             "--plugins": home.plugins,
+            "--config": home.config_file,
             "--threads": settings["worker.threads"],
             "--slots": settings["worker.slots"],
             "--log-after": settings["worker.replay_after"],

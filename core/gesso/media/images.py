@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,13 +25,22 @@ def decode(data: bytes, field: str = "image") -> npt.NDArray[np.float32]:
 
     The size is checked before a pixel is decoded: at most 16384 a side and 40 megapixels. Raises InvalidRequest.
     """
+    return _decoded(data, field, _colours)
+
+
+def decode_transparent(data: bytes, field: str = "image") -> npt.NDArray[np.float32]:
+    """The same, but (H, W, 4) with the alpha as it is where the file has one."""
+    return _decoded(data, field, _transparent)
+
+
+def _decoded(data: bytes, field: str, read: Callable[[Image.Image], npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
                 _check_size(picture.width, picture.height, field)
                 picture.load()
-                return _colours(ImageOps.exif_transpose(picture))
+                return read(ImageOps.exif_transpose(picture))
     except UnidentifiedImageError as fault:
         raise InvalidRequest(f"The {field} is not a picture that Gesso reads; it reads {', '.join(FORMATS)}.", field=field) from fault
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as fault:
@@ -54,11 +64,19 @@ def _colours(picture: Image.Image) -> npt.NDArray[np.float32]:
     if picture.mode in {"I", "I;16", "I;16L", "I;16B", "F"}:
         grey = np.asarray(picture, np.float32) / np.float32(65535.0)
         return np.repeat(np.clip(grey, 0.0, 1.0)[..., None], 3, axis=2)
-    if picture.mode in {"RGBA", "LA", "PA"} or "transparency" in picture.info:
-        rgba = np.asarray(picture.convert("RGBA"), np.float32) / np.float32(255.0)
+    if _has_alpha(picture):
+        rgba = _transparent(picture)
         alpha = rgba[..., 3:]
         return np.asarray(rgba[..., :3] * alpha + (1.0 - alpha), np.float32)
     return np.asarray(picture.convert("RGB"), np.float32) / np.float32(255.0)
+
+
+def _has_alpha(picture: Image.Image) -> bool:
+    return picture.mode in {"RGBA", "LA", "PA"} or "transparency" in picture.info
+
+
+def _transparent(picture: Image.Image) -> npt.NDArray[np.float32]:
+    return np.asarray(picture.convert("RGBA"), np.float32) / np.float32(255.0) if _has_alpha(picture) else _colours(picture)
 
 
 def to_planes(data: bytes, width: int, height: int) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,8 @@ class Output:
 
     pixels: uint8 or uint16, (H, W), (H, W, 3) or (H, W, 4). role: ``image``, or a map's name (``base_color``, ``height``, ...).
     index: number of the picture in the job (maps of one picture share it). params: the complete parameters of a job that makes
-    exactly this picture again (count 1, its own seed). model: name of the model that made it.
+    exactly this picture again (count 1, its own seed). model: name of the model that made it, empty where none did.
+    score: how good scorers found it, the combined value; ``info["scores"]`` has the parts. signed: whether the file carries its recipe.
     """
 
     pixels: npt.NDArray[Any]
@@ -48,3 +49,8 @@ class Output:
     model: str
     score: float | None = None
     info: Mapping[str, Any] = field(default_factory=dict)
+    signed: bool = True
+
+    def noted(self, name: str, **what: Any) -> Output:
+        """The same, with what a filter of that name did to it written into the result."""
+        return replace(self, info={**self.info, "filters": {**self.info.get("filters", {}), name: what}})

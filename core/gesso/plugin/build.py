@@ -6,24 +6,23 @@ from __future__ import annotations
 
 import copy
 import importlib
-import inspect
 import os
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pluggy
 
 from gesso.manifest import Manifest, ModelEntry, PluginEntry
-from gesso.plugin import hookspecs, single
+from gesso.plugin import hookspecs, kinds, single
 from gesso.plugin.context import PluginContext
+from gesso.plugin.kinds import Kind, said
 from gesso.plugin.names import Catalogue
 from gesso.plugin.registry import Fault, PluginState, Registry
-from gesso.plugin.specs import GuidanceSpec, OperationParams, SamplerSpec, ScheduleSpec
 from gesso.strangers import Stranger
 
 TRACE_VARIABLE = "GESSO_TRACE_PLUGINS"
@@ -39,16 +38,17 @@ def build_plugins(manifest: Manifest, options: Mapping[str, Mapping[str, Any]] |
     return registry
 
 
-def add_stranger(registry: Registry, stranger: Stranger, *, declared: bool = True) -> PluginState:
+def add_stranger(registry: Registry, stranger: Stranger, *, declared: bool = True, options: Mapping[str, Any] | None = None) -> PluginState:
     """Import and register a plugin that its owner enabled, into this registry: what it calls x is called ``plugin.x`` for everybody else.
 
     ``declared`` False: whatever it registers is accepted as declared, which is how a single file is looked at for the first time.
+    ``options``: its part of the owner's configuration.
     """
     manager = _manager()
     entry = stranger.entry
     manifest = Manifest(str(stranger.origin or entry.module), "", (entry,), stranger.models)
     plugin = _Registering(entry, registry, namespace=f"{entry.name}.", declared=declared)
-    plugin.register(manager, manifest, {}, partial(single.imported, stranger))
+    plugin.register(manager, manifest, dict(options or {}), partial(single.imported, stranger))
     state = registry.plugins[-1]
     if state.usable:
         registry.models = (*registry.models, *(_of_plugin(model, entry) for model in stranger.models))
@@ -92,69 +92,6 @@ def _came_back(outcome: pluggy.Result[Any]) -> str:
     return str(sum(len(batch) if hasattr(batch, "__len__") else 1 for batch in outcome.get_result()))
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """One hook and how what it returns is checked and entered. ``check`` returns a fault, or an empty string."""
-
-    hook: str
-    provides: str
-    check: Callable[[Any], str]
-    aliases: Callable[[Any], tuple[str, ...]] = field(default=lambda _: ())
-    spec: type[Any] | None = None
-
-
-def _titled(thing: Any) -> tuple[str, ...]:
-    return (thing.title, *thing.aliases)
-
-
-def _lacks(thing: object, *names: str) -> str:
-    missing = [name for name in names if not callable(getattr(thing, name, None))]
-    return f"has no method {missing[0]}()" if missing else ""
-
-
-def _check_operation(thing: Any) -> str:
-    params = getattr(thing, "Params", None)
-    if isinstance(thing, type):
-        return "is a class; register an instance"
-    if not (isinstance(params, type) and issubclass(params, OperationParams)):
-        return "has no Params that derive from gesso.plugin.OperationParams"
-    if not isinstance(getattr(thing, "title", None), str):
-        return "has no title"
-    return _lacks(thing, "resolve", "run")
-
-
-def _check_sampler(thing: Any) -> str:
-    return "" if isinstance(thing, SamplerSpec) else "is no SamplerSpec; decorate it with gesso.plugin.sampler"
-
-
-def _check_schedule(thing: Any) -> str:
-    return "" if isinstance(thing, ScheduleSpec) else "is no ScheduleSpec; decorate it with gesso.plugin.schedule"
-
-
-def _check_guidance(thing: Any) -> str:
-    if not isinstance(thing, GuidanceSpec):
-        return "is no GuidanceSpec; decorate it with gesso.plugin.guidance"
-    takes = list(inspect.signature(thing.function).parameters.values())[1:]
-    bare = [option.name for option in takes if option.default is option.empty or option.annotation is option.empty]
-    if bare:
-        return f"needs an annotation and a default for its option {bare[0]!r}"
-    try:
-        thing.options()
-    except Exception as fault:  # annotations are a plugin's code as much as its body
-        return f"has options that cannot be read: {_said(fault)}"
-    return ""
-
-
-_KINDS = (
-    _Kind("gesso_samplers", "samplers", _check_sampler, _titled, SamplerSpec),
-    _Kind("gesso_schedules", "schedules", _check_schedule, _titled, ScheduleSpec),
-    _Kind("gesso_guidance", "guidances", _check_guidance, _titled, GuidanceSpec),
-    _Kind("gesso_operations", "operations", _check_operation),
-    _Kind("gesso_families", "families", lambda family: _lacks(family, "inspect", "load")),
-    _Kind("gesso_datasets", "datasets", lambda source: _lacks(source, "sample")),
-)
-
-
 class _Registering:
     """One plugin while it is imported and registers."""
 
@@ -168,6 +105,7 @@ class _Registering:
 
     def register(self, manager: pluggy.PluginManager, manifest: Manifest, options: Mapping[str, Any], load: Callable[[], object]) -> None:
         """The whole way of a plugin into the registry."""
+        self._registry.options[self._entry.name] = options
         module = self._imported(manager, load)
         if module is not None:
             self._call_hooks(manager, module, PluginContext(self._entry.name, manifest, options))
@@ -180,7 +118,7 @@ class _Registering:
         try:
             module = load()
         except (Exception, SystemExit) as fault:
-            self._fail("", f"could not be imported: {_said(fault)}", fault)
+            self._fail("", f"could not be imported: {said(fault)}", fault)
             return None
         try:
             manager.register(module, name=self._entry.name)
@@ -188,25 +126,25 @@ class _Registering:
         except (ValueError, pluggy.PluginValidationError) as fault:
             if manager.has_plugin(self._entry.name):
                 manager.unregister(module)
-            self._fail("", f"has a hook that Gesso cannot call: {_said(fault)}", fault)
+            self._fail("", f"has a hook that Gesso cannot call: {said(fault)}", fault)
             return None
         return module
 
     def _call_hooks(self, manager: pluggy.PluginManager, module: object, ctx: PluginContext) -> None:
         """Call each hook of this plugin alone, so that a fault has one culprit."""
         others = [plugin for plugin in manager.get_plugins() if plugin is not module]
-        for kind in _KINDS:
+        for kind in kinds.ALL:
             try:
                 things = [thing for batch in manager.subset_hook_caller(kind.hook, others)(ctx=ctx) for thing in _listed(batch)]
             except (Exception, SystemExit) as fault:
-                self._fail(kind.hook, f"failed in the hook {kind.hook}: {_said(fault)}", fault)
+                self._fail(kind.hook, f"failed in the hook {kind.hook}: {said(fault)}", fault)
                 continue
             if kind.spec is not None and self._namespace and not hasattr(module, kind.hook):
                 things = single.bare_specs(module, kind.spec)
             for thing in things:
                 self._enter(kind, thing)
 
-    def _enter(self, kind: _Kind, thing: Any) -> None:
+    def _enter(self, kind: Kind, thing: Any) -> None:
         name = getattr(thing, "name", None)
         if not isinstance(name, str) or not name:
             self._fail(kind.hook, f"registered {thing!r} in {kind.hook}, which has no name")
@@ -219,7 +157,7 @@ class _Registering:
         else:
             self._add(kind, name, _renamed(thing, self._namespace) if self._namespace else thing)
 
-    def _add(self, kind: _Kind, name: str, thing: Any) -> None:
+    def _add(self, kind: Kind, name: str, thing: Any) -> None:
         catalogue: Catalogue[Any] = getattr(self._registry, kind.provides)
         if taken := catalogue.taken((thing.name, *kind.aliases(thing))):
             self._fail(kind.hook, f"registered {name!r} in {kind.hook}, but {taken}")
@@ -230,7 +168,7 @@ class _Registering:
     def _compare_with_declared(self) -> None:
         """What is declared but was not registered is a fault too: lists would show what is not there."""
         failed = {fault.hook for fault in self._faults}
-        for kind in _KINDS:
+        for kind in kinds.ALL:
             declared = self._entry.provides.get(kind.provides, ())
             missing = [name for name in declared if name not in self._registered.get(kind.provides, [])]
             if missing and kind.hook not in failed:
@@ -246,8 +184,9 @@ class _Registering:
 
 def _renamed(thing: Any, namespace: str) -> Any:
     """The same thing under the plugin's name."""
-    if isinstance(thing, (SamplerSpec, ScheduleSpec, GuidanceSpec)):
-        return replace(thing, name=namespace + thing.name, aliases=tuple(namespace + alias for alias in thing.aliases))
+    if isinstance(thing, kinds.SPECS):
+        named = {"aliases": tuple(namespace + alias for alias in thing.aliases)} if hasattr(thing, "aliases") else {}
+        return replace(thing, name=namespace + thing.name, **named)  # type: ignore[arg-type]
     made = copy.copy(thing)
     object.__setattr__(made, "name", namespace + thing.name)
     return made
@@ -257,8 +196,3 @@ def _listed(batch: object) -> Iterable[Any]:
     if isinstance(batch, str) or not isinstance(batch, Iterable):
         raise TypeError(f"it returned {type(batch).__name__} where a list was expected")
     return list(batch)
-
-
-def _said(fault: BaseException) -> str:
-    text = " ".join(str(fault).split()).rstrip(".")
-    return f"{type(fault).__name__}: {text}" if text else type(fault).__name__

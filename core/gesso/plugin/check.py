@@ -76,7 +76,8 @@ def claimed(manifest: Manifest) -> Registry:
     for kind, entries in document["catalogues"].items():
         catalogue: Catalogue[Any] = getattr(registry, kind)
         for entry in entries:
-            catalogue.claim(entry["name"], owners.get((kind, entry["name"]), "gesso"), (entry["title"], *entry["aliases"]))
+            others = (entry.get("title", entry["name"]), *entry.get("aliases", ()))
+            catalogue.claim(entry["name"], owners.get((kind, entry["name"]), "gesso"), others)
     for (kind, name), owner in owners.items():
         if kind not in document["catalogues"] and kind != "operations":
             other: Catalogue[Any] = getattr(registry, kind)

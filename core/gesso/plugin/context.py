@@ -11,6 +11,9 @@ from gesso.plugin.specs import GuidanceSpec, SamplerSpec, ScheduleSpec
 if TYPE_CHECKING:
     from gesso.manifest import Manifest
     from gesso.model import ModelCard
+    from gesso.plugin.scoring import ScorerSpec
+    from gesso.plugin.styles import StyleSpec
+    from gesso.plugin.upscaling import UpscalerSpec
 
 Level = Literal["exact", "fast"]
 
@@ -39,6 +42,22 @@ class ResolveContext(Protocol):
 
     def guidance(self, name: str) -> GuidanceSpec:
         """The guidance of that name or alias."""
+        ...
+
+    def scorer(self, name: str) -> ScorerSpec:
+        """The scorer of that name or alias."""
+        ...
+
+    def style(self, name: str) -> StyleSpec:
+        """The style of that name or alias."""
+        ...
+
+    def upscaler(self, name: str) -> UpscalerSpec:
+        """The upscaler of that name or alias."""
+        ...
+
+    def options(self, kind: str, name: str) -> Mapping[str, Any]:
+        """The owner's settings of the plugin that registered the thing of that kind (a heading of ``provides``) and canonical name."""
         ...
 
     def sampling(self, sampler: str, schedule: str | None) -> tuple[str, str | None]:

@@ -33,6 +33,7 @@ Each field carries `x-ui`, so that a host draws a panel from the schema alone:
 | `order` | fields are shown in this order |
 | `range` | `[from, to, step]` that a slider spans; values outside are allowed as far as `minimum` and `maximum` go |
 | `advanced` | true where a field belongs behind a fold |
+| `positional` | true where the command line takes the field without a flag |
 
 | widget | draw |
 |---|---|
@@ -49,7 +50,8 @@ Each field carries `x-ui`, so that a host draws a panel from the schema alone:
 | `mask` | a slot for a mask, white where the picture is edited |
 | `hidden` | nothing |
 
-`x-choices` is `samplers`, `schedules` (both stand under `catalogues` in the same file) or `models` (in the answer to `status`).
+`x-choices` is `samplers`, `schedules`, `styles`, `scorers`, `upscalers` (they stand under `catalogues` in the same file) or `models` (in
+the answer to `status`).
 A field that may be null has `"type": [T, "null"]` and `"default": null`; there is no `$ref` and no `anyOf` with null.
 """
 

@@ -13,7 +13,7 @@ Tile = Literal["none", "x", "y", "xy"]
 """The axes along which a picture wraps around without a seam."""
 
 Widget = Literal["prompt", "negative", "seed", "size", "slider", "image", "mask", "model", "choice", "tile", "count", "hidden"]
-Choices = Literal["samplers", "schedules", "models"]
+Choices = Literal["samplers", "schedules", "models", "styles", "scorers", "upscalers"]
 
 
 class InputBlob(BaseModel):
@@ -25,7 +25,7 @@ class InputBlob(BaseModel):
     """SHA-256 of the file's bytes."""
 
 
-def ui(
+def ui(  # noqa: PLR0913  (each argument is one hint)
     widget: Widget,
     order: int,
     group: str,
@@ -33,13 +33,16 @@ def ui(
     advanced: bool = False,
     span: tuple[float, float, float] | None = None,
     choices: Choices | None = None,
+    positional: bool = False,
 ) -> dict[str, Any]:
     """Hints for whoever draws a panel; the vocabulary stands in docs/operations.md. ``span``: (from, to, step) of a slider, where that is
-    narrower than what is allowed.
+    narrower than what is allowed. ``positional``: a picture that the command line takes without a flag.
     """
     hints: dict[str, Any] = {"widget": widget, "group": group, "order": order}
     if span is not None:
         hints["range"] = list(span)
     if advanced:
         hints["advanced"] = True
+    if positional:
+        hints["positional"] = True
     return {"x-ui": hints} if choices is None else {"x-ui": hints, "x-choices": choices}

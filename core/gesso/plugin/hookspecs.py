@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from gesso.plugin.commands import CommandSpec
 from gesso.plugin.context import PluginContext
+from gesso.plugin.filters import FilterSpec
+from gesso.plugin.lifecycle import Lifecycle
+from gesso.plugin.previews import PreviewSpec
+from gesso.plugin.scoring import ScorerSpec
 from gesso.plugin.specs import GuidanceSpec, Operation, SamplerSpec, ScheduleSpec
+from gesso.plugin.styles import StyleSpec
+from gesso.plugin.upscaling import UpscalerSpec
 
 if TYPE_CHECKING:
     from gesso.model import Family
@@ -45,6 +52,48 @@ def gesso_operations(ctx: PluginContext) -> Iterable[Operation[Any]]:
 @hookspec
 def gesso_families(ctx: PluginContext) -> Iterable[Family]:
     """Model families: how to describe and load one kind of model."""
+    raise NotImplementedError
+
+
+@hookspec
+def gesso_scorers(ctx: PluginContext) -> Iterable[ScorerSpec]:
+    """Scorers: generators that say how good pictures are."""
+    raise NotImplementedError
+
+
+@hookspec
+def gesso_styles(ctx: PluginContext) -> Iterable[StyleSpec]:
+    """Styles: named bundles of prompt, negative prompt and settings."""
+    raise NotImplementedError
+
+
+@hookspec
+def gesso_upscalers(ctx: PluginContext) -> Iterable[UpscalerSpec]:
+    """Upscalers: generators that make a picture larger."""
+    raise NotImplementedError
+
+
+@hookspec
+def gesso_previews(ctx: PluginContext) -> Iterable[PreviewSpec]:
+    """Previews: how to draw a latent while it is being made."""
+    raise NotImplementedError
+
+
+@hookspec
+def gesso_filters(ctx: PluginContext) -> Iterable[FilterSpec]:
+    """Filters: what looks at every request before, and at every result after generation."""
+    raise NotImplementedError
+
+
+@hookspec
+def gesso_commands(ctx: PluginContext) -> Iterable[CommandSpec]:
+    """Commands: further subcommands of `gesso`."""
+    raise NotImplementedError
+
+
+@hookspec
+def gesso_lifecycle(ctx: PluginContext) -> Iterable[Lifecycle]:
+    """Lifecycle: who is told that a worker started or a model was loaded."""
     raise NotImplementedError
 
 

@@ -7,8 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gesso.manifest import KINDS, Manifest, ModelEntry, PluginEntry
+from gesso.plugin.commands import CommandSpec
+from gesso.plugin.filters import FilterSpec, When
+from gesso.plugin.lifecycle import Lifecycle
 from gesso.plugin.names import Catalogue, folded
+from gesso.plugin.previews import PreviewSpec
+from gesso.plugin.scoring import ScorerSpec
 from gesso.plugin.specs import GuidanceSpec, Operation, SamplerSpec, ScheduleSpec
+from gesso.plugin.styles import StyleSpec
+from gesso.plugin.upscaling import UpscalerSpec
 
 if TYPE_CHECKING:
     from gesso.model import Family
@@ -49,7 +56,15 @@ class Registry:
         self.guidances: Catalogue[GuidanceSpec] = Catalogue("guidance", "guidance_extra")
         self.operations: Catalogue[Operation[Any]] = Catalogue("operation", "operation")
         self.families: Catalogue[Family] = Catalogue("model family", "family")
+        self.scorers: Catalogue[ScorerSpec] = Catalogue("scorer", "score")
+        self.styles: Catalogue[StyleSpec] = Catalogue("style", "style_preset")
+        self.upscalers: Catalogue[UpscalerSpec] = Catalogue("upscaler", "upscaler")
+        self.previews: Catalogue[PreviewSpec] = Catalogue("preview", "preview")
+        self.filters: Catalogue[FilterSpec] = Catalogue("filter", "filter")
+        self.commands: Catalogue[CommandSpec] = Catalogue("command", "command")
+        self.lifecycles: Catalogue[Lifecycle] = Catalogue("lifecycle", "lifecycle")
         self.datasets: Catalogue[CaptionedSource] = Catalogue("dataset", "dataset")
+        self.options: dict[str, Mapping[str, Any]] = {}
         self.models: tuple[ModelEntry, ...] = manifest.models
         self.plugins: list[PluginState] = []
 
@@ -59,6 +74,7 @@ class Registry:
         for kind in KINDS:
             setattr(made, kind, getattr(self, kind).copy())
         made.models = self.models
+        made.options = dict(self.options)
         made.plugins = list(self.plugins)
         return made
 
@@ -86,6 +102,27 @@ class Registry:
     def family(self, name: str) -> Family:
         """The model family of that name."""
         return self.families.get(name)
+
+    def scorer(self, name: str) -> ScorerSpec:
+        """The scorer of that name, alias or title."""
+        return self.scorers.get(name)
+
+    def style(self, name: str) -> StyleSpec:
+        """The style of that name, alias or title."""
+        return self.styles.get(name)
+
+    def upscaler(self, name: str) -> UpscalerSpec:
+        """The upscaler of that name, alias or title."""
+        return self.upscalers.get(name)
+
+    def filters_of(self, when: When) -> list[FilterSpec]:
+        """The filters that are heard then, in their order."""
+        return sorted((spec for spec in self.filters if spec.when == when), key=lambda spec: (spec.order, spec.name))
+
+    def options_of(self, kind: str, name: str) -> Mapping[str, Any]:
+        """The owner's settings of the plugin that registered the thing of that kind (a heading of ``provides``) and name."""
+        catalogue: Catalogue[Any] = getattr(self, kind)
+        return self.options.get(catalogue.plugin_of(name), {})
 
     def dataset(self, name: str) -> CaptionedSource:
         """The source of captioned images of that name."""

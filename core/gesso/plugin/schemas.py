@@ -58,8 +58,24 @@ def compile_operations(registry: Registry) -> dict[str, Any]:
                 }
                 for spec in sorted(registry.guidances, key=lambda spec: spec.name)
             ],
+            "scorers": [{**_named(spec), "paper": spec.paper, "prompted": spec.prompted} for spec in sorted(registry.scorers, key=_name)],
+            "styles": [
+                {**_named(spec), "prompt": spec.prompt, "negative": spec.negative, "params": dict(spec.params)}
+                for spec in sorted(registry.styles, key=_name)
+            ],
+            "upscalers": [{**_named(spec), "paper": spec.paper} for spec in sorted(registry.upscalers, key=_name)],
+            "filters": [{**_named(spec), "when": spec.when} for spec in sorted(registry.filters, key=_name)],
+            "commands": [{"name": spec.name, "help": spec.help, "run": spec.target} for spec in sorted(registry.commands, key=_name)],
         },
     }
+
+
+def _name(spec: Any) -> str:
+    return str(spec.name)
+
+
+def _named(spec: Any) -> dict[str, Any]:
+    return {"name": spec.name, "title": spec.title, "aliases": list(spec.aliases)}
 
 
 def compile_to(path: Path, registry: Registry) -> bool:

@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--default-model", default="", help="the model that is taken where several can do a job")
     parser.add_argument("--idle-weights", type=float, default=600.0, help="seconds after which idle weights leave; 0: never")
     parser.add_argument("--previews", type=float, default=10.0, help="previews of a job in a second, at most")
+    parser.add_argument("--config", type=Path, default=None, help="the owner's config.toml, for the settings of plugins")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     sys.unraisablehook = _log_unraisable
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     habits = Habits(options.default_model, options.idle_weights, options.previews)
     replay = Replay(options.replay, options.log_after)
     try:
-        serve(link, box, Setup(options.device, threads, options.models, replay, info, habits, options.plugins))
+        serve(link, box, Setup(options.device, threads, options.models, replay, info, habits, options.plugins, options.config))
         box.clear()
         link.send(Bye())
     finally:

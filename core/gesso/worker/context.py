@@ -9,7 +9,19 @@ from pydantic import ValidationError
 
 from gesso.errors import BlobMissing, InvalidRequest
 from gesso.model import ModelCard
-from gesso.plugin import GuidanceSpec, JobContext, Level, Operation, OperationParams, Registry, SamplerSpec, ScheduleSpec
+from gesso.plugin import (
+    GuidanceSpec,
+    JobContext,
+    Level,
+    Operation,
+    OperationParams,
+    Registry,
+    SamplerSpec,
+    ScheduleSpec,
+    ScorerSpec,
+    StyleSpec,
+    UpscalerSpec,
+)
 from gesso.worker.models import WorkerCatalogue
 
 
@@ -35,6 +47,22 @@ class WorkerContext:
     def guidance(self, name: str) -> GuidanceSpec:
         """The guidance of that name or alias."""
         return self._registry.guidance(name)
+
+    def scorer(self, name: str) -> ScorerSpec:
+        """The scorer of that name or alias."""
+        return self._registry.scorer(name)
+
+    def style(self, name: str) -> StyleSpec:
+        """The style of that name or alias."""
+        return self._registry.style(name)
+
+    def upscaler(self, name: str) -> UpscalerSpec:
+        """The upscaler of that name or alias."""
+        return self._registry.upscaler(name)
+
+    def options(self, kind: str, name: str) -> Mapping[str, Any]:
+        """The owner's settings of the plugin behind a name."""
+        return self._registry.options_of(kind, name)
 
     def sampling(self, sampler: str, schedule: str | None) -> tuple[str, str | None]:
         """Canonical names of both."""

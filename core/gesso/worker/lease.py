@@ -13,6 +13,7 @@ from gesso.engine import All, Host, Ticket
 from gesso.errors import InvalidRequest, ModelError
 from gesso.link.messages import Lease
 from gesso.plugin import Level, Registry
+from gesso.worker import filtering
 from gesso.worker.context import WorkerContext, validated
 from gesso.worker.models import WorkerCatalogue
 from gesso.worker.reports import Reporter
@@ -82,7 +83,8 @@ def _freeze(leased: Leased, registry: Registry, catalogue: WorkerCatalogue, envi
         raise InvalidRequest(f"The level {level[:40]!r} is unknown; it is exact or fast.", field="level")
     operation = registry.operation(leased.operation)
     context = WorkerContext(registry, catalogue, cast(Level, level), {})
-    resolved = operation.resolve(context, validated(operation, leased.lease.request.get("params") or {}))
+    asked = filtering.before(registry, operation.name, leased.lease.request.get("params") or {}, context.warn)
+    resolved = operation.resolve(context, validated(operation, asked))
     params = resolved.model_dump(mode="json")
     return Spec(operation.name, params, context.models, level, environment, tuple(context.warnings))
 
@@ -103,7 +105,8 @@ def running(leased: Leased, registry: Registry, context: WorkerContext) -> Gener
     assert spec is not None
     operation = registry.operation(spec.operation)
     outputs = yield from operation.run(context, validated(operation, spec.params))
-    pictures = checked(outputs, spec.operation, registry.operations.plugin_of(operation.name))
+    made = checked(outputs, spec.operation, registry.operations.plugin_of(operation.name))
+    pictures = yield from filtering.after(registry, context, spec.operation, spec.params, made)
     return cast(tuple[Encoded, ...], (yield All(*(Host(encoded, (picture, spec, leased.form)) for picture in pictures))))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +22,8 @@ Signature = tuple[tuple[str, int, int], ...]
 
 class WorkerCatalogue:
     """Cards are read once and again when a file of the model has changed. Threads may share it. ``owned``: the owner's `models.json`;
-    ``preferred``: the model taken where several can do a job, "" for the first.
+    ``preferred``: the model taken where several can do a job, "" for the first. ``loaded`` is called with the
+    card of each model that was loaded.
     """
 
     def __init__(self, registry: Registry, owned: Path | None = None, preferred: str = "") -> None:
@@ -33,6 +34,7 @@ class WorkerCatalogue:
         self._stamp: tuple[int, int] | None = None
         self._cards: dict[str, tuple[Signature, ModelCard]] = {}
         self._lock = threading.Lock()
+        self.loaded: Callable[[ModelCard], None] = lambda _: None
 
     def use(self, registry: Registry) -> None:
         """Take another registry; cards of models whose files are the same stay."""
@@ -84,12 +86,14 @@ class WorkerCatalogue:
     def load(self, card: ModelCard, on: torch.device) -> Model:
         """The weights, through the model's family; a family's crash becomes a ModelError."""
         try:
-            return self._registry.family(card.family).load(card, on)
+            model = self._registry.family(card.family).load(card, on)
         except (GessoError, MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as fault:
             _log.exception("the family %s could not load %s", card.family, card.name)
             raise ModelError(f"The model {card.name!r} could not be loaded: {type(fault).__name__}: {fault}") from fault
+        self.loaded(card)
+        return model
 
     def _reread(self) -> None:
         """Take the owner's list in again if it has changed."""

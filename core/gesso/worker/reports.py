@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gesso.engine import Preview, Progress
 from gesso.media import preview
+from gesso.plugin.previews import Draw
 
 PROGRESS_EVERY = 0.05
 
@@ -66,8 +67,8 @@ class Reporter:
         return event
 
 
-def draw(latent: Tensor, matrix: Tensor, factor: int) -> tuple[bytes, int, int]:
+def draw(latent: Tensor, how: Draw) -> tuple[bytes, int, int]:
     """JPEG, width and height of a preview; CPU work for the thread pool."""
     with torch.no_grad():
-        pixels = preview.enlarged(preview.project(latent, matrix), factor)
+        pixels = how(latent)
     return preview.jpeg(pixels), int(pixels.shape[1]), int(pixels.shape[0])

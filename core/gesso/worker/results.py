@@ -92,7 +92,7 @@ def encoded(output: Output, spec: Spec, form: Form) -> Encoded:
     if form == "raw":
         content, media_type = pixels.astype(pixels.dtype.newbyteorder("<"), copy=False).tobytes(), PLANE
     else:
-        content, media_type = encode(output, recipe), "image/png"
+        content, media_type = encode(output, recipe if output.signed else None), "image/png"
     entry = {
         "sha256": hashlib.sha256(content).hexdigest(),
         "media_type": media_type,
@@ -107,6 +107,7 @@ def encoded(output: Output, spec: Spec, form: Form) -> Encoded:
         "score": output.score,
         "recipe": json.loads(recipe.dumps()),
     }
+    entry |= {key: output.info[key] for key in ("scores", "filters") if output.info.get(key)}
     json.dumps(entry, allow_nan=False)  # what cannot cross the wire is the operation's fault, here and now
     return Encoded(entry, content)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -22,11 +22,12 @@ from gesso.errors import BlobMissing
 from gesso.link import BlackBox, WorkerLink
 from gesso.link.messages import Blob, Cancel, Event, Fetch, Finished, Go, Heartbeat, Lease, Message, Reload, Resolved, Shutdown
 from gesso.manifest import first_party
-from gesso.model import Denoises
 from gesso.plugin import Registry, build_plugins
 from gesso.worker.context import WorkerContext
 from gesso.worker.lease import Leased, inputs_of, resolving, running
+from gesso.worker.lifecycle import MARK, Announcer
 from gesso.worker.models import WorkerCatalogue
+from gesso.worker.previews import Previewers
 from gesso.worker.reports import Reporter, draw
 from gesso.worker.results import error_of, result
 from gesso.worker.strangers import Strangers
@@ -68,6 +69,7 @@ class Setup:
     info: Mapping[str, Any]
     habits: Habits
     plugins: Path | None = None
+    config: Path | None = None
 
     @property
     def width(self) -> int:
@@ -102,7 +104,7 @@ class Service:
 
     def __init__(self, link: WorkerLink, base: Registry, device: torch.device, pool: ThreadPoolExecutor, setup: Setup) -> None:
         self._link = link
-        self._strangers = Strangers(base, setup.plugins)
+        self._strangers = Strangers(base, setup.plugins, setup.config)
         self._registry = registry = self._strangers.registry()
         self._pool = pool
         self._setup = setup
@@ -110,7 +112,9 @@ class Service:
         self._catalogue = WorkerCatalogue(registry, setup.models, setup.habits.model)
         self._models = ModelPool(self._catalogue, device)
         self._leases: dict[str, Leased] = {}
-        self._projections: dict[str, tuple[torch.Tensor, int] | None] = {}
+        self._previewers = Previewers(self._models)
+        self._announcer = Announcer(registry, setup.plugins and setup.plugins / "kept", self._strangers.guarded)
+        self._catalogue.loaded = self._announcer.loaded
         self._resident: tuple[str, ...] = ()
         self._swept = time.monotonic()
         self._leaving = False
@@ -127,9 +131,11 @@ class Service:
 
     def run(self, box: BlackBox) -> None:
         """Serve until told to leave."""
-        hooks = Hooks(events=self._on_event, mark=box.mark, wake=lambda: self._link.inbox.put(_Wake()))
+        hooks = Hooks(events=self._on_event, mark=partial(self._mark, box), wake=lambda: self._link.inbox.put(_Wake()))
         self._engine = Engine(self._models, self._pool, hooks, width=self._setup.width, log_after=self._setup.replay.after)
         self._tell_info(again=True)
+        for ticket, job in self._announcer.started(self._catalogue):
+            self._engine.start(ticket, job)
         while not self._leaving:
             self._engine.turn()
             if self._engine.longest_host_call < PATIENT:
@@ -137,6 +143,10 @@ class Service:
             self._report()
             self._sweep()
             self._receive()
+
+    def _mark(self, box: BlackBox, jobs: Sequence[str]) -> None:
+        """Note whose code runs next; what plugins do at the start is nobody's job."""
+        box.mark([job for job in jobs if not job.startswith(MARK)])
 
     def close(self) -> None:
         """Close every job without a result."""
@@ -193,8 +203,9 @@ class Service:
 
     def _on_reload(self, _: Reload) -> None:
         """Jobs that run hold the registry that they began with."""
-        self._registry = self._strangers.registry()
+        self._registry = self._announcer.registry = self._strangers.registry()
         self._catalogue.use(self._registry)
+        self._previewers.forget()
         self._tell_info(again=True)
 
     def _on_shutdown(self, _: Shutdown) -> None:
@@ -203,6 +214,10 @@ class Service:
     # ---- stages ----
 
     def _on_event(self, job: str, event: JobEvent) -> None:
+        if job.startswith(MARK):
+            if isinstance(event, Ended) and event.error is not None:
+                _log.error("%s", event.error.message)
+            return
         leased = self._leases[job]
         match event:
             case Progress():
@@ -280,23 +295,10 @@ class Service:
             self._link.send(Event(job=job, body=body))
 
     def _draw(self, job: str, leased: Leased, shown: Preview) -> None:
-        projection = self._projection(shown)
-        if projection is not None:
-            drawn = self._pool.submit(draw, shown.latent, *projection)
+        how = self._previewers.drawer(self._registry, shown.model)
+        if how is not None:
+            drawn = self._pool.submit(draw, shown.latent, how)
             drawn.add_done_callback(lambda done: self._engine.post(partial(self._drawn, job, leased, shown.image, done)))
-
-    def _projection(self, shown: Preview) -> tuple[torch.Tensor, int] | None:
-        """The model's matrix from latents to colours, and how many pixels a latent is wide; None where it has none (it is asked once)."""
-        digest = shown.model.digest
-        if digest not in self._projections:
-            self._projections[digest] = None
-            try:
-                with self._models.using(shown.model) as model, torch.no_grad():
-                    if isinstance(model, Denoises) and model.card.latent is not None:
-                        self._projections[digest] = (model.preview_matrix().to("cpu", torch.float32), model.card.latent.factor)
-            except Exception:
-                _log.exception("the model %s has no previews", shown.model.name)
-        return self._projections[digest]
 
     def _drawn(self, job: str, leased: Leased, image: int, drawn: Future[tuple[bytes, int, int]]) -> None:
         leased.reporter.drawing = False

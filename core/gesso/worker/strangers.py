@@ -10,12 +10,14 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from gesso.errors import PluginError
 from gesso.plugin import Registry, add_stranger
 from gesso.strangers import Shelf, Stranger
+from gesso.worker.settings import plugin_options
 
 _log = logging.getLogger(__name__)
 IMPORT_LIMIT = 120.0
@@ -25,32 +27,54 @@ IMPORT_LIMIT = 120.0
 class Strangers:
     """``base`` has the first-party plugins; it is never changed, so that jobs which began with another registry go on with theirs."""
 
-    def __init__(self, base: Registry, folder: Path | None) -> None:
+    def __init__(self, base: Registry, folder: Path | None, config: Path | None = None) -> None:
         self.notices: tuple[str, ...] = ()
         self._base = base
+        self._config = config
         self._shelf = None if folder is None else Shelf(folder)
         self._imported: dict[str, str] = {}
 
     def registry(self) -> Registry:
         """The first-party plugins and those of the owner that are on now."""
-        if self._shelf is None or not self._shelf.state_file.exists():
-            self.notices = ()
-            return self._base
         registry = self._base.copy()
+        self.notices = ()
+        options = self._options(registry)
+        if self._shelf is None or not self._shelf.state_file.exists():
+            return registry
         try:
             self._shelf.judge()
             found, notices = self._shelf.usable()
         except (PluginError, OSError) as fault:
-            self.notices = (str(fault),)
+            self.notices = (*self.notices, str(fault))
             return registry
         for stranger in found:
             self._forget_older(stranger)
             with self._shelf.importing(stranger.entry.name), _limited(stranger.entry.name):
-                state = add_stranger(registry, stranger)
+                state = add_stranger(registry, stranger, options=options.get(stranger.entry.name))
             for wrong in state.faults:
                 _log.error("%s %s", wrong.message, wrong.traceback)
-        self.notices = tuple(notices)
+        self.notices = (*self.notices, *notices)
         return registry
+
+    @contextlib.contextmanager
+    def guarded(self, name: str) -> Iterator[None]:
+        """Around what a plugin does when the worker starts: a process that ends in it leaves a strike against a plugin of the owner's."""
+        if self._shelf is None or name not in self._imported:
+            yield
+            return
+        with self._shelf.importing(name):
+            yield
+
+    def _options(self, registry: Registry) -> dict[str, Mapping[str, Any]]:
+        """The owner's settings by plugin, as they stand in config.toml now."""
+        try:
+            options = plugin_options(self._config)
+        except PluginError as fault:
+            self.notices = (fault.message,)
+            return {}
+        for plugin in registry.options:
+            registry.options[plugin] = options.get(plugin, {})
+        return options
 
     def _forget_older(self, stranger: Stranger) -> None:
         """Modules of a distribution that was upgraded since it was imported make room for the new ones."""

@@ -19,6 +19,11 @@ class GenerateParams(OperationParams):
     negative: str = Field("", title="Negative prompt", max_length=10_000, json_schema_extra=ui("negative", 20, "prompt"))
     """What the picture must not show. Models without guidance ignore it and say so."""
 
+    style_preset: str | None = Field(
+        None, title="Style", min_length=1, max_length=100, json_schema_extra=ui("choice", 25, "prompt", choices="styles")
+    )
+    """A style that the words are put into; it may also choose what is left out below."""
+
     model: str | None = Field(
         None, title="Model", min_length=1, max_length=200, json_schema_extra=ui("model", 30, "model", choices="models")
     )

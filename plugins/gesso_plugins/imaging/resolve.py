@@ -8,6 +8,7 @@ from gesso.errors import InvalidRequest
 from gesso.plugin.fields import SEED_MAX
 from gesso_plugins.imaging.guiding import SCALE, extra_guidance
 from gesso_plugins.imaging.params import GenerateParams
+from gesso_plugins.imaging.styling import styled
 
 if TYPE_CHECKING:
     from gesso.model import ModelCard
@@ -20,6 +21,7 @@ _GUIDING = ("guidance_rescale", "guidance_schedule", "guidance_start", "guidance
 
 def resolve_generate(ctx: ResolveContext, params: GenerateParams) -> GenerateParams:
     """Complete, canonical parameters; resolving them again changes nothing."""
+    params = styled(ctx, params)
     card = ctx.model(params.model, capability="encode_image" if params.image is not None else None)
     if not card.capabilities & {"denoise", "render"}:
         raise InvalidRequest(f"The model {card.name!r} cannot make pictures from text.", field="model")

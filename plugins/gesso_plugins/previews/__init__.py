@@ -1,0 +1,1 @@
+"""Previews by a linear map from latents to colours."""

@@ -1,0 +1,1 @@
+"""Scorers that look at pixels only: sharpness, and how well a texture wraps around."""

@@ -1,0 +1,1 @@
+"""The operation `upscale`, and the upscalers that need no model."""
