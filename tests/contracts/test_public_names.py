@@ -8,7 +8,7 @@ import pytest
 
 NAMES = {
     "gesso.client": """
-        Cancelled Client Done Event Failed Job Log Preview Progress Queued Result ResultImage Started start_daemon
+        Cancelled Client Done Event Failed Job Log Preview Progress Queued Remote Result ResultImage Started start_daemon
     """,
     "gesso.plugin": """
         CaptionedImage CaptionedSource CommandSpec Fault FilterSpec GuidanceSpec JobContext Level Lifecycle ModelEvent Operation

@@ -21,6 +21,7 @@ from gesso.errors import GessoError
 from gesso.wire import auth, discovery
 from gesso.wire import message as wire
 from gesso.wire.home import Home
+from gesso.wire.transport import Curve
 
 HERE = Path(__file__).parent
 TERMINAL = wire.TERMINAL
@@ -29,7 +30,16 @@ TERMINAL = wire.TERMINAL
 class Talk:
     """One connection. `ask` returns the answer and keeps the events that came before it."""
 
-    def __init__(self, endpoint: str, *, token: str | None = None, name: str = "test", hello: bool = True, rcvhwm: int = 1000) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        token: str | None = None,
+        curve: Curve | None = None,
+        name: str = "test",
+        hello: bool = True,
+        rcvhwm: int = 1000,
+    ) -> None:
         self.context: zmq.Context[Any] = zmq.Context()
         self.socket = self.context.socket(zmq.DEALER)
         self.socket.linger = 0
@@ -39,6 +49,10 @@ class Talk:
         if token and self.nonce:
             self.socket.plain_username = self.nonce.encode()
             self.socket.plain_password = auth.client_proof(token, self.nonce, endpoint).encode()
+        if curve is not None:
+            self.socket.curve_serverkey = bytes.fromhex(curve.server_key)
+            self.socket.curve_publickey = bytes.fromhex(curve.public_key)
+            self.socket.curve_secretkey = bytes.fromhex(curve.secret_key)
         self.socket.connect(endpoint)
         self.events: deque[dict[str, Any]] = deque()
         self.previews: list[bytes] = []

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import zmq
+from zmq.utils import z85
 
 from gesso.errors import ProtocolError, TooLarge, Unauthorised, Unreachable
 from gesso.wire import auth
@@ -207,7 +208,7 @@ def test_curve_goes_through_libzmq(home: Path) -> None:
     server.curve_server = True
     server.curve_secretkey = server_secret
     port = server.bind_to_random_port("tcp://127.0.0.1")
-    wire = open_wire(f"tcp://127.0.0.1:{port}", Curve(server_public.decode(), public.decode(), secret.decode()))
+    wire = open_wire(f"tcp://127.0.0.1:{port}", Curve(*(z85.decode(key).hex() for key in (server_public, public, secret))))
     assert isinstance(wire, ZmqDealer)
     wire.send([b"sealed"])
     assert server.recv_multipart()[1:] == [b"sealed"]

@@ -13,12 +13,12 @@ from typing import Any
 
 from gesso import __version__
 from gesso.cli import report
-from gesso.cli.parser import build
+from gesso.cli.parser import REMOTE, build
 from gesso.cli.schema import Surface, load, with_strangers
 from gesso.errors import GessoError, PluginError, UsageError
 from gesso.wire.home import Home
 
-WITHOUT_SCHEMAS = ("doctor", "plugins", "serve", "status", "stop", "jobs", "show", "models", "config")
+WITHOUT_SCHEMAS = ("doctor", "plugins", "serve", "status", "stop", "jobs", "keys", "show", "models", "config")
 """Commands that still run where the compiled schema file is broken."""
 
 
@@ -67,6 +67,7 @@ def _run(words: list[str]) -> int:
         raise surface.fault
     parser = build(surface)
     args = parser.parse_args(words)
+    os.environ.update({name: value for _, name, _, _ in REMOTE if (value := getattr(args, name)) is not None})
     if not hasattr(args, "handler"):
         raise UsageError("Gesso needs a command.", hint="See `gesso --help`.")
     return int(resolve(args.handler)(args, surface))

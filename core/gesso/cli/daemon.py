@@ -15,7 +15,8 @@ from gesso.config.units import size
 
 def serve(args: argparse.Namespace, _surface: Surface) -> int:
     """Run the daemon here until it is stopped, or in the background until it answers."""
-    chosen = flags([*args.set, *([f"worker.device={args.device}"] if args.device else [])])
+    named = {"worker.device": args.device, "daemon.listen": args.listen}
+    chosen = flags([*args.set, *(f"{name}={value}" for name, value in named.items() if value)])
     if args.detach:
         return _detach(args, chosen)
     from gesso.daemon.main import ServeOptions, on_demand

@@ -233,7 +233,7 @@ def _running(info: DaemonInfo) -> Iterator[Finding]:
     from gesso.client import Client
 
     try:
-        with Client(start=False) as client:
+        with Client(start=False, home=Home.find()) as client:
             state = client.status()
     except GessoError as fault:
         yield Finding(

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from gesso.cli.schema import OperationSchema, Surface
 
 DESCRIPTION = "Gesso generates images for the creative tools on your desk: one local daemon owns the GPU, every tool asks it."
+REMOTE = (
+    ("--address", "GESSO_ADDRESS", "tcp://HOST:PORT", "use the daemon there"),
+    ("--daemon-key", "GESSO_DAEMON_KEY", "KEY", "its public key"),
+    ("--key", "GESSO_KEY", "NAME", "which key of yours to use (default: default)"),
+)
+"""Options that say which daemon is meant, as environment variables that every client reads."""
 EPILOGUE = """exit codes: 0 done, 1 failed or unreachable, 2 usage or invalid value, 130 cancelled
 state lies under GESSO_HOME where that is set; `gesso doctor` finds what is wrong"""
 
@@ -62,6 +68,7 @@ def build(surface: Surface) -> Parser:
     parser = Parser(prog="gesso", description=DESCRIPTION, epilog=EPILOGUE)
     parser.add_argument("--version", action="store_true", help="print the version and leave")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text (every command takes it)")
+    _add_remote(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", parser_class=Parser)
 
     def add(name: str, handler: str, text: str, group: Any = commands) -> argparse.ArgumentParser:
@@ -83,6 +90,7 @@ def build(surface: Surface) -> Parser:
     _add_listings(add, group)
     _add_jobs(group)
     _add_config(group("config", "settings: list, get, set"))
+    _add_keys(group)
     _add_pictures(add)
     for entry in surface.catalogues.get("commands", ()):
         # Routed by its words before parsing; it stands here so that `--help` lists it.
@@ -126,6 +134,9 @@ def _add_daemon(add: Commands) -> None:
     serve.add_argument("--device", metavar="NAME", default=None, help="the setting worker.device: auto, cpu, cuda or cuda:N")
     serve.add_argument("--tcp", action="store_true", help="listen on loopback TCP as well, secured by a token")
     serve.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="a setting for this daemon; may be repeated")
+    serve.add_argument(
+        "--listen", metavar="tcp://HOST:PORT", default=None, help="listen to other machines as well, for the keys of `gesso keys authorize`"
+    )
     add("status", "gesso.cli.daemon:status", "show what the daemon is doing")
     add("stop", "gesso.cli.daemon:stop", "stop the daemon; jobs that are not done go on at the next start")
     add("doctor", "gesso.cli.doctor:run", "check this installation and say how to mend what is wrong")
@@ -138,6 +149,24 @@ def _add_config(config: Commands) -> None:
     assign.add_argument("key", metavar="KEY")
     assign.add_argument("value", metavar="VALUE")
     config("unset", "gesso.cli.config:unset", "take one setting out of config.toml").add_argument("key", metavar="KEY")
+
+
+def _add_remote(parser: Parser) -> None:
+    remote = parser.add_argument_group("a daemon on another machine (these stand before the command)")
+    for flag, variable, metavar, text in REMOTE:
+        remote.add_argument(flag, dest=variable, metavar=metavar, default=None, help=f"{text}; {variable} sets it too")
+
+
+def _add_keys(group: Callable[[str, str], Commands]) -> None:
+    keys = group("keys", "keys with which daemons are reached from other machines")
+    keys("new", "gesso.cli.keys:new", "make a key of yours and print its public half").add_argument(
+        "name", metavar="NAME", nargs="?", default="default", help="what to call it (default: default)"
+    )
+    let_in = keys("authorize", "gesso.cli.keys:authorize", "let a key reach this daemon")
+    let_in.add_argument("name", metavar="NAME", help="what to call it")
+    let_in.add_argument("key", metavar="KEY", help="its public half, 64 hexadecimal digits")
+    keys("list", "gesso.cli.keys:listing", "list the daemon's key, yours, and those that may come in")
+    keys("revoke", "gesso.cli.keys:revoke", "let a key in no more, and end its connections").add_argument("name", metavar="NAME|KEY")
 
 
 def _add_listings(add: Commands, group: Callable[[str, str], Commands]) -> None:

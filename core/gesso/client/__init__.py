@@ -2,6 +2,7 @@
 
 from .blocking import Client, Job, start_daemon
 from .events import Cancelled, Done, Event, Failed, Log, Preview, Progress, Queued, Started
+from .remote import Remote
 from .results import Result, ResultImage
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Preview",
     "Progress",
     "Queued",
+    "Remote",
     "Result",
     "ResultImage",
     "Started",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from types import TracebackType
-from typing import Any, AsyncIterator, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar
+from typing import Any, AsyncIterator, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union
 
 from ..errors import GessoError
 from .core import Core, Options, Submitted, as_fields, ended, silent
 from .events import Event
 from .opening import HomeLike, Place
+from .remote import Remote
 from .results import Result
 from .stream import Reader, Stream
 from .transfer import Source
@@ -92,8 +93,9 @@ class AsyncClient:
         transport: Optional[str] = None,
         name: str = "python",
         on_start: Callable[[], None] = silent,
+        address: Union[str, Remote, None] = None,
     ) -> None:
-        self._place = Place.find(home, transport, name)
+        self._place = Place.anywhere(home, transport, name, address)
         self._start = start
         self._on_start = on_start
         self._opened: Optional[Core] = None

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from concurrent.futures import TimeoutError as FutureTimeout
 from types import TracebackType
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Type
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Type, Union
 
 from ..errors import GessoError
 from .core import Core, Options, Submitted, as_fields, ended, silent
 from .events import Event
 from .opening import HomeLike, Opened, Place
+from .remote import Remote
 from .results import Result
 from .start import launch, refuse_if_running
 from .stream import Reader, Stream
@@ -91,6 +92,7 @@ class Client:
 
     home: the state directory, None for the user's own. transport: ``ipc``, ``tcp``, or None for the better one (``GESSO_TRANSPORT``
     sets it too). name: how the daemon's lists call this client. on_start: called before a daemon is started, from any thread.
+    address: a daemon on another machine (``GESSO_ADDRESS`` where neither home nor transport is given); it is never started from here.
     Raises Unreachable, StartFailed, VersionMismatch, Unauthorised or UnsafeState.
     """
 
@@ -101,8 +103,9 @@ class Client:
         transport: Optional[str] = None,
         name: str = "python",
         on_start: Callable[[], None] = silent,
+        address: Union[str, Remote, None] = None,
     ) -> None:
-        self._core = Core(Place.find(home, transport, name), start=start, on_start=on_start)
+        self._core = Core(Place.anywhere(home, transport, name, address), start=start, on_start=on_start)
 
     @classmethod
     def _of(cls, core: Core) -> "Client":

@@ -53,6 +53,7 @@ class Core:
 
     def __init__(self, place: Place, *, start: bool, on_start: Callable[[], None] = silent, opened: Optional[Opened] = None) -> None:
         self.place = place
+        start = start and place.remote is None  # one on another machine is for its owner to start
         opened = first_connection(place, start=start, on_start=on_start) if opened is None else opened
         self.link = Link(place, opened, restart=start, on_start=on_start)
 

@@ -132,6 +132,9 @@ class Link:
                 self._give_up(fault)
                 return
             except (Unreachable, Unauthorised) as fault:
+                if isinstance(fault, Unauthorised) and self._place.remote is not None:  # a key does not change with a restart
+                    self._give_up(fault)
+                    return
                 if time.monotonic() >= deadline:
                     self._give_up(_kept(fault))
                     return

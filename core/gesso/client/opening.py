@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable, Mapping, Optional, Union
 
@@ -16,6 +16,7 @@ from ..wire.home import Home, check_private
 from ..wire.message import PACKAGE_VERSION, PROTOCOL_VERSION, Message, check_answer, decode, encode
 from ..wire.transport import OPEN_SECONDS, Credentials, Wire, open_wire
 from ..wire.zmtp import Null, Plain
+from .remote import Remote
 
 TRANSPORTS = ("ipc", "tcp")
 HomeLike = Union[Home, str, "os.PathLike[str]"]
@@ -34,11 +35,14 @@ class Opened:
 
 @dataclass(frozen=True)
 class Place:
-    """Where to look for the daemon and how to introduce ourselves. ``transport``: ipc, tcp, or None for the better one."""
+    """Where to look for the daemon and how to introduce ourselves. ``transport``: ipc, tcp, or None for the better one; ``remote`` None:
+    the daemon of ``home``, on this machine.
+    """
 
     home: Home
     transport: Optional[str]
     name: str
+    remote: Optional[Remote] = None
 
     @staticmethod
     def find(home: Optional[HomeLike], transport: Optional[str], name: str) -> "Place":
@@ -50,14 +54,23 @@ class Place:
             home = Home.find(None if home is None else Path(home))
         return Place(home, transport, name)
 
+    @staticmethod
+    def anywhere(home: Optional[HomeLike], transport: Optional[str], name: str, address: Union[str, Remote, None]) -> "Place":
+        """The same, or a remote daemon where ``address`` or, where nothing here was asked for, the environment names one."""
+        place = Place.find(home, transport, name)
+        here = home is not None or transport is not None
+        return replace(place, remote=None if here and address is None else Remote.find(address))
+
 
 def open_connection(place: Place, *, timeout: float = OPEN_SECONDS, on_readable: Optional[Callable[[], None]] = None) -> Opened:
-    """Reach the daemon that `daemon.json` speaks of; raises Unreachable, Unauthorised, VersionMismatch or UnsafeState."""
+    """Reach the remote daemon, or the one that `daemon.json` speaks of; raises Unreachable, Unauthorised, VersionMismatch, ..."""
+    if place.remote is not None:
+        return _open_remote(place, place.remote, timeout, on_readable)
     info = discovery.read(place.home)
     if info is None:
         raise Unreachable("No daemon is running.", hint=_HINT)
     if info.protocol != PROTOCOL_VERSION:
-        raise _mismatch(info, f"version {info.protocol}")
+        raise _mismatch(info, f"daemon.json speaks of version {info.protocol}.")
     endpoint = _endpoint(place, info)
     nonce: Optional[str] = None
     credentials: Credentials = Null()
@@ -71,13 +84,34 @@ def open_connection(place: Place, *, timeout: float = OPEN_SECONDS, on_readable:
     deadline = time.monotonic() + timeout
     wire = open_wire(endpoint, credentials, timeout=timeout, on_readable=on_readable)
     try:
-        welcome = _hello(wire, place.name, nonce, info, deadline)
+        welcome = _hello(wire, place.name, nonce, deadline)
         if nonce is not None and info.token is not None:
             _prove_daemon(welcome, info.token, nonce, endpoint)
+    except VersionMismatch as fault:
+        wire.close(linger=0.0)
+        raise _mismatch(info, fault.message) from fault
     except GessoError:
         wire.close(linger=0.0)
         raise
     return Opened(wire, info, welcome, _read_nonce(welcome))
+
+
+def _open_remote(place: Place, remote: Remote, timeout: float, on_readable: Optional[Callable[[], None]]) -> Opened:
+    """CURVE has proved the daemon before the first byte; its files are not ours, so images travel over the connection."""
+    deadline = time.monotonic() + timeout
+    credentials = remote.credentials(place.home)
+    try:
+        wire = open_wire(remote.address, credentials, timeout=timeout, on_readable=on_readable)
+    except Unreachable as fault:
+        there = "Start one there with: gesso serve --listen tcp://HOST:PORT"
+        raise Unreachable(fault.message, hint=there if fault.hint == _HINT else fault.hint) from fault
+    try:
+        welcome = _hello(wire, place.name, None, deadline)
+    except GessoError:
+        wire.close(linger=0.0)
+        raise
+    info = DaemonInfo(PROTOCOL_VERSION, str(welcome["version"]), int(welcome["pid"]), None, None, None, remote.address)
+    return Opened(wire, info, welcome, None)
 
 
 def _endpoint(place: Place, info: DaemonInfo) -> str:
@@ -98,18 +132,17 @@ def _check_socket(endpoint: str) -> None:
         check_private(folder)
 
 
-def _hello(wire: Wire, name: str, nonce: Optional[str], info: DaemonInfo, deadline: float) -> Mapping[str, Any]:
+def _hello(wire: Wire, name: str, nonce: Optional[str], deadline: float) -> Mapping[str, Any]:
     header = {"type": "hello", "id": "hello", "client": name, "version": PACKAGE_VERSION, "protocol": [PROTOCOL_VERSION]}
     wire.send(encode({**header, "nonce": nonce} if nonce else header))
     message = _first_answer(wire, deadline)
     if message.type == "error":
-        error = GessoError.from_wire(message.header.get("error") or {})
-        raise _mismatch(info, "another version") if isinstance(error, VersionMismatch) else error
+        raise GessoError.from_wire(message.header.get("error") or {})
     if message.type != "welcome":
         raise ProtocolError(f"The daemon answered `hello` with `{message.type}`.")
     check_answer(message.header)
     if message.header["protocol"] != PROTOCOL_VERSION:
-        raise _mismatch(info, f"version {message.header['protocol']}")
+        raise VersionMismatch(f"It answered in version {message.header['protocol']} of the protocol.")
     return message.header
 
 
@@ -133,10 +166,10 @@ def _prove_daemon(welcome: Mapping[str, Any], token: str, nonce: str, endpoint: 
         )
 
 
-def _mismatch(info: DaemonInfo, speaks: str) -> VersionMismatch:
+def _mismatch(info: DaemonInfo, said: str) -> VersionMismatch:
     return VersionMismatch(
-        f"The running daemon (Gesso {info.version}, process {info.pid}) speaks {speaks} of the protocol, this client"
-        f" (Gesso {PACKAGE_VERSION}) version {PROTOCOL_VERSION}.",
+        f"The running daemon (Gesso {info.version}, process {info.pid}) speaks another version of the protocol than this client"
+        f" (Gesso {PACKAGE_VERSION}, version {PROTOCOL_VERSION}): {said}",
         hint=f"Let its jobs end, stop it with `gesso stop` of its own version or `kill {info.pid}`, and start it again.",
     )
 

@@ -118,6 +118,14 @@ _NEVER = "never"
 KEYS: tuple[Key, ...] = (
     Key("daemon.tcp", "boolean", False, "Listen on loopback TCP too, secured by a token."),
     Key(
+        "daemon.listen",
+        "text",
+        "",
+        "Listen to other machines too, at tcp://HOST:PORT, for the keys of `gesso keys authorize`.",
+        empty="this machine only",
+        alias="GESSO_LISTEN",
+    ),
+    Key(
         "idle.drop_weights",
         "duration",
         600,

@@ -37,7 +37,7 @@ from gesso.errors import GessoError
 from gesso.link import BlackBox
 from gesso.link.front_link import FrontLink
 from gesso.link.zap import ZapHandler
-from gesso.wire import auth, discovery
+from gesso.wire import auth, discovery, keys
 from gesso.wire.home import Home, make_private
 from gesso.wire.message import PACKAGE_VERSION, PROTOCOL_VERSION, Message
 
@@ -78,10 +78,8 @@ class Front:
         steps.reached("discovery.write")
         endpoints = {socket.transport: socket.endpoint for socket in self._sockets}
         identity = self._identity
-        info = discovery.DaemonInfo(
-            PROTOCOL_VERSION, identity.version, identity.pid, endpoints.get("ipc"), endpoints.get("tcp"), identity.token
-        )  # fmt: skip
-        discovery.write(self._home, info)
+        at = {name: endpoints.get(name) for name in ("ipc", "tcp", "curve")}
+        discovery.write(self._home, discovery.DaemonInfo(PROTOCOL_VERSION, identity.version, identity.pid, token=identity.token, **at))
         self._tasks = [asyncio.create_task(self._tick()), asyncio.create_task(self._store.reconcile())]
         for task in self._tasks:
             task.add_done_callback(self._background_ended)
@@ -170,11 +168,13 @@ class Front:
         self._sockets.append(sockets.open_ipc(self._context, self._zap, home.socket_path(), self._peers.deliver))
         if token is not None:
             self._sockets.append(sockets.open_tcp(self._context, self._zap, token, self._peers.deliver))
+        tcp = self._sockets[-1].endpoint if token is not None else None
+        if listen := self._live.now.text("daemon.listen"):
+            self._sockets.append(sockets.open_curve(self._context, self._zap, home, listen, self._peers.deliver))
         nonce_file, nonce = home.runtime / "nonce", secrets.token_hex(32)
         nonce_file.unlink(missing_ok=True)
         with open(os.open(nonce_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(nonce)
-        tcp = self._sockets[-1].endpoint if token is not None else None
         self._identity = Identity(os.getpid(), PACKAGE_VERSION, token, tcp, nonce_file, nonce)
         parts = Parts(
             self._identity,
@@ -234,6 +234,8 @@ class Front:
             await asyncio.sleep(_TICK)
             self._supervisor.check()
             self._peers.tidy()
+            if self._sockets[-1].transport == "curve":
+                self._peers.keep_only("curve", {key.principal for key in keys.authorised(self._home)})
             self._uploads.expire()
             self._schemas.refresh()
             self._live.refresh()
@@ -253,6 +255,7 @@ class Front:
             "refused_peers": self._zap.refused,
             "malformed": self._peers.malformed,
             "peers": len(self._peers),
+            "remote_connections": sum(len(socket.connections) for socket in self._sockets if socket.transport == "curve"),
         }
         models: list[dict[str, Any]] = []
         with contextlib.suppress(GessoError):  # `describe` and `submit` report a broken schema file

@@ -14,6 +14,7 @@ from gesso.daemon import logs
 from gesso.daemon.front import Front
 from gesso.daemon.lock import Lock
 from gesso.daemon.options import ServeOptions
+from gesso.daemon.sockets import check_listen
 from gesso.errors import GessoError
 from gesso.wire import discovery
 from gesso.wire.home import Home
@@ -32,6 +33,8 @@ def serve(options: ServeOptions) -> int:
     handler = None
     try:
         settings = load(home.config_file, flags=options.flags)
+        if listen := settings.text("daemon.listen"):
+            check_listen(home, listen)
         handler = logs.to_file(home.daemon_log)
         asyncio.run(_run(home, options, settings))
     except GessoError as fault:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any
 
 from gesso.daemon.sockets import OWNER, FrontSocket
@@ -170,6 +170,13 @@ class Peers:
                 peer.offer(event)
                 if peer.gone:
                     self._drop(peer)
+
+    def keep_only(self, transport: str, principals: Collection[str]) -> None:
+        """End the connections of everybody else on this transport: their keys were revoked."""
+        for peer in [peer for peer in self._peers.values() if peer.socket.transport == transport and peer.principal not in principals]:
+            _log.warning("a key was revoked: its connection ends", extra={"principal": peer.principal})
+            peer.socket.connections.cut(peer.route)
+            self._drop(peer)
 
     def tidy(self) -> None:
         """Drop those that were found to be gone."""

@@ -140,7 +140,10 @@ class Requests:
             body["proof"] = auth.daemon_proof(identity.token, peer.nonce, identity.tcp)
         self._parts.uploads.close_owner(peer.key)
         peer.greet(str(header["client"])[: wire.ID_LENGTH] or "unnamed")
-        nonce_sha256 = hashlib.sha256(identity.nonce.encode()).hexdigest()
+        if peer.sees_all:  # others are on another machine, or at least no business of theirs is where our files lie
+            body["nonce_file"] = str(identity.nonce_file)
+            body["nonce_sha256"] = hashlib.sha256(identity.nonce.encode()).hexdigest()
+            body["blobs"] = str(self._parts.store.root)
         return {
             **body,
             "protocol": wire.PROTOCOL_VERSION,
@@ -148,9 +151,6 @@ class Requests:
             "pid": identity.pid,
             "limits": dict(wire.LIMITS),
             "principal": peer.principal,
-            "nonce_file": str(identity.nonce_file),
-            "nonce_sha256": nonce_sha256,
-            "blobs": str(self._parts.store.root),
         }, b""
 
     async def _ping(self, _peer: Peer, _message: wire.Message) -> Answer:
@@ -240,8 +240,13 @@ class Requests:
             raise UnknownJob(f"There is no job {job!r}.", field="job")
         return row
 
-    async def _status(self, _peer: Peer, _message: wire.Message) -> Answer:
-        return await self._parts.state(), b""
+    async def _status(self, peer: Peer, _message: wire.Message) -> Answer:
+        state = await self._parts.state()
+        if not peer.sees_all:
+            live = self._parts.dispatcher.live
+            for worker in state["workers"]:
+                worker["jobs"] = [job for job in worker["jobs"] if job in live and live[job].principal == peer.principal]
+        return state, b""
 
     async def _list(self, peer: Peer, message: wire.Message) -> Answer:
         if message.header.get("job") is not None:
@@ -270,7 +275,7 @@ class Requests:
 
     async def _begin(self, peer: Peer, message: wire.Message) -> Answer:
         header = message.header
-        same_files = auth.matches(str(header.get("nonce") or ""), self._parts.identity.nonce)
+        same_files = peer.sees_all and auth.matches(str(header.get("nonce") or ""), self._parts.identity.nonce)
         return await self._parts.uploads.begin(peer.key, header["sha256"], header["size"], same_files), b""
 
     async def _part(self, peer: Peer, message: wire.Message) -> Answer:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import zmq
 
@@ -19,6 +18,8 @@ from gesso.errors import Unreachable
 Deliver = Callable[[list["zmq.Frame"]], None]
 _log = logging.getLogger(__name__)
 _BATCH = 64  # messages taken before other callbacks of the loop get their turn
+_FRAMES = 1 << 16  # of one message
+_SLICE = 2048  # frames thrown away before other callbacks of the loop get their turn
 
 
 class PeerGone(Unreachable):
@@ -28,10 +29,16 @@ class PeerGone(Unreachable):
 
 
 class LoopSocket:
-    """Owns ``socket`` on the running loop; ``deliver`` gets each message as frames that carry the peer's metadata."""
+    """Owns ``socket`` on the running loop; ``deliver`` gets each message as frames that carry the peer's metadata.
 
-    def __init__(self, socket: zmq.Socket[bytes], deliver: Deliver) -> None:
+    libzmq does not bound the frames of a message. Beyond ``most_frames`` they are thrown away as they are taken, a slice each turn of
+    the loop, and the message is delivered without them.
+    """
+
+    def __init__(self, socket: zmq.Socket[bytes], deliver: Deliver, most_frames: int = _FRAMES) -> None:
         self._socket = socket
+        self._most_frames = most_frames
+        self._cut: list[zmq.Frame] | None = None
         self._deliver = deliver
         self._loop = asyncio.get_running_loop()
         self._descriptor = int(socket.getsockopt(zmq.FD))
@@ -75,14 +82,34 @@ class LoopSocket:
             if not self._open or not int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
                 return
             try:
-                frames: Any = self._socket.recv_multipart(flags=zmq.DONTWAIT, copy=False)
+                frames = self._take()
             except zmq.Again:
                 return
+            if frames is None:
+                break
             try:
                 self._deliver(frames)
             except Exception:  # a fault in one message must not leave the next ones waiting for an edge that never comes
                 _log.exception("a message met a fault of the front")
         self._schedule()
+
+    def _take(self) -> list[zmq.Frame] | None:
+        """The next message; None where there is more of it than one turn may take."""
+        if self._cut is None:
+            frames = [self._socket.recv(zmq.DONTWAIT, copy=False)]
+            while frames[-1].more:
+                if len(frames) == self._most_frames:
+                    self._cut = frames
+                    break
+                frames.append(self._socket.recv(zmq.DONTWAIT, copy=False))
+            else:
+                return frames
+        for _ in range(_SLICE):
+            self._socket.recv(zmq.DONTWAIT)
+            if not self._socket.getsockopt(zmq.RCVMORE):
+                frames, self._cut = self._cut, None
+                return frames
+        return None
 
 
 def user_id(frames: Sequence[zmq.Frame]) -> str:

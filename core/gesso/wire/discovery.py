@@ -17,7 +17,7 @@ _LARGEST = 65536
 
 @dataclass(frozen=True)
 class DaemonInfo:
-    """What a daemon says about itself. ``ipc`` and ``tcp`` are endpoints or None; ``token`` is 64 hexadecimal digits or None."""
+    """What a daemon says about itself. ``ipc``, ``tcp`` and ``curve`` are endpoints or None; ``token`` is 64 hexadecimal digits or None."""
 
     protocol: int
     version: str
@@ -25,6 +25,7 @@ class DaemonInfo:
     ipc: Optional[str]
     tcp: Optional[str]
     token: Optional[str]
+    curve: Optional[str] = None
 
 
 def write(home: Home, info: DaemonInfo) -> None:
@@ -71,7 +72,7 @@ def _parse(wire: Any) -> Optional[DaemonInfo]:
     kinds: Dict[str, Any] = {"protocol": int, "version": str, "pid": int}
     if not all(isinstance(wire.get(name), kind) for name, kind in kinds.items()):
         return None
-    optional = {name: wire.get(name) for name in ("ipc", "tcp", "token")}
+    optional = {name: wire.get(name) for name in ("ipc", "tcp", "token", "curve")}
     if not all(value is None or isinstance(value, str) for value in optional.values()):
         return None
     return DaemonInfo(wire["protocol"], wire["version"], wire["pid"], **optional)

@@ -55,6 +55,11 @@ class Home:
         return self.state / "journal.sqlite"
 
     @property
+    def keys(self) -> Path:
+        """CURVE keys: ours, and those of others that may come in."""
+        return self.state / "keys"
+
+    @property
     def daemon_file(self) -> Path:
         """What a running daemon says about itself."""
         return self.runtime / "daemon.json"
@@ -72,7 +77,7 @@ class Home:
     @property
     def private(self) -> List[Path]:
         """The directories that only the owner may reach."""
-        return [self.runtime, self.state, self.blobs, self.incoming, self.plugins, self.logs]
+        return [self.runtime, self.state, self.keys, self.blobs, self.incoming, self.plugins, self.logs]
 
     @staticmethod
     def find(root: Optional[Path] = None, environ: Optional[Mapping[str, str]] = None, platform: str = sys.platform) -> "Home":

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Callable, List, Mapping, Optional, Protocol, Sequence, Tuple, Union
 
-from ..errors import Unauthorised, Unreachable
+from ..errors import Unauthorised, Unreachable, UsageError
 from .zmtp import Null, Plain
 
 LOOPBACK = ("127.0.0.1", "::1")
@@ -15,11 +15,11 @@ OPEN_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Curve:
-    """CURVE keys in Z85, 40 characters each; only libzmq speaks it."""
+    """CURVE keys, 64 hexadecimal digits each; only libzmq speaks it."""
 
     server_key: str
     public_key: str
-    secret_key: str
+    secret_key: str = field(repr=False)
 
 
 Credentials = Union[Null, Plain, Curve]
@@ -54,7 +54,11 @@ def open_wire(
     parse_endpoint(endpoint, credentials)
     environ = os.environ if environ is None else environ
     if isinstance(credentials, Curve) or environ.get("GESSO_WIRE") == "pyzmq":
-        from .zmq_dealer import ZmqDealer
+        try:
+            from .zmq_dealer import ZmqDealer
+        except ImportError as fault:
+            name = "CURVE" if isinstance(credentials, Curve) else "GESSO_WIRE=pyzmq"
+            raise UsageError(f"{name} needs pyzmq, which cannot be imported here.", hint="Install it with: pip install pyzmq") from fault
 
         return ZmqDealer.connect(endpoint, credentials, timeout, on_readable)
     from .dealer import Dealer

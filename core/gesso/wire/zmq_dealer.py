@@ -38,7 +38,7 @@ class ZmqDealer(QueuedWire):
         dealer = cls(endpoint, on_readable)
         try:
             dealer._dial(credentials, timeout)
-            dealer._shake_hands(time.monotonic() + timeout)
+            dealer._shake_hands(credentials, time.monotonic() + timeout)
         except zmq.ZMQError as fault:
             dealer._release()
             raise unreachable(endpoint, fault) from fault
@@ -55,18 +55,24 @@ class ZmqDealer(QueuedWire):
             self._socket.plain_username = credentials.user.encode()
             self._socket.plain_password = credentials.password.encode()
         elif isinstance(credentials, Curve):
-            self._socket.curve_serverkey = credentials.server_key.encode()
-            self._socket.curve_publickey = credentials.public_key.encode()
-            self._socket.curve_secretkey = credentials.secret_key.encode()
+            self._socket.curve_serverkey = bytes.fromhex(credentials.server_key)
+            self._socket.curve_publickey = bytes.fromhex(credentials.public_key)
+            self._socket.curve_secretkey = bytes.fromhex(credentials.secret_key)
         self._socket.connect(self._endpoint)
 
-    def _shake_hands(self, deadline: float) -> None:
+    def _shake_hands(self, credentials: Credentials, deadline: float) -> None:
         while True:
             if not self._monitor.poll(max(1, int((deadline - time.monotonic()) * 1000))):
                 raise unreachable(self._endpoint, socket.timeout())
             event = self._happened()
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 return
+            if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH and isinstance(credentials, Curve):
+                hint = "On its machine `gesso keys list` shows who is let in, and `gesso keys authorize` adds a key."
+                raise Unauthorised(f"The daemon at {self._endpoint} does not let us in: our key is not authorised there.", hint=hint)
+            if event in (*_REFUSED, zmq.EVENT_DISCONNECTED) and isinstance(credentials, Curve):
+                hint = "On its machine `gesso keys list` shows the daemon's key."
+                raise Unreachable(f"What listens at {self._endpoint} is leaving, or has another key than the daemon we know.", hint=hint)
             if event in _REFUSED:
                 raise Unauthorised("The daemon refused the connection.")
             if event in _LOST:
