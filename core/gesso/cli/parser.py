@@ -188,6 +188,7 @@ def _add_plugins(plugins: Commands) -> None:
         ("info", "show everything that is known of a plugin"),
         ("enable", "check a plugin, record its version and content, and turn it on"),
         ("disable", "turn a plugin off"),
+        ("remove", "forget a plugin; a single file is deleted"),
     ):
         plugins(name, f"gesso.cli.plugins:{name}", text).add_argument("name", metavar="NAME")
     looked = plugins("check", "gesso.cli.plugins:check", "look at a plugin or a file in a process of its own; nothing is changed")
