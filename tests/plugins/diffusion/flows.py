@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import diffusers
+import numpy as np
 import torch
 
 from gesso.math import initial_noise
+from gesso.media import png
 from gesso_plugins.imaging.generate import Sampling, noise_levels, started
 from gesso_plugins.imaging.params import GenerateParams
 
@@ -75,3 +78,9 @@ def apart(found: torch.Tensor, wanted: torch.Tensor) -> float:
     """The largest difference over the largest number."""
     assert found.shape == wanted.shape
     return float((found - wanted).abs().max() / wanted.abs().max())
+
+
+def picture() -> tuple[str, bytes]:
+    """A PNG of random pixels, by its hash."""
+    data = png.write(np.random.default_rng(3).integers(0, 256, (SIDE, SIDE, 3), np.uint8), {})
+    return hashlib.sha256(data).hexdigest(), data
