@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 from tests.plugins.diffusion import transformers as tiny
-from tests.plugins.diffusion.flows import SEED, SIDE, apart, diffusers_pipeline, ours, picture, theirs
+from tests.plugins.diffusion.flows import diffusers_pipeline, ours, theirs
+from tests.plugins.diffusion.oracles import SEED, SIDE, apart, picture
 
 from gesso.engine import EncodeImage, ModelRef
 from gesso.media import images
