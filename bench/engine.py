@@ -12,6 +12,7 @@ preview      drawing one of a 512 px picture, and the share of a core at ten a s
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import os
@@ -37,7 +38,21 @@ prepare(thread_count())
 import torch  # noqa: E402
 
 from gesso.device.environment import environment  # noqa: E402
-from gesso.engine import All, Ended, Engine, Hooks, Job, ModelRef, Preview, Ticket, classifier_free, drive, reporting  # noqa: E402
+from gesso.engine import (  # noqa: E402
+    All,
+    Ended,
+    Engine,
+    Guide,
+    Hooks,
+    Job,
+    ModelRef,
+    Preview,
+    Prompted,
+    Ticket,
+    drive,
+    guided,
+    reporting,
+)
 from gesso.engine.guard import Ambient  # noqa: E402
 from gesso.model import Conditioning, ModelCard  # noqa: E402
 from gesso.model.card import Latent  # noqa: E402
@@ -47,6 +62,7 @@ from gesso_plugins.diffusion.clip import ClipText  # noqa: E402
 from gesso_plugins.diffusion.codec import Codec  # noqa: E402
 from gesso_plugins.diffusion.model import LatentDiffusion  # noqa: E402
 from gesso_plugins.diffusion.stable_diffusion import UNetDenoiser  # noqa: E402
+from gesso_plugins.guidance.classifier_free import classifier_free  # noqa: E402
 
 RESULT = ROOT / "bench/results/engine.json"
 ROUNDS, STEPS, SIDE, WIDTH = 5, 20, 16, 64
@@ -115,7 +131,8 @@ def start(seed: int, sigma: float) -> torch.Tensor:
 
 
 def picture(tiny: Tiny, seed: int, *, report: bool = True, steps: int | None = None) -> Job:
-    denoiser = classifier_free(REF, tiny.conds[0], tiny.conds[1], 5.0)
+    guide = Guide("classifier_free", classifier_free.function, {"scale": 5.0})
+    denoiser = guided([guide], Prompted(REF, tiny.conds[0], tiny.conds[1]), tiny.model.parametrisation, tiny.sigmas)
     if report:
         denoiser = reporting(denoiser, image=0, model=REF, sigmas=tiny.sigmas, total=STEPS)
     return (yield from drive(euler(start(seed, tiny.sigmas[0]), tiny.sigmas), denoiser, steps))
@@ -161,8 +178,9 @@ def diffusers_pipeline(tiny: Tiny) -> None:
 def overhead(tiny: Tiny, pool: ThreadPoolExecutor) -> dict[str, float]:
     """CPU time with the UNet and, for what is above it, with a hollow one: the difference of two long times would drown in noise."""
 
+    running = engine_of(tiny, pool)
+
     def engine() -> None:
-        running = engine_of(tiny, pool)
         running.start(Ticket("a"), picture(tiny, 1))
         running.run()
 
@@ -278,6 +296,7 @@ def main() -> int:
     warnings.simplefilter("ignore")
     pin(thread_count())
     tiny = Tiny()
+    gc.freeze()  # as a worker does once its plugins are there: else each full collection looks at every module of torch
     with ThreadPoolExecutor(1) as pool:
         measured = {
             "overhead": overhead(tiny, pool),

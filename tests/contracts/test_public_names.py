@@ -26,7 +26,7 @@ NAMES = {
     "gesso.engine": """
         All Apply Call CallError Decode Denoise DenoiseGrad Denoised Denoiser Emit EncodeImage EncodeText Ended Engine Guide Hooks Host Job
         JobEvent Load ModelRef Models Moment NEGATIVE PROMPT Predicted Preview Progress Prompted ReplayLog Row Run Ticket Warn
-        classifier_free drive guided masked plain reporting
+        drive guided masked plain reporting
     """,
     "gesso.math": """
         Noise NoiseSource Space exponential_weights fixed_adams_bashforth initial_noise lagrange_weights phi sigma_at time_of

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from tests.engine.toys import FLOATS, REF, SIGMAS, euler, heun, noise, restart
+from tests.engine.toys import FLOATS, REF, SIGMAS, euler, heun, noise, prompted, restart
 from torch import Tensor
 
-from gesso.engine import Denoise, Denoised, Emit, Preview, Progress, Run, classifier_free, drive, masked, plain, reporting
+from gesso.engine import Denoise, Denoised, Emit, Preview, Progress, Run, drive, masked, plain, reporting
 from gesso.errors import PluginError
-from gesso.model import Conditioning, Parametrisation, Seamless
+from gesso.model import Conditioning, Parametrisation
 
 COND, UNCOND = Conditioning(torch.ones(1, 3, 8)), Conditioning(torch.zeros(1, 3, 8))
 FLOW = Parametrisation("flow", (0.1, 1.0))
@@ -41,7 +41,7 @@ def finish(generator: Generator[Any, Any, Any]) -> tuple[Any, list[Any]]:
 
 @pytest.mark.parametrize("sampler", [euler, heun, restart])
 def test_driving_in_parts_equals_driving_at_once(sampler: Any) -> None:
-    denoiser = classifier_free(REF, COND, UNCOND, 4.0)
+    denoiser = prompted(COND, UNCOND, 4.0)
     whole, asked = finish(drive(sampler(noise(1), SIGMAS), denoiser))
     run = Run(sampler(noise(1), SIGMAS))
     for _ in range(100):
@@ -84,27 +84,6 @@ def test_closing_the_drive_closes_the_sampler() -> None:
     assert closed == ["sampler"]
 
 
-def test_guidance_is_one_call_with_both_rows_in_fixed_order() -> None:
-    reply, (call,) = finish(classifier_free(REF, COND, UNCOND, 3.0, (Seamless(True, True),))(noise(1), 2.0))
-    assert call.conds == (COND, UNCOND)
-    assert call.patches == (Seamless(True, True),)
-    with_prompt, without = x0_of(noise(1), 2.0, COND), x0_of(noise(1), 2.0, UNCOND)
-    torch.testing.assert_close(reply.denoised, without + 3.0 * (with_prompt - without))
-    assert torch.equal(reply.uncond, without)
-
-
-def test_guidance_one_makes_the_conditional_row_only() -> None:
-    reply, (call,) = finish(classifier_free(REF, COND, UNCOND, 1.0)(noise(1), 2.0))
-    assert call.conds == (COND,)
-    assert torch.equal(reply.denoised, reply.uncond)
-
-
-def test_guidance_may_follow_sigma() -> None:
-    scheduled = classifier_free(REF, COND, UNCOND, lambda sigma: 1.0 if sigma > 1 else 2.0)
-    assert len(finish(scheduled(noise(1), 2.0))[1][0].conds) == 1
-    assert len(finish(scheduled(noise(1), 0.5))[1][0].conds) == 2
-
-
 @pytest.mark.parametrize(("parametrisation", "clean"), [(FLOATS, 1.0), (FLOW, 0.25)])
 def test_a_mask_keeps_what_is_outside_byte_for_byte(parametrisation: Parametrisation, clean: float) -> None:
     mask = torch.zeros(1, 1, 8, 8)
@@ -121,7 +100,7 @@ def test_a_mask_keeps_what_is_outside_byte_for_byte(parametrisation: Parametrisa
 def told(sampler: Any, total: int | None) -> list[Progress]:
     denoiser = reporting(plain(REF, COND), image=3, model=REF, sigmas=SIGMAS, total=total)
     _, asked = finish(drive(sampler(noise(1), SIGMAS), denoiser))
-    emitted = [item.event for item in asked if isinstance(item, Emit)]
+    emitted = [event for item in asked if isinstance(item, Emit) for event in item.events]
     previews = [event for event in emitted if isinstance(event, Preview)]
     assert len(previews) == len(emitted) // 2
     assert all(event.image == 3 for event in previews)

@@ -13,14 +13,12 @@ from tests.engine.toys import CARD, FLOATS, REF, SIGMAS, Bench, Job, ToyModel, e
 from gesso.engine import (
     NEGATIVE,
     PROMPT,
-    All,
     Denoise,
     Denoised,
     EncodeText,
     Guide,
     Prompted,
     Row,
-    classifier_free,
     drive,
     guided,
 )
@@ -93,9 +91,10 @@ def test_outside_its_interval_a_guide_asks_for_nothing() -> None:
 
 
 def test_fractions_are_places_among_the_steps() -> None:
-    assert [fraction_of(sigma, SIGMAS) for sigma in SIGMAS] == [i / 6 for i in range(7)]
-    assert fraction_of(99.0, SIGMAS) == 0.0
-    assert fraction_of(4.0, SIGMAS) == pytest.approx(0.5 / 6)
+    levels = [-sigma for sigma in SIGMAS]
+    assert [fraction_of(sigma, levels) for sigma in SIGMAS] == [i / 6 for i in range(7)]
+    assert fraction_of(99.0, levels) == 0.0
+    assert fraction_of(4.0, levels) == pytest.approx(0.5 / 6)
 
 
 def test_keys_differ_by_perturbation_and_nothing_else() -> None:
@@ -194,19 +193,3 @@ def test_a_fault_names_its_guidance(function: Any, said: str) -> None:
     with pytest.raises(PluginError, match="The guidance 'odd'") as caught:
         one([Guide("odd", function)])
     assert said in caught.value.message
-
-
-def test_the_blocks_of_the_engine_agree() -> None:
-    """`engine.classifier_free` and a guide of the same formula give equal bits."""
-
-    def cfg(moment: Any, scale: float) -> Any:
-        predicted = yield (NEGATIVE,)
-        return predicted[NEGATIVE] + scale * (predicted.x0 - predicted[NEGATIVE])
-
-    def both() -> Job:
-        denoisers = classifier_free(REF, COND, UNCOND, 4.0), guided([Guide("cfg", cfg, {"scale": 4.0})], PROMPTED, FLOATS, SIGMAS)
-        return (yield All(*(drive(euler(noise(3) * SIGMAS[0], SIGMAS), denoiser) for denoiser in denoisers)))
-
-    bench = Bench()
-    bench.run(("a", both()))
-    assert torch.equal(*bench.value("a"))

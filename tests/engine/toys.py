@@ -13,22 +13,27 @@ import torch
 from torch import Tensor, nn
 
 from gesso.engine import (
+    NEGATIVE,
     All,
     Apply,
     Decode,
     Denoised,
+    Denoiser,
     EncodeText,
     Ended,
     Engine,
+    Guide,
     Hooks,
     Host,
     JobEvent,
     ModelRef,
+    Moment,
+    Prompted,
     ReplayLog,
     Run,
     Ticket,
-    classifier_free,
     drive,
+    guided,
     masked,
     reporting,
 )
@@ -211,10 +216,20 @@ def noise(seed: int, size: int = 8) -> Tensor:
     return torch.randn(1, 4, size, size, generator=torch.Generator().manual_seed(seed))
 
 
+def cfg(_: Moment, scale: float) -> Generator[Any, Any, Tensor]:
+    predicted = yield (NEGATIVE,) if scale != 1.0 else ()
+    return predicted.x0 if scale == 1.0 else predicted[NEGATIVE] + scale * (predicted.x0 - predicted[NEGATIVE])
+
+
+def prompted(cond: Conditioning, uncond: Conditioning, scale: float, patches: tuple[Patch, ...] = ()) -> Denoiser:
+    """A denoiser under classifier-free guidance."""
+    return guided([Guide("cfg", cfg, {"scale": scale})], Prompted(REF, cond, uncond, patches), FLOATS, SIGMAS)
+
+
 def simple(seed: int, *, sampler: Any = euler, guidance: float = 3.0, size: int = 8, prompt: str = "a cat") -> Job:
     """One picture."""
     cond, uncond = yield EncodeText(REF, (prompt, ""))
-    denoiser = reporting(classifier_free(REF, cond, uncond, guidance), image=0, model=REF, sigmas=SIGMAS, total=len(SIGMAS) - 1)
+    denoiser = reporting(prompted(cond, uncond, guidance), image=0, model=REF, sigmas=SIGMAS, total=len(SIGMAS) - 1)
     latent = yield from drive(sampler(noise(seed, size) * SIGMAS[0], SIGMAS), denoiser)
     return (yield Decode(REF, latent))
 
@@ -229,9 +244,9 @@ def everything(seed: int) -> Job:
     cond, uncond = yield EncodeText(REF, ("a red cat", ""))
     mask = torch.zeros(1, 1, 8, 8)
     mask[..., :4] = 1.0
-    inner = masked(classifier_free(REF, cond, uncond, 2.5, (Seamless(True, False),)), mask, noise(99), noise(98), FLOATS)
+    inner = masked(prompted(cond, uncond, 2.5, (Seamless(True, False),)), mask, noise(99), noise(98), FLOATS)
 
-    def guided(x: Tensor, sigma: float) -> Generator[Any, Any, Denoised]:
+    def led(x: Tensor, sigma: float) -> Generator[Any, Any, Denoised]:
         from gesso.engine import Denoise, DenoiseGrad
 
         reply = yield from inner(x, sigma)
@@ -244,12 +259,12 @@ def everything(seed: int) -> Job:
     with contextlib.ExitStack() as open_runs:
         for run in runs:
             open_runs.enter_context(run)
-        yield All(*(drive(run, guided, 3) for run in runs))
+        yield All(*(drive(run, led, 3) for run in runs))
         scores = yield All(*(Apply(REF, "score", {"x": run.x}) for run in runs))
         best = sorted(range(4), key=lambda i: -scores[i])[:2]
         for i in set(range(4)) - set(best):
             runs[i].close()
-        latents = yield All(*(drive(runs[i], guided) for i in best))
+        latents = yield All(*(drive(runs[i], led) for i in best))
         total = yield Host(summed, (latents,))
         images = yield All(*(Decode(REF, latent) for latent in latents))
     return [*images, total]

@@ -19,7 +19,7 @@ from gesso.engine.calls import (
     Progress,
     Warn,
 )
-from gesso.engine.denoiser import classifier_free, masked, plain, reporting
+from gesso.engine.denoiser import masked, plain, reporting
 from gesso.engine.drive import Denoiser, Run, drive
 from gesso.engine.forward import Models
 from gesso.engine.guidance import NEGATIVE, PROMPT, Guide, Moment, Predicted, Prompted, Row, guided
@@ -63,7 +63,6 @@ __all__ = [
     "Run",
     "Ticket",
     "Warn",
-    "classifier_free",
     "drive",
     "guided",
     "masked",

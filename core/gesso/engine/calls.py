@@ -157,8 +157,8 @@ class Progress:
     fraction: float
 
     def __post_init__(self) -> None:
-        whole = all(isinstance(value, int) and value >= 0 for value in (self.image, self.step, self.total or 0))
-        if not (whole and math.isfinite(self.sigma) and 0.0 <= self.fraction <= 1.0):
+        numbers = self.image, self.step, self.total or 0
+        if not (set(map(type, numbers)) == {int} and min(numbers) >= 0 and math.isfinite(self.sigma) and 0.0 <= self.fraction <= 1.0):
             raise ValueError(f"this is no progress: {self}")
 
 
@@ -182,12 +182,11 @@ class Warn:
     message: str
 
 
-@dataclass(frozen=True)
 class Emit:
-    """Tell the client something. The reply is None and comes at once."""
+    """Tell the client something, or several things in order. The reply is None and comes at once."""
 
-    event: Progress | Preview | Warn
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.event, (Progress, Preview, Warn)):
-            raise TypeError(f"an Emit tells Progress, Preview or Warn, not {type(self.event).__name__}")
+    def __init__(self, *events: Progress | Preview | Warn) -> None:
+        for event in events:
+            if not isinstance(event, (Progress, Preview, Warn)):
+                raise TypeError(f"an Emit tells Progress, Preview or Warn, not {type(event).__name__}")
+        self.events = events

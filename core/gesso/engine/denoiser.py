@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +13,6 @@ from gesso.engine.calls import Denoise, Denoised, Emit, Preview, Progress
 from gesso.engine.drive import Denoiser
 from gesso.model import Conditioning, ModelRef, Parametrisation, Patch
 
-Scale = float | Callable[[float], float]
-"""A guidance scale: one number, or a function of sigma."""
-
 
 def plain(model: ModelRef, cond: Conditioning, patches: Sequence[Patch] = ()) -> Denoiser:
     """No guidance: one row a step, and ``uncond`` equals ``denoised``."""
@@ -23,24 +20,6 @@ def plain(model: ModelRef, cond: Conditioning, patches: Sequence[Patch] = ()) ->
     def denoiser(x: Tensor, sigma: float) -> Generator[Any, Any, Denoised]:
         reply: Denoised = yield Denoise(model, x, sigma, (cond,), tuple(patches))
         return reply
-
-    return denoiser
-
-
-def classifier_free(model: ModelRef, cond: Conditioning, uncond: Conditioning, scale: Scale, patches: Sequence[Patch] = ()) -> Denoiser:
-    """Classifier-free guidance (Ho & Salimans 2022, eq. 6): x0 = uncond + scale * (cond - uncond), both in one call.
-
-    ``uncond`` is the empty or the negative prompt. Where the scale is 1 only the conditional row is computed.
-    """
-
-    def denoiser(x: Tensor, sigma: float) -> Generator[Any, Any, Denoised]:
-        w = scale(sigma) if callable(scale) else scale
-        if w == 1.0:
-            alone: Denoised = yield Denoise(model, x, sigma, (cond,), tuple(patches))
-            return alone
-        reply: Denoised = yield Denoise(model, x, sigma, (cond, uncond), tuple(patches))
-        with_prompt, without = reply.predictions
-        return Denoised(without + w * (with_prompt - without), without, reply.predictions)
 
     return denoiser
 
@@ -74,8 +53,7 @@ def reporting(denoiser: Denoiser, *, image: int, model: ModelRef, sigmas: Sequen
         step += 1
         now = step / total if total else math.log(high / max(sigma, low)) / span
         fraction = min(1.0, max(fraction, now))
-        yield Emit(Progress(image, step, total, sigma, fraction))
-        yield Emit(Preview(image, model, reply.denoised))
+        yield Emit(Progress(image, step, total, sigma, fraction), Preview(image, model, reply.denoised))
         return reply
 
     return told

@@ -30,6 +30,8 @@ class Fairness:
         if not calls:
             return []
         ring = self._ring({call.running.ticket.client for call in calls})
+        if len(calls) == 1:
+            return calls
         places = {client: place for place, client in enumerate(ring)}
         return sorted(calls, key=lambda call: (places[call.running.ticket.client], *_within_client(call)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
 import torch
@@ -82,12 +82,65 @@ class TextCache:
         return None if any(cond is None for cond in found) else tuple(cond for cond in found if cond is not None)
 
 
+_WHOLE: AbstractContextManager[None] = nullcontext()
+_FREE: AbstractContextManager[Sequence[Control]] = nullcontext(())
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Rows that share a forward: (number of the call, number of its conditioning) of each, and their conditionings on the device."""
+
+    places: tuple[tuple[int, int], ...]
+    cond: Conditioning
+    perturbation: Perturbation | None
+
+
+class _Plans:
+    """How the newest batches of `Denoise` fall into forwards. The steps of a job ask for the same conditionings again and again."""
+
+    def __init__(self, most: int = 8) -> None:
+        self._most = most
+        self._held: OrderedDict[tuple[object, ...], tuple[Sequence[tuple[Conditioning, ...]], tuple[_Group, ...]]] = OrderedDict()
+
+    def of(self, calls: Sequence[Denoise], device: torch.device) -> tuple[_Group, ...]:
+        """The groups, in the order of calls and conditionings. The conditionings are held beside them, so that no other object gets
+        their ids.
+        """
+        key = tuple([(*map(id, call.conds), call.perturbations) for call in calls])
+        found = self._held.get(key)
+        if found is None:
+            found = self._held[key] = ([call.conds for call in calls], _grouped(calls, device))
+            if len(self._held) > self._most:
+                self._held.popitem(last=False)
+        self._held.move_to_end(key)
+        return found[1]
+
+
+def _grouped(calls: Sequence[Denoise], device: torch.device) -> tuple[_Group, ...]:
+    groups: dict[tuple[object, Perturbation | None], list[tuple[int, int]]] = {}
+    for i, call in enumerate(calls):
+        for j, cond in enumerate(call.conds):
+            groups.setdefault((cond.layout(), call.perturbation(j)), []).append((i, j))
+    return tuple(
+        _Group(tuple(places), _moved(stack([calls[i].conds[j] for i, j in places]), device), perturbation)
+        for (_, perturbation), places in groups.items()
+    )
+
+
+def _moved(cond: Conditioning, device: torch.device) -> Conditioning:
+    if cond.tokens.device == device:
+        return cond
+    pooled = None if cond.pooled is None else cond.pooled.to(device)
+    return Conditioning(cond.tokens.to(device), pooled, {name: tensor.to(device) for name, tensor in cond.extras.items()})
+
+
 class Forward:
     """Executes batches. ``run`` takes calls of one key and gives their replies in order, or raises for all of them."""
 
     def __init__(self, models: Models, texts: TextCache) -> None:
         self._models = models
         self._texts = texts
+        self._plans = _Plans()
         self._how: dict[type[Call], Callable[[Any], list[Any]]] = {
             Denoise: self._denoise,
             DenoiseGrad: lambda calls: [self._denoise_grad(call) for call in calls],
@@ -120,9 +173,13 @@ class Forward:
                 predictions = self._predict(denoiser, calls, [call.x for call in calls], controls)
         return [Denoised(rows[0], rows[-1], tuple(rows)) for rows in predictions]
 
-    @contextmanager
-    def _patched(self, model: Model, patches: Sequence[Patch]) -> Iterator[None]:
+    def _patched(self, model: Model, patches: Sequence[Patch]) -> AbstractContextManager[None]:
         """The model with patches, those with weights of their own loaded and pinned."""
+        adapted = any(isinstance(patch, Adapter) for patch in patches)
+        return self._adapted(model, patches) if adapted else model.patched(patches)
+
+    @contextmanager
+    def _adapted(self, model: Model, patches: Sequence[Patch]) -> Iterator[None]:
         with ExitStack() as pinned:
             ready = [
                 replace(patch, weights=pinned.enter_context(self._models.using(patch.model))) if isinstance(patch, Adapter) else patch
@@ -131,9 +188,12 @@ class Forward:
             pinned.enter_context(model.patched(ready))
             yield
 
-    @contextmanager
-    def _steering(self, controls: Sequence[Control]) -> Iterator[tuple[Control, ...]]:
+    def _steering(self, controls: Sequence[Control]) -> AbstractContextManager[Sequence[Control]]:
         """The controls with their models, loaded and pinned."""
+        return self._pinned(controls) if controls else _FREE
+
+    @contextmanager
+    def _pinned(self, controls: Sequence[Control]) -> Iterator[Sequence[Control]]:
         with ExitStack() as pinned:
             yield tuple(replace(control, weights=pinned.enter_context(self._models.using(control.model))) for control in controls)
 
@@ -146,27 +206,24 @@ class Forward:
         Replies go back to where x came from: samplers do their arithmetic on the CPU, the same on every machine.
         """
         device = self._models.device
-        groups: dict[tuple[object, Perturbation | None], list[tuple[int, int]]] = {}
-        for i, call in enumerate(calls):
-            for j, cond in enumerate(call.conds):
-                groups.setdefault((cond.layout(), call.perturbation(j)), []).append((i, j))
-        found: dict[tuple[int, int], Tensor] = {}
-        for (_, perturbation), places in groups.items():
+        found: list[list[Any]] = [[None] * len(call.conds) for call in calls]
+        for group in self._plans.of(calls, device):
+            places = group.places
             x = torch.cat([xs[i] for i, _ in places]).to(device)
             sigma = torch.tensor([calls[i].sigma for i, _ in places], dtype=torch.float32, device=device)
-            cond = _moved(stack([calls[i].conds[j] for i, j in places]), device)
             steering = [
                 replace(control, image=torch.cat([calls[i].controls[n].image for i, _ in places]).to(device))
                 for n, control in enumerate(controls)
             ]
-            with _perturbed(denoiser, calls[0].model, perturbation), _controlled(denoiser, steering):
-                x0 = denoiser.denoise(x, sigma, cond)
+            with _perturbed(denoiser, calls[0].model, group.perturbation), _controlled(denoiser, steering):
+                x0 = denoiser.denoise(x, sigma, group.cond)
             if x0.shape != x.shape:
                 raise ModelError(
                     f"The model {calls[0].model.name!r} answered with shape {tuple(x0.shape)} to an input of shape {tuple(x.shape)}."
                 )
-            found.update(zip(places, torch.split(x0.to(xs[0].device), 1), strict=True))
-        return [[found[i, j] for j in range(len(call.conds))] for i, call in enumerate(calls)]
+            for (i, j), row in zip(group.places, x0.to(xs[0].device).chunk(len(group.places)), strict=True):
+                found[i][j] = row
+        return found
 
     def _denoise_grad(self, call: DenoiseGrad) -> tuple[Denoised, float, Tensor]:
         inner = call.denoise
@@ -248,7 +305,7 @@ def _denoiser(model: Model, call: Denoise) -> Denoises:
 
 def _perturbed(denoiser: Denoises, ref: ModelRef, perturbation: Perturbation | None) -> AbstractContextManager[None]:
     if perturbation is None:
-        return nullcontext()
+        return _WHOLE
     if not hasattr(denoiser, "perturbed"):
         raise _cannot(ref, "perturb its layers")
     return cast(Perturbs, denoiser).perturbed(perturbation)
@@ -256,7 +313,7 @@ def _perturbed(denoiser: Denoises, ref: ModelRef, perturbation: Perturbation | N
 
 def _controlled(denoiser: Denoises, controls: Sequence[Control]) -> AbstractContextManager[None]:
     if not controls:
-        return nullcontext()
+        return _WHOLE
     return cast(Controlled, denoiser).controlled(controls)
 
 
@@ -275,10 +332,3 @@ def _able(model: Model, method: str, ref: ModelRef) -> Model:
 
 def _cannot(ref: ModelRef, what: str) -> ModelError:
     return ModelError(f"The model {ref.name!r} cannot {what}.", hint="Choose another model; `gesso models list` shows what each can do.")
-
-
-def _moved(cond: Conditioning, device: torch.device) -> Conditioning:
-    if cond.tokens.device == device:
-        return cond
-    pooled = None if cond.pooled is None else cond.pooled.to(device)
-    return Conditioning(cond.tokens.to(device), pooled, {name: tensor.to(device) for name, tensor in cond.extras.items()})

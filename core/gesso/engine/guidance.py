@@ -7,7 +7,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from torch import Tensor
 
@@ -17,8 +17,7 @@ from gesso.errors import GessoError, PluginError
 from gesso.model import Conditioning, ModelRef, Parametrisation, Patch, Perturbation
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One prediction that a guidance asks for: of the prompt or of the negative prompt, with the network whole or perturbed."""
 
     negative: bool = False
@@ -88,31 +87,31 @@ def guided(guides: Sequence[Guide], prompted: Prompted, parametrisation: Paramet
 
     ``uncond`` of the answer is the prediction for the negative prompt where one was asked for, else that for the prompt.
     """
+    levels = [-sigma for sigma in sigmas]
 
     def denoiser(x: Tensor, sigma: float) -> Generator[Any, Any, Denoised]:
-        moment = Moment(x, sigma, fraction_of(sigma, sigmas), parametrisation)
-        started = [(guide, _Turn(guide, moment)) for guide in guides if guide.heard(moment.fraction)]
-        asked = {row for _, turn in started for row in turn.rows}
-        rows = (PROMPT, *((NEGATIVE,) if NEGATIVE in asked else ()), *_others(turn.rows for _, turn in started))
+        moment = Moment(x, sigma, fraction_of(sigma, levels), parametrisation)
+        turns = [_Turn(guide, moment) for guide in guides if guide.heard(moment.fraction)]
+        rows = _rows(turns)
         reply: Denoised = yield _call(prompted, x, sigma, rows)
         found = dict(zip(rows, reply.predictions, strict=True))
         x0 = found[PROMPT]
-        for _, turn in started:
+        for turn in turns:
             x0 = turn.finish(Predicted(x0, found))
         return Denoised(x0, found[NEGATIVE if NEGATIVE in found else PROMPT], reply.predictions)
 
     return denoiser
 
 
-def fraction_of(sigma: float, sigmas: Sequence[float]) -> float:
-    """How many of the steps lie above ``sigma``, as a fraction; between two levels, linear in sigma."""
-    steps = len(sigmas) - 1
-    lower = bisect_left(sigmas, -sigma, key=lambda level: -level)
+def fraction_of(sigma: float, levels: Sequence[float]) -> float:
+    """How many of the steps lie above ``sigma``, as a fraction; between two levels, linear in sigma. ``levels``: the negated sigmas."""
+    steps = len(levels) - 1
+    lower = bisect_left(levels, -sigma)
     if lower == 0:
         return 0.0
     if lower > steps:
         return 1.0
-    above, below = sigmas[lower - 1], sigmas[lower]
+    above, below = -levels[lower - 1], -levels[lower]
     return lower / steps if sigma == below else (lower - 1 + (above - sigma) / (above - below)) / steps
 
 
@@ -156,9 +155,11 @@ class _Turn:
         return PluginError(f"The guidance {self._name!r} {what}.", details={"guidance": self._name})
 
 
-def _others(asked: Any) -> tuple[Row, ...]:
-    """Rows beside the two plain ones, each once, in the order in which they were asked for."""
-    return tuple(dict.fromkeys(row for rows in asked for row in rows if row not in (PROMPT, NEGATIVE)))
+def _rows(turns: Sequence[_Turn]) -> tuple[Row, ...]:
+    """The prompt's row, that of the negative prompt if it was asked for, then the others in the order in which they were, each once."""
+    asked = dict.fromkeys([row for turn in turns for row in turn.rows])
+    plain = (PROMPT, NEGATIVE) if NEGATIVE in asked else (PROMPT,)
+    return (*plain, *(row for row in asked if row not in plain))
 
 
 def _call(prompted: Prompted, x: Tensor, sigma: float, rows: Sequence[Row]) -> Denoise:

@@ -65,6 +65,7 @@ class Engine:
         self._jobs: dict[str, Running] = {}
         self._ready: deque[_Ready] = deque()
         self._orders = itertools.count()
+        self._marked: tuple[str, ...] | None = None
 
     # ---- jobs ----
 
@@ -136,6 +137,10 @@ class Engine:
 
     def turn(self) -> bool:
         """Do what was posted, resume every generator that has its reply, run one batch. False if there was nothing to do."""
+        with self._resumer.ambient.within():
+            return self._turn()
+
+    def _turn(self) -> bool:
         self._resumer.clean("the last call, or something outside the engine,")
         did = self._posts.do()
         for _ in range(_ROUNDS):
@@ -155,7 +160,7 @@ class Engine:
     def run(self) -> None:
         """Turn until no job is left that can go on."""
         while self.turn() or self._calls.hosting.flying:
-            if not self.busy and self._calls.hosting.flying:
+            if self._calls.hosting.flying and not self.busy:
                 self.wait()
 
     # ---- generators ----
@@ -274,7 +279,8 @@ class Engine:
             self._calls.forget(running.ticket.client)
 
     def _emit(self, task: Task, emit: Emit) -> None:
-        self._hooks.events(task.running.ticket.job, emit.event)
+        for event in emit.events:
+            self._hooks.events(task.running.ticket.job, event)
 
     # ---- calls ----
 
@@ -326,8 +332,13 @@ class Engine:
             self._ready.append(_Ready(pending.task, None, CallError(error)))
 
     def _mark(self, *now: Running) -> None:
-        ids = [running.ticket.job for running in (*now, *(call.running for call in self._calls.hosting.flying.values()))]
-        self._hooks.mark(tuple(dict.fromkeys(ids)))
+        """Tell the black box whose code runs next, if it is not what was told last."""
+        flying = self._calls.hosting.flying
+        running = (*now, *(call.running for call in flying.values())) if flying else now
+        ids = tuple(dict.fromkeys([each.ticket.job for each in running]))
+        if ids != self._marked:
+            self._marked = ids
+            self._hooks.mark(ids)
 
 
 def _too_many(running: Running) -> TooManyEvaluations:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from torch import Tensor
 
@@ -18,5 +19,9 @@ class Conditioning:
 
     def layout(self) -> tuple[object, ...]:
         """What must agree for two conditionings to share a forward."""
+        return self._layout
+
+    @cached_property
+    def _layout(self) -> tuple[object, ...]:
         pooled = None if self.pooled is None else tuple(self.pooled.shape)
         return tuple(self.tokens.shape), pooled, tuple(sorted((k, tuple(v.shape)) for k, v in self.extras.items()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import queue
 import time
@@ -92,6 +93,8 @@ def serve(link: WorkerLink, box: BlackBox, setup: Setup) -> None:
         _log.error("%s %s", fault.message, fault.traceback)
     pool = ThreadPoolExecutor(max_workers=setup.width + 1, thread_name_prefix="gesso-pool")  # one more, for previews
     service = Service(link, registry, device, pool, setup)
+    gc.collect()
+    gc.freeze()  # modules stay; without this every full collection, in the midst of some step, looks at all of torch again
     try:
         service.run(box)
     finally:
