@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,11 @@ KINDS = (
 )  # fmt: skip
 """What a plugin may provide, each by its names."""
 
+PERMISSIONS = ("network", "files", "subprocess")
+"""What a plugin may say that it does beyond computing. It is shown to the owner, not enforced: a plugin is not a sandbox."""
+MEMORY = ("none", "small", "medium", "large")
+"""What a plugin needs of the device's memory, beside the models of others: nothing, up to 1 GiB, up to 8 GiB, more."""
+
 _DEFAULTS: Mapping[str, type] = {"sampler": str, "schedule": str, "steps": int, "guidance": float, "width": int, "height": int}
 _LIMITS: Mapping[str, type] = {"smallest": int, "largest": int, "multiple": int}
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
@@ -31,7 +36,9 @@ _RESOURCE = re.compile(rf"{_MODULE.pattern}:[\w./-]+")
 
 @dataclass(frozen=True)
 class PluginEntry:
-    """One plugin as declared. ``provides`` maps a kind (samplers, schedules, operations, families, ...) to names."""
+    """One plugin as declared. ``provides`` maps a kind (samplers, schedules, operations, families, ...) to names; ``permissions`` and
+    ``memory`` are what it asks for.
+    """
 
     name: str
     module: str
@@ -40,6 +47,8 @@ class PluginEntry:
     licence: str
     provides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     extras: tuple[str, ...] = ()
+    permissions: tuple[str, ...] = ()
+    memory: str = "none"
 
 
 @dataclass(frozen=True)
@@ -150,7 +159,7 @@ def parse(text: str, path: str) -> Manifest:
 
 
 def _plugin(table: _Table) -> PluginEntry:
-    table.allow("name", "module", "title", "summary", "licence", "provides", "extras")
+    table.allow("name", "module", "title", "summary", "licence", "provides", "extras", "permissions", "memory")
     return PluginEntry(
         name=table.text("name", _NAME, "lower-case letters, digits, '.', '_' and '-'"),
         module=table.text("module", _MODULE, "a dotted module name"),
@@ -159,6 +168,8 @@ def _plugin(table: _Table) -> PluginEntry:
         licence=table.text("licence"),
         provides=table.provides(),
         extras=table.texts("extras"),
+        permissions=table.some_of("permissions", PERMISSIONS),
+        memory=table.one_of("memory", MEMORY, MEMORY[0]),
     )
 
 
@@ -215,6 +226,21 @@ class _Table:
 
     def texts(self, key: str) -> tuple[str, ...]:
         return self._names(key, self._values.get(key, []))
+
+    def some_of(self, key: str, known: Sequence[str]) -> tuple[str, ...]:
+        """A list of words, each of the known ones."""
+        words = self.texts(key)
+        for word in words:
+            if word not in known:
+                raise self._fault(key, f"cannot hold {word!r}; allowed are {', '.join(known)}")
+        return words
+
+    def one_of(self, key: str, known: Sequence[str], default: str) -> str:
+        """One of the known words."""
+        word = self.text(key, default=default)
+        if word not in known:
+            raise self._fault(key, f"cannot be {word!r}; allowed are {', '.join(known)}")
+        return word
 
     def provides(self) -> dict[str, tuple[str, ...]]:
         value = self._values.get("provides", {})

@@ -30,7 +30,9 @@ Source = Literal["file", "distribution"]
 
 @dataclass(frozen=True)
 class Record:
-    """What the owner decided about one plugin, and what its check found. ``reason``: why it is off, where nobody turned it off."""
+    """What the owner decided about one plugin, and what its check found. ``reason``: why it is off, where nobody turned it off.
+    ``asks``: the extras, permissions and memory that it declared when it was enabled.
+    """
 
     name: str
     source: Source
@@ -45,6 +47,7 @@ class Record:
     reason: str = ""
     provides: Mapping[str, Sequence[str]] = field(default_factory=dict)
     models: Sequence[Mapping[str, Any]] = ()
+    asks: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def entry(self) -> PluginEntry:
@@ -109,6 +112,15 @@ class Shelf:
             if compiled is not None:
                 _write(self.compiled(record.name), compiled)
             self._save({**self.records(), record.name: record})
+
+    def remove(self, name: str) -> None:
+        """Forget a plugin, with its file and its compiled schemas where they are here."""
+        with self._locked():
+            records = self.records()
+            del records[name]
+            self._save(records)
+            for path in (self.source(name), self.compiled(name), self._mark(name)):
+                path.unlink(missing_ok=True)
 
     def touch(self) -> None:
         """Make running daemons look again."""

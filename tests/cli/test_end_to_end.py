@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -164,7 +165,7 @@ def test_texture_writes_six_files(desk: Desk) -> None:
     assert "worn-red-brick-5-1-normal.png" in pictures(desk.folder / "maps")
     code, error = desk.error("texture", "worn red brick", "--size", "64", "-o", "one.png")
     assert (code, error["code"], error["field"]) == (2, "usage", "output")
-    assert "gesso jobs fetch" in error["hint"], "the work is not lost"
+    assert "gesso jobs result" in error["hint"], "the work is not lost"
 
 
 def test_a_warning_is_said_once(desk: Desk) -> None:
@@ -208,7 +209,7 @@ BAD: Sequence[tuple[tuple[str, ...], int, str, str | None]] = (
     (("generate", "--from", "nothing.png"), 2, "invalid", None),
     (("jobs", "show", "nothing"), 1, "unknown_job", None),
     (("jobs", "cancel", "nothing"), 1, "unknown_job", None),
-    (("jobs", "fetch", "nothing"), 1, "unknown_job", None),
+    (("jobs", "result", "nothing"), 1, "unknown_job", None),
     (("show", "nothing.png"), 2, "invalid", None),
     (("generat", "moss"), 2, "usage", None),
 )
@@ -359,3 +360,39 @@ def test_the_demo_leaves_three_textures(desk: Desk) -> None:
     assert done.returncode == 0, done.stderr
     assert len(pictures(desk.folder / "gesso-demo")) == 3
     assert desk.run("demo", "--no-open", "--json").returncode == 0, "a second time is no mistake"
+
+
+def test_a_job_is_retried_pinned_and_forgotten(desk: Desk) -> None:
+    told = desk.json(*FIRST, "-o", "life/")
+    again = desk.json("jobs", "retry", told["job"], "-o", "again/")
+    assert again["job"] != told["job"]
+    assert again["results"][0]["sha256"] == told["results"][0]["sha256"]
+    detached = desk.run("jobs", "retry", told["job"], "--detach")
+    assert detached.returncode == 0
+    job = detached.stdout.strip()
+    desk.json("jobs", "wait", job)
+    desk.json("jobs", "pin", job)
+    shown = desk.run("jobs", "show", job).stdout
+    assert re.search(r"^pinned +yes$", shown, re.MULTILINE)
+    assert re.search(r"^pictures +1, \d", shown, re.MULTILINE)
+    assert desk.json("jobs", "result", job, "-o", "fetched-again/")["results"][0]["sha256"] == told["results"][0]["sha256"]
+    assert desk.json("jobs", "forget", job, again["job"]) == {"forgotten": [job, again["job"]]}
+    assert desk.error("jobs", "show", job)[1]["code"] == "unknown_job"
+    assert desk.json("jobs", "result", told["job"], "-o", "still-there/")["results"][0]["sha256"] == told["results"][0]["sha256"]
+
+
+def test_storage_tells_where_everything_is_and_sets_the_cap(desk: Desk) -> None:
+    told = desk.json("storage", "--limit", "3GiB", "--keep", "never")
+    assert (told["limit"], told["keep"]) == (3 << 30, None)
+    sizes = {place["name"]: place["size"] for place in told["places"]}
+    assert sizes["pictures"] > 1000
+    assert sizes["journal"] > 4096
+    assert told["daemon"]["blobs"] >= 1
+    assert told["daemon"]["used"] == sizes["pictures"]
+    text = desk.run("storage").stdout
+    assert str(desk.home / "blobs") in text
+    assert "3 GiB" in text
+    assert "kept for never" not in text
+    while desk.json("status")["storage"]["limit"] != 3 << 30:
+        time.sleep(0.1)
+    assert desk.error("storage", "--limit", "lots")[0] == 2

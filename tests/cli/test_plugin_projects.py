@@ -71,6 +71,7 @@ def test_installed_examples_are_off_until_enabled_and_then_work(site: Path, home
     for name in EXAMPLES:
         enabled = gesso("plugins", "enable", name)
         assert enabled.returncode == 0, enabled.stderr
+        assert "it asks for: nothing (extras: none; device memory: none; licence: MIT)" in enabled.stderr
     assert "midway.midway" in gesso("samplers").stdout
 
     striped = gesso("generate", "anything", "--model", "stripes.plain", "--size", "64", "--seed", "3", "-o", "striped.png")

@@ -170,6 +170,11 @@ def test_a_file_may_add_commands_scorers_upscalers_and_filters(owner: Owner) -> 
     refused = owner.run("many.greet")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "has changed since it was enabled" in refused.stderr
+    assert owner.json("plugins", "remove", "many")["state"] == "removed"
+    assert "many" not in owner.states()
+    assert not (owner.home / "plugins/many.py").exists()
+    assert owner.error("plugins", "remove", "many")["code"] == "plugin"
+    assert "ships with Gesso" in owner.error("plugins", "remove", "samplers")["message"]
 
 
 HOOK = "from gesso.plugin import hookimpl, sampler\n"

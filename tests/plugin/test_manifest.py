@@ -41,7 +41,7 @@ def test_everything_that_may_be_said_is_read(tmp_path: Path) -> None:
     path.write_text(
         HEAD
         + PLUGIN
-        + 'extras = ["train"]\nprovides = { samplers = ["a", "b"] }\n'
+        + 'extras = ["train"]\npermissions = ["network"]\nmemory = "small"\nprovides = { samplers = ["a", "b"] }\n'
         + '[[model]]\nname = "m"\nfamily = "f"\ntitle = "M"\npath = "weights"\ncapabilities = ["denoise"]\n'
         + "defaults = { steps = 8, guidance = 1.5 }\nlimits = { largest = 512 }\n"
         + '[[bridge]]\nname = "blender"\nhelp = "Blender."\nrun = "one.bridge:install"\n'
@@ -49,6 +49,7 @@ def test_everything_that_may_be_said_is_read(tmp_path: Path) -> None:
     found = manifest.read(path)
     assert found.plugins[0].provides == {"samplers": ("a", "b")}
     assert found.plugins[0].extras == ("train",)
+    assert (found.plugins[0].permissions, found.plugins[0].memory) == (("network",), "small")
     assert found.models[0].path == tmp_path / "weights"
     assert found.models[0].defaults == {"steps": 8, "guidance": 1.5}
     assert found.models[0].limits == {"largest": 512}
@@ -76,6 +77,8 @@ def test_everything_that_may_be_said_is_read(tmp_path: Path) -> None:
             8,
             "cannot be 'many'",
         ),
+        (HEAD + PLUGIN + 'permissions = ["files", "root"]\n', "permissions", 9, "cannot hold 'root'; allowed are network, files"),
+        (HEAD + PLUGIN + 'memory = "huge"\n', "memory", 9, "cannot be 'huge'; allowed are none, small"),
         (HEAD + '[[bridge]]\nname = "x"\nhelp = "X."\nrun = "module"\n', "run", 6, "module:function"),
     ],
 )

@@ -18,7 +18,9 @@ from gesso.cli.schema import Surface, load, with_strangers
 from gesso.errors import GessoError, PluginError, UsageError
 from gesso.wire.home import Home
 
-WITHOUT_SCHEMAS = ("doctor", "plugins", "serve", "status", "stop", "jobs", "keys", "show", "models", "config")
+WITHOUT_SCHEMAS = (
+    "doctor", "plugins", "serve", "status", "stop", "jobs", "keys", "show", "models", "config", "storage", "logs", "uninstall"
+)  # fmt: skip
 """Commands that still run where the compiled schema file is broken."""
 
 

@@ -87,7 +87,7 @@ def stop(args: argparse.Namespace, _surface: Surface) -> int:
     from gesso.cli import work
 
     with work.connect(start=False) as client:
-        client.stop()
+        client.stop(drain=args.drain)
     if args.json:
         report.document({"stopped": True})
     else:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gesso.cli import report, work
+from gesso.cli import work
 from gesso.cli.options import given
 from gesso.cli.output import Destination, Picture, destination
 from gesso.cli.schema import OperationSchema, Surface
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace, surface: Surface) -> int:
     with work.connect(start=True) as client:
         job = client.submit(operation.name, params, level=asked.level)
         if place is None:
-            return _detached(job.id, as_json=args.json)
+            return work.detached(job.id, as_json=args.json)
         result = work.follow(job, operation.name, quiet=args.quiet)
         outcome = work.save(job.id, operation.name, job.params, result, place)
     outcome = replace(outcome, notes=tuple(_incomparable(asked.recipe, result)))
@@ -114,11 +114,3 @@ def _image(name: str, typed: str) -> Path:
             return Path(typed)
     except OSError as fault:
         raise InvalidRequest(f"The image {typed} cannot be read: {(fault.strerror or str(fault)).lower()}.", field=name) from fault
-
-
-def _detached(job: str, *, as_json: bool) -> int:
-    if as_json:
-        report.document({"job": job})
-    else:
-        print(job)
-    return 0

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gesso.cli import report, work
 from gesso.cli.output import destination
 from gesso.cli.schema import Surface
-from gesso.errors import UsageError
+from gesso.config.units import size
+from gesso.errors import GessoError, UsageError
 
 if TYPE_CHECKING:
-    from gesso.client import Job
+    from gesso.client import Client, Job
 
 
 def listing(args: argparse.Namespace, _surface: Surface) -> int:
@@ -23,14 +25,22 @@ def listing(args: argparse.Namespace, _surface: Surface) -> int:
     if args.json:
         report.document({"jobs": [dict(job) for job in found]})
         return 0
-    rows = [(str(job["job"]), str(job["state"]), str(job["operation"]), _when(job), str(job.get("client", ""))) for job in found]
-    report.table(rows, ("job", "state", "operation", "created", "by"))
+    rows = [(str(job["job"]), _state(job), str(job["operation"]), _when(job["created"]), str(job["client"]), _fault(job)) for job in found]
+    report.table(rows, ("job", "state", "operation", "created", "by", ""))
     return 0
 
 
-def _when(job: Mapping[str, Any]) -> str:
-    created = job.get("created")
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(created)) if isinstance(created, (int, float)) else ""
+def _state(job: Mapping[str, Any]) -> str:
+    return f"{job['state']}, pinned" if job.get("pinned") else str(job["state"])
+
+
+def _fault(job: Mapping[str, Any]) -> str:
+    error = job.get("error") or {}
+    return str(error.get("message", ""))[:80]
+
+
+def _when(seconds: object) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if isinstance(seconds, (int, float)) else ""
 
 
 def show(args: argparse.Namespace, _surface: Surface) -> int:
@@ -40,12 +50,16 @@ def show(args: argparse.Namespace, _surface: Surface) -> int:
     if args.json:
         report.document(job)
         return 0
-    params = job.pop("params", {})
-    error = job.pop("error", None)
-    shown = {**job, "created": _when(job), **params, **({"error": error["message"]} if isinstance(error, Mapping) else {})}
-    width = max(map(len, shown))
-    for key, value in shown.items():
-        print(f"{key.ljust(width)}  {value}")
+    params, error = job.pop("params", {}), job.pop("error", None)
+    told = {**job, "created": _when(job["created"]), "updated": _when(job["updated"]), "pinned": "yes" if job["pinned"] else "no"}
+    if "bytes" in told:
+        told["pictures"] = f"{told['pictures']}, {size(told.pop('bytes'))}{'' if told.pop('stored') else ', gone to make room'}"
+    if isinstance(error, Mapping):
+        told["error"] = report.one_line(GessoError.from_wire(error)).removeprefix("gesso: ")
+    told.update({f"  {name}": value if isinstance(value, str) else json.dumps(value) for name, value in params.items()})
+    width = max(map(len, told))
+    for name, value in told.items():
+        print(f"{name.ljust(width)}  {value}")
     return 0
 
 
@@ -65,9 +79,47 @@ def wait(args: argparse.Namespace, _surface: Surface) -> int:
     return _collect(args, write=args.output is not None, running=True)
 
 
-def fetch(args: argparse.Namespace, _surface: Surface) -> int:
+def result(args: argparse.Namespace, _surface: Surface) -> int:
     """Write the pictures of a job that is done."""
     return _collect(args, write=True, running=False)
+
+
+def retry(args: argparse.Namespace, _surface: Surface) -> int:
+    """Make a new job from the request of one that has ended, then follow it or leave."""
+    place = None if args.detach else destination(args.output, pattern=args.pattern, force=args.force)
+    with work.connect(start=False) as client:
+        operation = str(client.job(args.job)["operation"])
+        job = client.retry(args.job)
+        if place is None:
+            return work.detached(job.id, as_json=args.json)
+        outcome = work.save(job.id, operation, job.params, work.follow(job, operation, quiet=args.quiet), place)
+    return work.tell(outcome, as_json=args.json, quiet=args.quiet)
+
+
+def forget(args: argparse.Namespace, _surface: Surface) -> int:
+    """Remove jobs that have ended, with the pictures that no other job names."""
+    return _each(args, lambda client, job: client.forget(job), "forgotten", "forgot")
+
+
+def pin(args: argparse.Namespace, _surface: Surface) -> int:
+    """Keep jobs and their pictures whatever their age and the room they take."""
+    return _each(args, lambda client, job: client.pin(job), "pinned", "pinned")
+
+
+def unpin(args: argparse.Namespace, _surface: Surface) -> int:
+    """Let jobs and their pictures go when their time has come."""
+    return _each(args, lambda client, job: client.pin(job, False), "unpinned", "unpinned")
+
+
+def _each(args: argparse.Namespace, act: Callable[[Client, str], None], name: str, said: str) -> int:
+    with work.connect(start=False) as client:
+        for job in args.jobs:
+            act(client, job)
+    if args.json:
+        report.document({name: args.jobs})
+    else:
+        report.note(f"{said} {len(args.jobs)} job{'' if len(args.jobs) == 1 else 's'}")
+    return 0
 
 
 def _collect(args: argparse.Namespace, *, write: bool, running: bool) -> int:
@@ -91,5 +143,5 @@ def _tell_without_files(args: argparse.Namespace, job: Job) -> int:
     if args.json:
         report.document({"job": job.id, "images": [], "level": result.level, "seconds": result.seconds, "warnings": list(result.warnings)})
     else:
-        report.note(f"done; `gesso jobs fetch {job.id} -o FOLDER/` writes its files")
+        report.note(f"done; `gesso jobs result {job.id} -o FOLDER/` writes its files")
     return 0

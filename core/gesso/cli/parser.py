@@ -71,8 +71,9 @@ def build(surface: Surface) -> Parser:
     _add_remote(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", parser_class=Parser)
 
-    def add(name: str, handler: str, text: str, group: Any = commands) -> argparse.ArgumentParser:
-        command: argparse.ArgumentParser = group.add_parser(name, help=text, description=_sentence(text))
+    def add(name: str, handler: str, text: str, group: Any = commands, alias: str = "") -> argparse.ArgumentParser:
+        aliases = [alias] if alias else []
+        command: argparse.ArgumentParser = group.add_parser(name, aliases=aliases, help=text, description=_sentence(text))
         command.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object on standard output")
         command.set_defaults(handler=handler)
         return command
@@ -82,13 +83,14 @@ def build(surface: Surface) -> Parser:
         parent.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
         parent.set_defaults(handler="gesso.cli.app:incomplete", group=name)
         inner = parent.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
-        return lambda name, handler, text: add(name, handler, text, inner)
+        return lambda name, handler, text, alias="": add(name, handler, text, inner, alias)
 
     for operation in surface.operations.values():
         _add_operation(add(operation.name, "gesso.cli.generate:run", operation.summary or operation.title), operation)
     _add_daemon(add)
     _add_listings(add, group)
     _add_jobs(group)
+    _add_state(add)
     _add_config(group("config", "settings: list, get, set"))
     _add_keys(group)
     _add_pictures(add)
@@ -112,12 +114,17 @@ def _add_operation(command: argparse.ArgumentParser, operation: OperationSchema)
     job.add_argument(
         "--from", dest="source", metavar="PNG", default=None, help="start from the job inside this picture; what is typed here goes over it"
     )
-    job.add_argument("--detach", action="store_true", help="print the job's id and leave; fetch the pictures later with `gesso jobs fetch`")
+    add_detach(job)
     command.set_defaults(operation=operation.name)
 
 
+def add_detach(parser: Any) -> None:
+    """Leave at once; shared by operations and `jobs retry`."""
+    parser.add_argument("--detach", action="store_true", help="print the job's id and leave; `gesso jobs result` writes the pictures later")
+
+
 def add_output(parser: Any) -> None:
-    """Where pictures go; shared by operations, `jobs wait`, `jobs fetch` and `demo`."""
+    """Where pictures go; shared by operations, `jobs wait`, `jobs result`, `jobs retry` and `demo`."""
     parser.add_argument(
         "-o", "--output", metavar="PATH", default=None, help="a folder (existing, or ending in a slash) or a file name; default: here"
     )
@@ -138,8 +145,15 @@ def _add_daemon(add: Commands) -> None:
         "--listen", metavar="tcp://HOST:PORT", default=None, help="listen to other machines as well, for the keys of `gesso keys authorize`"
     )
     add("status", "gesso.cli.daemon:status", "show what the daemon is doing")
-    add("stop", "gesso.cli.daemon:stop", "stop the daemon; jobs that are not done go on at the next start")
+    stop = add("stop", "gesso.cli.daemon:stop", "stop the daemon; jobs that are not done go on at the next start")
+    stop.add_argument("--drain", action="store_true", help="let the jobs that run come to their end first")
     add("doctor", "gesso.cli.doctor:run", "check this installation and say how to mend what is wrong")
+
+
+def _add_state(add: Commands) -> None:
+    storage = add("storage", "gesso.cli.storage:run", "show what lies where, how much it takes, what caps it; set that")
+    storage.add_argument("--limit", metavar="SIZE", default=None, help="set what pictures may take, such as 40GiB (storage.limit)")
+    storage.add_argument("--keep", metavar="DURATION", default=None, help="set how long jobs are kept, such as 30d or never (storage.keep)")
 
 
 def _add_config(config: Commands) -> None:
@@ -188,6 +202,7 @@ def _add_plugins(plugins: Commands) -> None:
         ("info", "show everything that is known of a plugin"),
         ("enable", "check a plugin, record its version and content, and turn it on"),
         ("disable", "turn a plugin off"),
+        ("remove", "forget a plugin; a single file is deleted"),
     ):
         plugins(name, f"gesso.cli.plugins:{name}", text).add_argument("name", metavar="NAME")
     looked = plugins("check", "gesso.cli.plugins:check", "look at a plugin or a file in a process of its own; nothing is changed")
@@ -201,20 +216,29 @@ def _add_plugins(plugins: Commands) -> None:
 
 
 def _add_jobs(group: Callable[[str, str], Commands]) -> None:
-    jobs = group("jobs", "jobs of this daemon: list, wait, fetch, cancel")
+    jobs = group("jobs", "jobs of this daemon: list, show, wait, result, cancel, retry, forget, pin")
     listing = jobs("list", "gesso.cli.jobs:listing", "list the newest jobs")
     listing.add_argument("--limit", type=int, default=20, metavar="N", help="how many (default: 20)")
     listing.add_argument("--state", action="append", default=None, metavar="STATE", help="only jobs in this state; may be repeated")
-    for name, text in (
-        ("show", "show one job"),
-        ("wait", "wait for a job, then write its pictures where -o says so"),
-        ("fetch", "write the pictures of a job that is done"),
-        ("cancel", "cancel a job"),
+    for name, text, writes in (
+        ("show", "show one job", False),
+        ("wait", "wait for a job, then write its pictures where -o says so", True),
+        ("result", "write the pictures of a job that is done", True),
+        ("cancel", "cancel a job", False),
+        ("retry", "make a new job from the request of one that has ended", True),
     ):
-        command = jobs(name, f"gesso.cli.jobs:{name}", text)
+        command = jobs(name, f"gesso.cli.jobs:{name}", text, alias="fetch" if name == "result" else "")
         command.add_argument("job", metavar="ID")
-        if name in ("wait", "fetch"):
+        if writes:
             add_output(command)
+        if name == "retry":
+            add_detach(command)
+    for name, text in (
+        ("forget", "remove jobs that have ended, with the pictures that no other job names"),
+        ("pin", "keep jobs and their pictures whatever their age and the room they take"),
+        ("unpin", "let pinned jobs go when their time has come"),
+    ):
+        jobs(name, f"gesso.cli.jobs:{name}", text).add_argument("jobs", metavar="ID", nargs="+")
 
 
 def _add_pictures(add: Commands) -> None:

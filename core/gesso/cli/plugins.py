@@ -37,6 +37,8 @@ class Line:
     module: str
     provides: Mapping[str, Sequence[str]]
     extras: Sequence[str] = ()
+    permissions: Sequence[str] = ()
+    memory: str = "none"
     models: Sequence[str] = ()
     sha256: str = ""
     notice: str = ""
@@ -51,8 +53,9 @@ def lines() -> Iterator[Line]:
     """First-party plugins, then what the owner added, then what is installed and was never enabled."""
     for entry in first_party().plugins:
         yield Line(
-            entry.name, "gesso", "on", "", entry.title, entry.summary, entry.licence, entry.module, dict(entry.provides), entry.extras
-        )
+            entry.name, "gesso", "on", "", entry.title, entry.summary, entry.licence, entry.module, dict(entry.provides), entry.extras,
+            entry.permissions, entry.memory,
+        )  # fmt: skip
     known = set()
     for standing in shelf().standings():
         record = standing.record
@@ -61,7 +64,8 @@ def lines() -> Iterator[Line]:
         models = [f"{record.name}.{model['name']}" for model in record.models]
         yield Line(
             record.name, record.source, state, record.version, record.title, record.summary, record.licence, record.module,
-            record.provides, (), models, record.sha256, standing.notice,
+            record.provides, record.asks.get("extras", ()), record.asks.get("permissions", ()), record.asks.get("memory", "none"),
+            models, record.sha256, standing.notice,
         )  # fmt: skip
     for offer in distributions.offers():
         if offer.name not in known:
@@ -72,10 +76,11 @@ def _offered(offer: distributions.Offer) -> Line:
     notice = ""
     try:
         entry = distributions.declaration(offer).plugins[0]
-        said = (entry.title, entry.summary, entry.licence, entry.module, dict(entry.provides), entry.extras)
+        said = (entry.title, entry.summary, entry.licence, entry.module, dict(entry.provides))
+        asks = (entry.extras, entry.permissions, entry.memory)
     except PluginError as fault:
-        said, notice = (offer.name, "", "", offer.module, {}, ()), fault.message
-    return Line(offer.name, "distribution", "off", offer.version, *said, (), "", notice)
+        said, asks, notice = (offer.name, "", "", offer.module, {}), ((), (), "none"), fault.message
+    return Line(offer.name, "distribution", "off", offer.version, *said, *asks, (), "", notice)
 
 
 def listing(args: argparse.Namespace, _surface: Surface) -> int:
@@ -109,7 +114,7 @@ def info(args: argparse.Namespace, _surface: Surface) -> int:
     for key, value in asdict(found).items():
         shown = "; ".join(f"{kind} {', '.join(names)}" for kind, names in value.items()) if isinstance(value, dict) else value
         if shown:
-            print(f"{key:9} {', '.join(shown) if isinstance(shown, (list, tuple)) else shown}")
+            print(f"{key:11} {', '.join(shown) if isinstance(shown, (list, tuple)) else shown}")
     return 0
 
 
@@ -177,6 +182,24 @@ def disable(args: argparse.Namespace, _surface: Surface) -> int:
     return _tell(args, args.name, "off", "It is off; jobs that run go on.")
 
 
+def remove(args: argparse.Namespace, _surface: Surface) -> int:
+    """Forget a plugin: a single file goes, of a distribution only the record."""
+    here = _private()
+    record = here.records().get(args.name)
+    if record is None:
+        if _is_first_party(args.name):
+            raise PluginError(f"{args.name!r} ships with Gesso and stays.", field="name")
+        raise _unknown(args.name)
+    here.remove(args.name)
+    if args.json:
+        report.document({"plugin": args.name, "state": "removed", "source": record.source})
+    elif record.source == "file":
+        report.note(f"{args.name} is removed; jobs that run go on")
+    else:
+        report.note(f"{args.name} is off and forgotten; `pip uninstall {record.distribution}` takes the distribution away")
+    return 0
+
+
 def check(args: argparse.Namespace, _surface: Surface) -> int:
     """Look at a file or a plugin in a process of its own and change nothing."""
     from gesso.cli.checking import check as look
@@ -224,7 +247,17 @@ def _tell(args: argparse.Namespace, name: str, state: str, sentence: str) -> int
     else:
         provided = "; ".join(f"{kind} {', '.join(things)}" for kind, things in names.items())
         report.note(f"{name}: {provided}. {sentence}")
+        if record.source == "distribution" or record.asks.get("permissions"):
+            report.note(_asked(record))
     return 0
+
+
+def _asked(record: Record) -> str:
+    """What a plugin says that it needs, for whoever turns it on."""
+    permissions = ", ".join(record.asks.get("permissions", ())) or "nothing"
+    extras = ", ".join(record.asks.get("extras", ())) or "none"
+    memory = record.asks.get("memory", "none")
+    return f"it asks for: {permissions} (extras: {extras}; device memory: {memory}; licence: {record.licence or 'not said'})"
 
 
 def _private() -> Shelf:

@@ -99,7 +99,7 @@ def save(job: str, operation: str, params: Mapping[str, Any], result: Result, de
             image.save(path, overwrite=destination.force)
     except (OutputError, UsageError) as fault:
         fault.field = fault.field or "output"
-        fault.hint = f"{fault.hint or 'Choose another --output.'} The result is kept: `gesso jobs fetch {job} -o FOLDER/` writes it."
+        fault.hint = f"{fault.hint or 'Choose another --output.'} The result is kept: `gesso jobs result {job} -o FOLDER/` writes it."
         raise
     return Outcome(job, operation, result, tuple(paths))
 
@@ -120,4 +120,13 @@ def tell(outcome: Outcome, *, as_json: bool, quiet: bool) -> int:
         report.note(f"{len(outcome.paths)} file{'' if len(outcome.paths) == 1 else 's'} in {outcome.result.seconds:.1f} s")
     for path in outcome.paths:
         print(path)
+    return 0
+
+
+def detached(job: str, *, as_json: bool) -> int:
+    """Print the id of a job that nobody waits for."""
+    if as_json:
+        report.document({"job": job})
+    else:
+        print(job)
     return 0

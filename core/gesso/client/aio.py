@@ -149,6 +149,19 @@ class AsyncClient:
         """Ask for a job's end; raises UnknownJob."""
         await asyncio.wrap_future(self._core.ask("cancel", job=job))
 
+    async def retry(self, job: str) -> AsyncJob:
+        """Make a new job from the request of one that has ended; see `Client.retry`."""
+        core = self._core
+        return AsyncJob(core, await _aside(lambda: core.retry(job)))
+
+    async def forget(self, job: str) -> None:
+        """Remove a job that has ended, with the pictures that no other job names; raises UnknownJob, InvalidRequest."""
+        await asyncio.wrap_future(self._core.ask("forget", job=job))
+
+    async def pin(self, job: str, pinned: bool = True) -> None:
+        """Keep a job and its pictures whatever their age and the room they take, or no longer; raises UnknownJob."""
+        await asyncio.wrap_future(self._core.ask("pin", job=job, pinned=pinned))
+
     async def job(self, job: str) -> Dict[str, Any]:
         """One job's summary: job, operation, state, params, ...; raises UnknownJob."""
         core = self._core
@@ -182,6 +195,7 @@ class AsyncClient:
         """Ask the daemon for a sign of life; raises Unreachable."""
         await asyncio.wrap_future(self._core.ask("ping"))
 
-    async def stop(self) -> None:
-        """Stop the daemon and wait until it has left; jobs that have not ended go on at its next start."""
-        await _aside(self._core.stop)
+    async def stop(self, drain: bool = False) -> None:
+        """Stop the daemon and wait until it has left; see `Client.stop`."""
+        core = self._core
+        await _aside(lambda: core.stop(drain))

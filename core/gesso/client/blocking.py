@@ -157,6 +157,18 @@ class Client:
         """Ask for a job's end; raises UnknownJob."""
         self._core.ask("cancel", job=job).result()
 
+    def retry(self, job: str) -> Job:
+        """Make a new job from the request of one that has ended, the seed included; raises UnknownJob, BlobMissing."""
+        return Job(self._core, self._core.retry(job))
+
+    def forget(self, job: str) -> None:
+        """Remove a job that has ended, with the pictures that no other job names; raises UnknownJob, InvalidRequest."""
+        self._core.ask("forget", job=job).result()
+
+    def pin(self, job: str, pinned: bool = True) -> None:
+        """Keep a job and its pictures whatever their age and the room they take, or no longer; raises UnknownJob."""
+        self._core.ask("pin", job=job, pinned=pinned).result()
+
     def job(self, job: str) -> Dict[str, Any]:
         """One job's summary: job, operation, state, params, ...; raises UnknownJob."""
         return self._core.job(job)
@@ -186,9 +198,9 @@ class Client:
         """Ask the daemon for a sign of life; raises Unreachable."""
         self._core.ask("ping").result()
 
-    def stop(self) -> None:
-        """Stop the daemon and wait until it has left; jobs that have not ended go on at its next start."""
-        self._core.stop()
+    def stop(self, drain: bool = False) -> None:
+        """Stop the daemon and wait until it has left; what has not ended goes on at its next start. ``drain``: what runs ends first."""
+        self._core.stop(drain)
 
 
 def start_daemon(home: Optional[HomeLike] = None, *, tcp: bool = False, name: str = "python") -> Client:

@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 from ..errors import BlobMissing, GessoError, InvalidRequest, ProtocolError, UnknownJob, Unreachable
 from ..errors import Cancelled as CancelledError
 from ..wire import discovery
-from ..wire.message import LEVELS, LIMITS, OUTPUTS, PRIORITIES, Message, check_choice
+from ..wire.message import LEVELS, LIMITS, OUTPUTS, PRIORITIES, TERMINAL, Message, check_choice
 from . import transfer
 from .events import Cancelled, Done, Event, Failed
 from .link import Link, first_connection
@@ -107,6 +107,14 @@ class Core:
             raise UnknownJob(f"There is no job {job!r}.", field="job")
         return found[0]
 
+    def retry(self, job: str, watch: bool = True) -> Submitted:
+        """A new job from the request of one that has ended; raises UnknownJob, InvalidRequest, BlobMissing where its inputs are gone."""
+        old = self.job(job)
+        if old["state"] not in TERMINAL:
+            raise InvalidRequest(f"Job {job} is {old['state']}; only one that has ended is tried again.", field="job")
+        options = Options(None, str(old["level"]), str(old["priority"]), str(old["output"]), watch)
+        return self.submit(str(old["operation"]), old["params"], options)
+
     def describe(self) -> Dict[str, Any]:
         """The compiled schema file: every operation, its parameters, and the catalogues."""
         found: Dict[str, Any] = json.loads(transfer.describe(self.link))
@@ -134,11 +142,14 @@ class Core:
         except (KeyError, TypeError, ValueError) as fault:
             raise ProtocolError(f"The result of job {event.job} cannot be read: {fault!r}.") from fault
 
-    def stop(self) -> None:
-        """Stop the daemon and wait until it has left; what it had accepted is kept. Raises Unreachable if it does not leave."""
+    def stop(self, drain: bool = False) -> None:
+        """Stop the daemon and wait until it has left; what it had accepted is kept. Raises Unreachable if it does not leave.
+
+        With ``drain`` the jobs that run come to their end first, however long that takes.
+        """
         info = self.link.opened.info
         try:
-            self.ask("stop").result()
+            self.ask("stop", drain=drain or None).result()
         except Unreachable:
             if self.link.connected:
                 raise
@@ -147,7 +158,7 @@ class Core:
             newest = discovery.read(self.place.home)
             if newest is not None and newest.pid != info.pid:
                 return
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= deadline and not drain:
                 raise Unreachable(
                     f"The daemon (process {info.pid}) was asked to stop, and still runs.", hint=f"End it with: kill {info.pid}"
                 )

@@ -10,6 +10,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ class BlobStore:
         self._known: dict[str, BlobRow] = {}
         self._pins: dict[str, set[str]] = defaultdict(set)
         self._booked = 0
-        self._used = 0
+        self._bytes = {"result": 0, "input": 0}
         self._started = time.time()
 
     async def load(self) -> None:
@@ -139,7 +140,7 @@ class BlobStore:
 
     async def make_room(self, size: int) -> None:
         """Evict until ``size`` more bytes fit quota and disk: the oldest unpinned results first, then inputs; StorageFull."""
-        wanted = max(self._used + self._booked + size - self.limit, size + self.reserve - files.free_bytes(self.root))
+        wanted = max(self.used + self._booked + size - self.limit, size + self.reserve - files.free_bytes(self.root))
         if wanted <= 0:
             return
         victims: list[str] = []
@@ -150,7 +151,7 @@ class BlobStore:
             victims.append(row.sha256)
             wanted -= row.size
         if wanted > 0:
-            in_use = f"{self._used} of {self.limit} are in use and the disk has {files.free_bytes(self.root)} free"
+            in_use = f"{self.used} of {self.limit} are in use and the disk has {files.free_bytes(self.root)} free"
             raise StorageFull(
                 f"There is no room for {size} more bytes: {in_use}.",
                 hint="Free some disk space, raise the setting storage.limit, or let running jobs end.",
@@ -158,23 +159,46 @@ class BlobStore:
         await self._drop(victims)
         _log.info("old blobs were evicted", extra={"blobs": len(victims)})
 
+    @property
+    def used(self) -> int:
+        """Bytes of all blobs."""
+        return sum(self._bytes.values())
+
+    async def drop_unpinned(self, hashes: Iterable[str]) -> int:
+        """Remove those of these blobs that nobody needs; how many."""
+        free = [sha256 for sha256 in hashes if sha256 in self._known and sha256 not in self._pins]
+        await self._drop(free)
+        return len(free)
+
     def status(self) -> dict[str, Any]:
         """For `state`."""
-        return {"used": self._used, "limit": self.limit, "blobs": len(self._known), "pinned": len(self._pins)}
+        return {
+            "used": self.used,
+            "limit": self.limit,
+            "reserve": self.reserve,
+            "blobs": len(self._known),
+            "results": self._bytes["result"],
+            "inputs": self._bytes["input"],
+            "pinned": len(self._pins),
+        }
 
     async def _drop(self, hashes: Sequence[str]) -> None:
         """Nothing is awaited between the look at the pins and the unlink, so nobody can come to need the file meanwhile."""
         for sha256 in hashes:
             row = self._known.pop(sha256, None)
-            self._used -= row.size if row else 0
+            if row is not None:
+                self._bytes[row.kind] -= row.size
             files.blob_path(self.root, sha256).unlink(missing_ok=True)
         if hashes:
             await self._journal.submit(rows.drop_blobs, hashes)
 
     def _remember(self, row: BlobRow) -> None:
         before = self._known.get(row.sha256)
+        if before is not None:
+            row = replace(row, kind=before.kind)  # as the journal has it: the first one counts
+            self._bytes[row.kind] -= before.size
         self._known[row.sha256] = row
-        self._used += row.size - (before.size if before else 0)
+        self._bytes[row.kind] += row.size
 
 
 def disk_fault(fault: OSError) -> GessoError:

@@ -55,7 +55,7 @@ class Dispatcher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._link: FrontLink
         self._supervisor: Supervisor
-        self._closing = False
+        self._closing = self._draining = False
         endings.ended = self._ended
 
     def attach(self, link_: FrontLink, supervisor: Supervisor) -> None:
@@ -107,7 +107,7 @@ class Dispatcher:
     def pump(self) -> None:
         """Lease as many jobs as the worker has slots for."""
         worker = self._supervisor.worker
-        if worker is None or not worker.ready or self._closing:
+        if worker is None or not worker.ready or self._closing or self._draining:
             return
         while len(worker.leases) < worker.slots and not self._alone(worker):
             job = cast("LiveJob | None", self.waiting.pop(worker.resident, bool(worker.leases)))
@@ -160,6 +160,15 @@ class Dispatcher:
         rest = [(job.id, job.stream.seq) for job in self.live.values() if job.state in ("leased", "running") and not job.ending]
         if rest:
             await self._journal.submit(rows.requeue, rest, [])
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a job is with the worker, or its end on the way to the disk."""
+        return any(job.state != "accepted" or job.ending for job in self.live.values())
+
+    def begin_drain(self) -> None:
+        """From now on nothing is leased; what runs comes to its end."""
+        self._draining = True
 
     def begin_close(self) -> None:
         """From now on nothing is leased."""

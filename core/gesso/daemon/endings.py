@@ -28,7 +28,9 @@ _HEADER_ROOM = 32 << 10
 
 
 class Endings:
-    """``ended`` is called once for every job that has got its end, before its event goes out by ``publish``."""
+    """``ended`` is called once for every job that has got its end, before its event goes out by ``publish``; ``pinned`` with the results
+    of one that is to be kept.
+    """
 
     def __init__(self, journal: Journal, store: BlobStore, metrics: Metrics, publish: Callable[[Event], None]) -> None:
         self._journal = journal
@@ -36,6 +38,7 @@ class Endings:
         self._metrics = metrics
         self._publish = publish
         self.ended: Callable[[LiveJob], None] = lambda _: None
+        self.pinned: Callable[[str, list[str]], None] = lambda *_: None
 
     async def finish(self, job: LiveJob, result: Mapping[str, Any], blobs: Sequence[bytes]) -> None:
         """The worker is done: store its images, then end the job; it fails if they cannot be stored."""
@@ -86,12 +89,14 @@ class Endings:
         ending = Ending(job.id, state, job.stream.seq + 1, result, error, progress, blobs)
         while True:
             try:
-                await self._journal.submit(rows.end, ending)
+                pinned = await self._journal.submit(rows.end, ending)
                 break
             except StorageFull as fault:
                 _log.error("the end of a job waits for disk space", extra={"job": job.id, "fault": fault.message})
                 await asyncio.sleep(_RETRY)
         self._store.remember(blobs)
+        if pinned:
+            self.pinned(job.id, [row.sha256 for row in blobs])
         self._store.unpin(job.id, job.blobs)
         job.state = state
         self._count(job, state, error)

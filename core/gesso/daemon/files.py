@@ -138,6 +138,15 @@ def stored(blobs: Path) -> dict[str, float]:
     return found
 
 
+def size_of(folder: Path, pattern: str) -> int:
+    """Bytes of the files directly in a folder whose names match; what goes meanwhile counts nothing."""
+    total = 0
+    for path in folder.glob(pattern):
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
+
+
 def free_bytes(path: Path) -> int:
     """What an ordinary user may still write on this file system."""
     found = os.statvfs(path)

@@ -30,6 +30,7 @@ from gesso.daemon.metrics import Metrics
 from gesso.daemon.options import ServeOptions
 from gesso.daemon.peers import Peer, Peers
 from gesso.daemon.requests import Identity, Parts, Requests
+from gesso.daemon.retention import Retention
 from gesso.daemon.schemas import Schemas
 from gesso.daemon.uploads import Uploads
 from gesso.daemon.workers import Patience, Supervisor
@@ -60,9 +61,11 @@ class Front:
         self._replay = home.state / "replay"
         self._began = time.monotonic()
         self._active = self._began
+        self._draining = False
         self._metrics = Metrics()
         self._journal = Journal(home.journal)
         self._store = BlobStore(home.blobs, home.incoming, self._journal)
+        self._retention = Retention(self._journal, self._store)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._sockets: list[sockets.FrontSocket] = []
         self._identity: Identity
@@ -72,6 +75,7 @@ class Front:
         """Everything up to `daemon.json`; what was accepted earlier waits again."""
         await self._journal.opened()
         await self._store.load()
+        await self._retention.load()
         self._build()
         await self._restore()
         self._listen()
@@ -80,7 +84,7 @@ class Front:
         identity = self._identity
         at = {name: endpoints.get(name) for name in ("ipc", "tcp", "curve")}
         discovery.write(self._home, discovery.DaemonInfo(PROTOCOL_VERSION, identity.version, identity.pid, token=identity.token, **at))
-        self._tasks = [asyncio.create_task(self._tick()), asyncio.create_task(self._store.reconcile())]
+        self._tasks = [asyncio.create_task(work) for work in (self._tick(), self._store.reconcile(), self._retention.run())]
         for task in self._tasks:
             task.add_done_callback(self._background_ended)
         if self._options.prewarm:
@@ -116,6 +120,7 @@ class Front:
         self._schemas = Schemas(schema_files, first_party.models, home.models / "models.json", home.plugins)
         self._peers = Peers(self._serve, lambda peer: self._uploads.close_owner(peer.key))
         endings = Endings(self._journal, self._store, self._metrics, self._peers.publish)
+        endings.pinned = self._retention.ended
         self._dispatcher = Dispatcher(self._journal, self._store, endings, self._metrics, self._peers.publish)
         make_private(self._link_path().parent)  # not the runtime directory where that is too deep for a socket
         self._link_path().unlink(missing_ok=True)
@@ -153,6 +158,7 @@ class Front:
         self._dispatcher.queue_limit = settings.integer("queue.limit")
         self._dispatcher.client_limit = settings.integer("queue.client_limit")
         self._store.limit = settings.integer("storage.limit")
+        self._retention.set_keep(settings.number("storage.keep"))
         self._store.reserve = settings.integer("storage.reserve")
         logging.getLogger("gesso").setLevel(settings.text("logs.level").upper())
 
@@ -184,8 +190,9 @@ class Front:
             self._schemas,
             self._dispatcher,
             self._metrics,
+            self._retention,
             self._state,
-            self.stopped.set,
+            self._stop,
         )
         self._requests = Requests(parts)
 
@@ -223,6 +230,13 @@ class Front:
         self._active = time.monotonic()
         await self._requests.serve(peer, message)
 
+    def _stop(self, drain: bool) -> None:
+        if drain:
+            self._draining = True
+            self._dispatcher.begin_drain()
+        else:
+            self.stopped.set()
+
     def _background_ended(self, task: asyncio.Task[None]) -> None:
         """Without its watch a front keeps no promise: it leaves, and whoever needs it starts a new one."""
         if not task.cancelled() and (fault := task.exception()) is not None:
@@ -239,6 +253,8 @@ class Front:
             self._uploads.expire()
             self._schemas.refresh()
             self._live.refresh()
+            if self._draining and not self._dispatcher.at_work:
+                self.stopped.set()
             if self._dispatcher.live:
                 self._active = time.monotonic()
             idle, patience = time.monotonic() - self._active, self._live.now.number("idle.exit")
@@ -264,6 +280,7 @@ class Front:
             "pid": os.getpid(),
             "version": PACKAGE_VERSION,
             "on_demand": self._options.on_demand,
+            "draining": self._draining,
             "settings_fault": self._live.fault,
             "uptime": round(time.monotonic() - self._began, 3),
             "device": next((worker["info"].get("device") for worker in workers), None),
@@ -272,6 +289,8 @@ class Front:
             "models": models,
             "storage": {
                 **self._store.status(),
+                "keep": self._retention.keep,
+                "journal": files.size_of(self._home.state, f"{self._home.journal.name}*"),
                 "disk_free": files.free_bytes(self._home.blobs),
                 "journal_moved_aside": str(self._journal.aside) if self._journal.aside else None,
             },

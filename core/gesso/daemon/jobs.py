@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,8 +70,22 @@ def summary(row: JobRow) -> dict[str, Any]:
         "level": row.request.get("level"),
         "client": row.client,
         "created": row.created,
+        "updated": row.updated,
+        "attempt": row.attempt,
+        "pinned": row.pinned,
         "seq": row.seq,
     }
     if row.error is not None:
         line["error"] = row.error
+    return line
+
+
+def detail(row: JobRow, has: Callable[[str], bool]) -> dict[str, Any]:
+    """The summary with what only one job's owner asks for; ``has`` tells whether a blob is still stored."""
+    line = {**summary(row), "output": row.request.get("output"), "params": row.request["params"]}
+    if row.result is not None:
+        images = row.result.get("images") or []
+        line["pictures"] = len(images)
+        line["bytes"] = sum(int(image.get("size", 0)) for image in images)
+        line["stored"] = all(has(str(image.get("sha256"))) for image in images)
     return line

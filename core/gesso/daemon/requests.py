@@ -19,6 +19,7 @@ from gesso.daemon.dispatcher import Dispatcher
 from gesso.daemon.journal import Journal
 from gesso.daemon.metrics import Metrics
 from gesso.daemon.peers import Peer
+from gesso.daemon.retention import Retention
 from gesso.daemon.rows import JobRow, NewJob
 from gesso.daemon.schemas import Schemas
 from gesso.daemon.stream import Stream
@@ -66,8 +67,9 @@ class Parts:
     schemas: Schemas
     dispatcher: Dispatcher
     metrics: Metrics
+    retention: Retention
     state: Callable[[], Awaitable[dict[str, Any]]]
-    stop: Callable[[], None]
+    stop: Callable[[bool], None]
 
 
 Answer = tuple[dict[str, Any], bytes]
@@ -86,6 +88,8 @@ class Requests:
             "detach": self._detach,
             "status": self._status,
             "list": self._list,
+            "forget": self._forget,
+            "pin": self._pin,
             "blob.have": self._have,
             "blob.begin": self._begin,
             "blob.part": self._part,
@@ -122,7 +126,7 @@ class Requests:
             body, payload = await self._known[message.type](peer, message)
             await peer.answer({"type": wire.REQUESTS[message.type].answer, **re, **body}, payload)
             if message.type == "stop":
-                self._parts.stop()
+                self._parts.stop(bool(message.header.get("drain")))
 
     async def _hello(self, peer: Peer, message: wire.Message) -> Answer:
         header, identity = message.header, self._parts.identity
@@ -198,7 +202,8 @@ class Requests:
         checked = parts.schemas.check(str(request["operation"]), header["params"])
         parts.store.require(checked.blobs)
         wire.encode({"params": checked.params, "room": "." * _HEADER_ROOM})  # an answer that cannot be sent must not be promised
-        new = NewJob(uuid.uuid4().hex, peer.principal, peer.client, key, {**request, "params": checked.params}, digest, priority)
+        complete = {**request, "params": checked.params}
+        new = NewJob(uuid.uuid4().hex, peer.principal, peer.client, key, complete, digest, priority, tuple(checked.blobs))
         parts.store.pin(new.id, checked.blobs)
         try:
             row, duplicate = await parts.journal.submit(rows.insert_job, new)
@@ -234,6 +239,18 @@ class Requests:
             await self._parts.dispatcher.cancel(live)
         return {}, b""
 
+    async def _forget(self, peer: Peer, message: wire.Message) -> Answer:
+        row = await self._visible(peer, message.header["job"])
+        if row.id in self._parts.dispatcher.live or row.state not in wire.TERMINAL:
+            raise InvalidRequest(f"Job {row.id} has not ended, so it is not forgotten.", field="job", hint="Cancel it, then forget it.")
+        await self._parts.retention.forget(row.id)
+        return {}, b""
+
+    async def _pin(self, peer: Peer, message: wire.Message) -> Answer:
+        row = await self._visible(peer, message.header["job"])
+        await self._parts.retention.pin(row.id, message.header["pinned"])
+        return {}, b""
+
     async def _visible(self, peer: Peer, job: str) -> JobRow:
         row = await self._parts.journal.submit(rows.get_job, job[: wire.ID_LENGTH])
         if not peer.sees_all and row.principal != peer.principal:
@@ -251,7 +268,7 @@ class Requests:
     async def _list(self, peer: Peer, message: wire.Message) -> Answer:
         if message.header.get("job") is not None:
             row = await self._visible(peer, message.header["job"])
-            return {"jobs": [{**jobs.summary(row), "params": row.request["params"]}], "total": 1}, b""
+            return {"jobs": [jobs.detail(row, self._parts.store.has)], "total": 1}, b""
         limit = _whole(message.header, "limit", 50, _LIST_MOST)
         states = message.header.get("states") or list(wire.STATES)
         if not all(state in wire.STATES for state in states):

@@ -45,11 +45,27 @@ MIGRATIONS: tuple[str, ...] = (
         used REAL NOT NULL
     ) STRICT;
     """,
+    """
+    ALTER TABLE jobs ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX jobs_by_end ON jobs (updated);
+    CREATE TABLE holds (
+        job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+        sha256 TEXT NOT NULL,
+        PRIMARY KEY (job, sha256)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX holds_by_blob ON holds (sha256);
+    INSERT OR IGNORE INTO holds
+        SELECT jobs.id, named.value FROM jobs, json_tree(jobs.request, '$.params') AS named
+        WHERE named.key = 'sha256' AND named.type = 'text';
+    INSERT OR IGNORE INTO holds
+        SELECT jobs.id, json_extract(image.value, '$.sha256') FROM jobs, json_each(jobs.result, '$.images') AS image
+        WHERE jobs.result IS NOT NULL AND json_extract(image.value, '$.sha256') IS NOT NULL;
+    """,
 )
 VERSION = len(MIGRATIONS)
 _COLUMNS = (
     "id, principal, client, client_key, request, request_sha, priority, spec, state, attempt, suspect, cancel_wanted, seq, progress, "
-    "result, error, created, updated"
+    "result, error, created, updated, pinned"
 )
 
 
@@ -75,6 +91,7 @@ class JobRow:
     error: Mapping[str, Any] | None
     created: float
     updated: float
+    pinned: bool
 
 
 @dataclass(frozen=True)
@@ -98,6 +115,7 @@ class NewJob:
     request: Mapping[str, Any]
     request_sha: str
     priority: str
+    blobs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,7 +143,7 @@ def _job(row: sqlite3.Row) -> JobRow:
     values = {name: row[name] for name in row.keys()}  # noqa: SIM118 - a Row iterates over its values
     for name in ("request", "spec", "progress", "result", "error"):
         values[name] = _load(values[name])
-    return JobRow(**{**values, "cancel_wanted": bool(values["cancel_wanted"])})
+    return JobRow(**{**values, **{name: bool(values[name]) for name in ("cancel_wanted", "pinned")}})
 
 
 def find_key(db: sqlite3.Connection, principal: str, key: str, request_sha: str) -> JobRow | None:
@@ -155,6 +173,7 @@ def insert_job(db: sqlite3.Connection, new: NewJob) -> tuple[JobRow, bool]:
         "VALUES (?, ?, ?, ?, ?, ?, ?, 'accepted', 1, ?, ?)",
         (new.id, new.principal, new.client, new.client_key, _dump(new.request), new.request_sha, new.priority, now, now),
     )
+    _hold(db, new.id, new.blobs)
     return get_job(db, new.id), False
 
 
@@ -220,8 +239,13 @@ def want_cancel(db: sqlite3.Connection, job: str) -> None:
     db.execute("UPDATE jobs SET cancel_wanted = 1 WHERE id = ?", (job,))
 
 
-def end(db: sqlite3.Connection, ending: Ending) -> None:
-    """The one end of a job together with the blobs of its result."""
+def _hold(db: sqlite3.Connection, job: str, hashes: Iterable[str]) -> None:
+    """Note that a job names these blobs."""
+    db.executemany("INSERT OR IGNORE INTO holds (job, sha256) VALUES (?, ?)", [(job, sha256) for sha256 in hashes])
+
+
+def end(db: sqlite3.Connection, ending: Ending) -> bool:
+    """The one end of a job together with the blobs of its result; whether the job is pinned."""
     move(db, ending.job, ending.state, ending.seq)
     db.execute(
         "UPDATE jobs SET result = ?, error = ?, progress = ? WHERE id = ?",
@@ -229,6 +253,8 @@ def end(db: sqlite3.Connection, ending: Ending) -> None:
     )
     for blob in ending.blobs:
         put_blob(db, blob)
+    _hold(db, ending.job, [blob.sha256 for blob in ending.blobs])
+    return bool(db.execute("SELECT pinned FROM jobs WHERE id = ?", (ending.job,)).fetchone()[0])
 
 
 def put_blob(db: sqlite3.Connection, blob: BlobRow) -> None:
@@ -237,6 +263,45 @@ def put_blob(db: sqlite3.Connection, blob: BlobRow) -> None:
         "INSERT INTO blobs (sha256, size, kind, used) VALUES (?, ?, ?, ?) ON CONFLICT (sha256) DO UPDATE SET used = excluded.used",
         (blob.sha256, blob.size, blob.kind, blob.used),
     )
+
+
+def pin(db: sqlite3.Connection, job: str, on: bool) -> list[str]:
+    """Keep a job and its pictures, or no longer; the blobs that it holds."""
+    db.execute("UPDATE jobs SET pinned = ? WHERE id = ?", (int(on), job))
+    return [str(row[0]) for row in db.execute("SELECT sha256 FROM holds WHERE job = ?", (job,))]
+
+
+def pins(db: sqlite3.Connection) -> list[tuple[str, str]]:
+    """(job, blob) of every pinned job."""
+    found = db.execute("SELECT holds.job, holds.sha256 FROM holds JOIN jobs ON jobs.id = holds.job WHERE jobs.pinned = 1")
+    return [(str(row[0]), str(row[1])) for row in found]
+
+
+def forget(db: sqlite3.Connection, jobs: Iterable[str]) -> list[str]:
+    """Remove jobs that have ended; the blobs that no job holds any more."""
+    freed: set[str] = set()
+    for job in jobs:
+        freed.update(str(row[0]) for row in db.execute("SELECT sha256 FROM holds WHERE job = ?", (job,)))
+        db.execute("DELETE FROM jobs WHERE id = ? AND state IN ('done', 'failed', 'cancelled')", (job,))
+    return [sha256 for sha256 in freed if db.execute("SELECT 1 FROM holds WHERE sha256 = ? LIMIT 1", (sha256,)).fetchone() is None]
+
+
+def expired_jobs(db: sqlite3.Connection, before: float, limit: int) -> list[str]:
+    """Jobs that ended before that time and are not pinned."""
+    found = db.execute(
+        "SELECT id FROM jobs WHERE updated < ? AND pinned = 0 AND state IN ('done', 'failed', 'cancelled') ORDER BY updated LIMIT ?",
+        (before, limit),
+    )
+    return [str(row[0]) for row in found]
+
+
+def unheld_blobs(db: sqlite3.Connection, before: float, limit: int) -> list[str]:
+    """Blobs that were last offered before that time and that no job names."""
+    found = db.execute(
+        "SELECT sha256 FROM blobs WHERE used < ? AND NOT EXISTS (SELECT 1 FROM holds WHERE holds.sha256 = blobs.sha256) LIMIT ?",
+        (before, limit),
+    )
+    return [str(row[0]) for row in found]
 
 
 def drop_blobs(db: sqlite3.Connection, hashes: Iterable[str]) -> None:

@@ -104,6 +104,7 @@ def _described(entry: PluginEntry, state: PluginState) -> dict[str, Any]:
         "licence": entry.licence or str(getattr(module, "__license__", "")),
         "version": str(getattr(module, "__version__", "")),
         "provides": {kind: list(names) for kind, names in state.registered.items()},
+        "asks": {"extras": list(entry.extras), "permissions": list(entry.permissions), "memory": entry.memory},
     }
 
 

@@ -70,11 +70,13 @@ REQUESTS: Mapping[str, RequestType] = {
     "detach": RequestType("ok", _fields(job=STRING)),
     "status": RequestType("state"),
     "list": RequestType("jobs", _fields(limit="integer?", states="list?", job="string?")),
+    "forget": RequestType("ok", _fields(job=STRING)),
+    "pin": RequestType("ok", _fields(job=STRING, pinned=BOOLEAN)),
     "blob.have": RequestType("blob.missing", _fields(sha256=LIST)),
     "blob.begin": RequestType("blob.ready", _fields(size=INTEGER, sha256=STRING, media_type="string?", nonce="string?")),
     "blob.part": RequestType("blob.progress", _fields(upload=STRING, offset=INTEGER), payload=True),
     "blob.get": RequestType("blob.data", _fields(sha256=STRING, offset="integer?", length="integer?")),
-    "stop": RequestType("ok"),
+    "stop": RequestType("ok", _fields(drain="boolean?")),
 }
 
 ANSWERS: Mapping[str, Mapping[str, Field]] = {
@@ -105,6 +107,7 @@ ANSWERS: Mapping[str, Mapping[str, Field]] = {
         storage=ANY,
         metrics=ANY,
         on_demand="boolean?",
+        draining="boolean?",
         settings_fault="string?",
     ),
     "jobs": _fields(jobs=LIST, total=INTEGER),

@@ -21,6 +21,7 @@ Classes = frozenset[tuple[str, str]]
 CLIP_TOKENIZERS: Classes = frozenset({("transformers", "CLIPTokenizer"), ("transformers", "CLIPTokenizerFast")})
 T5_TOKENIZERS: Classes = frozenset({("transformers", "T5Tokenizer"), ("transformers", "T5TokenizerFast")})
 T5_ENCODER: Classes = frozenset({("transformers", "T5EncoderModel")})
+QWEN_TOKENIZERS: Classes = frozenset({("transformers", "Qwen2Tokenizer"), ("transformers", "Qwen2TokenizerFast")})
 AUTOENCODER: Classes = frozenset({("diffusers", "AutoencoderKL")})
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gesso.errors import InvalidRequest
 from gesso_plugins.diffusion.clip import weighted
 from gesso_plugins.diffusion.emphasis import parse
 
@@ -40,4 +41,32 @@ class T5Text:
     def _encoded(self, ids: list[int], length: int) -> Tensor:
         padded = ids + [self._tokenizer.pad_token_id] * (length - len(ids))
         states: Tensor = self._encoder(torch.tensor([padded], device=self._device))[0]
+        return states.to(torch.float32)
+
+
+class ChatText:
+    """A language model that is told the prompt as a user's message. Brackets are ordinary characters to it: there are no weights.
+
+    ``template``: what stands before and after the prompt. ``layer``: which hidden states are heard, counted from the end. ``most``: the
+    longest message in tokens.
+    """
+
+    def __init__(self, tokenizer: Any, encoder: Any, device: torch.device, template: tuple[str, str], layer: int, most: int) -> None:
+        self.networks = (encoder,)
+        self._tokenizer = tokenizer
+        self._encoder = encoder
+        self._device = device
+        self._template = template
+        self._layer = layer
+        self._most = most
+
+    def hear(self, text: str) -> Tensor:
+        """The states (1, L, D) of the message."""
+        before, after = self._template
+        ids = self._tokenizer(f"{before}{text}{after}", verbose=False).input_ids
+        if len(ids) > self._most:
+            said = f"The prompt has {len(ids)} tokens, and this model hears {self._most}."
+            raise InvalidRequest(said, field="prompt", hint="Shorten it.")
+        output = self._encoder(input_ids=torch.tensor([ids], device=self._device), output_hidden_states=True, use_cache=False)
+        states: Tensor = output.hidden_states[self._layer]
         return states.to(torch.float32)

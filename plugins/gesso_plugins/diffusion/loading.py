@@ -86,6 +86,25 @@ def t5_encoder(source: Source, component: str, place: Place) -> nn.Module:
     return _ready(module)
 
 
+def qwen3(source: Source, component: str, place: Place) -> nn.Module:
+    """The language model Qwen 3 without its head, whether the file was saved with or without it."""
+    from transformers.models.qwen3.configuration_qwen3 import Qwen3Config
+    from transformers.models.qwen3.modeling_qwen3 import Qwen3Model
+
+    module = transformers_network(Qwen3Model, Qwen3Config, source, component)
+    weights = {key.removeprefix("model."): value for key, value in _read(source, component, place).items() if key != "lm_head.weight"}
+    _assign(module, weights, source, component)
+    _recompute(module, place.device)
+    return _ready(module)
+
+
+def _recompute(module: nn.Module, device: torch.device) -> None:
+    """Frequencies of rotary embeddings, which no file carries: their small owners are built once more, off the meta device."""
+    for name, part in list(module.named_modules()):
+        if any(buffer.is_meta for buffer in part.buffers(recurse=False)) and hasattr(part, "config"):
+            module.set_submodule(name, type(part)(config=part.config).to(device))
+
+
 def tokenizer(kind: str, source: Source, component: str) -> Any:
     """A tokenizer of transformers by the name of its class, from its vocabulary files only."""
     kinds = {"CLIPTokenizer": "clip.tokenization_clip", "T5Tokenizer": "t5.tokenization_t5", "Qwen2Tokenizer": "qwen2.tokenization_qwen2"}

@@ -18,5 +18,6 @@ def gesso_families() -> Iterable[Family]:
     from gesso_plugins.diffusion.sd3 import StableDiffusion3Family
     from gesso_plugins.diffusion.stable_diffusion import StableDiffusionFamily
     from gesso_plugins.diffusion.stable_diffusion_xl import StableDiffusionXLFamily
+    from gesso_plugins.diffusion.z_image import ZImageFamily
 
-    return [StableDiffusionFamily(), StableDiffusionXLFamily(), StableDiffusion3Family(), FluxFamily()]
+    return [StableDiffusionFamily(), StableDiffusionXLFamily(), StableDiffusion3Family(), FluxFamily(), ZImageFamily()]

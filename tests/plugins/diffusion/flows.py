@@ -9,12 +9,11 @@ from typing import Any
 
 import diffusers
 import torch
+from tests.plugins.diffusion.oracles import PROMPT, SEED, SIDE, STEPS
+from tests.plugins.diffusion.oracles import ours as run
 
 from gesso.math import initial_noise
-from gesso_plugins.imaging.generate import Sampling, noise_levels, started
-from gesso_plugins.imaging.params import GenerateParams
-
-STEPS, SEED, SIDE, PROMPT = 5, 11, 32, "mossy grey cobblestone"
+from gesso_plugins.imaging.generate import noise_levels
 
 
 def diffusers_pipeline(kind: str, folder: Path, **components: Any) -> Any:
@@ -45,33 +44,13 @@ def theirs(pipeline: Any, **arguments: Any) -> tuple[torch.Tensor, list[float]]:
 
 
 def ours(
-    studio: Any,
-    folder: Path,
-    family: str,
-    sigmas: Sequence[float] | None,
-    blobs: Mapping[str, bytes] | None = None,
-    **params: Any,
+    studio: Any, folder: Path, family: str, sigmas: Sequence[float] | None, blobs: Mapping[str, bytes] | None = None, **params: Any
 ) -> torch.Tensor:
-    """The latents of Gesso, at these noise levels or at those of the schedule asked for."""
+    """The latents of Gesso, at these noise levels or at those of the model's own schedule for this size."""
     if "tiny" not in [entry.name for entry in studio.registry.models]:
         studio.add("tiny", folder, family)
-    common = {"prompt": PROMPT, "model": "tiny", "steps": STEPS, "width": SIDE, "height": SIDE, "seed": SEED}
-    wanted = {**common, "sampler": "euler", "schedule": "simple", "guidance": 1.0, **params}
-    ctx = studio.context(blobs)
-    card = ctx.model("tiny")
-    asked = GenerateParams(**wanted)
-    levels = list(sigmas or noise_levels(ctx.schedule(asked.schedule), card.levels(asked.width, asked.height), asked.steps))
-    task = Sampling(ctx, card, asked, started(levels, asked.strength))
-
-    def job() -> Any:
-        yield from task.prepare()
-        return (yield from task.latent(SEED, 0))
-
-    latents: torch.Tensor = studio.run(job())
-    return latents
-
-
-def apart(found: torch.Tensor, wanted: torch.Tensor) -> float:
-    """The largest difference over the largest number."""
-    assert found.shape == wanted.shape
-    return float((found - wanted).abs().max() / wanted.abs().max())
+    if sigmas is None:
+        ctx = studio.context()
+        sigmas = noise_levels(ctx.schedule("simple"), ctx.model("tiny").levels(SIDE, SIDE), params.get("steps", STEPS))
+    settings = {"prompt": PROMPT, "negative": "", "sampler": "euler", "schedule": "simple", "guidance": 1.0, **params}
+    return run(studio, folder, sigmas, family=family, blobs=blobs, **settings)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 from tests.plugins.diffusion import transformers as tiny
-from tests.plugins.diffusion.flows import SIDE, apart, diffusers_pipeline, noise, ours, theirs
+from tests.plugins.diffusion.flows import diffusers_pipeline, noise, ours, theirs
+from tests.plugins.diffusion.oracles import SIDE, apart
 
 from gesso_plugins.diffusion.flux import packed, unpacked
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from tests.plugins.diffusion import transformers as tiny
-from tests.plugins.diffusion.flows import apart, diffusers_pipeline, ours, theirs
+from tests.plugins.diffusion.flows import diffusers_pipeline, ours, theirs
+from tests.plugins.diffusion.oracles import apart
 
 pytestmark = pytest.mark.families
 FAMILY = "stable-diffusion-3"

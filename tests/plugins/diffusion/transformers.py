@@ -126,6 +126,57 @@ def flux(folder: Path, *, guided: bool = True) -> Path:
     )
 
 
+CHAT = ("<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n")
+
+
+def qwen_tokenizer() -> Any:
+    """Qwen's tokenizer, one token a byte, with the chat template of Qwen 3 as far as one message needs it."""
+    from transformers import Qwen2Tokenizer
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    names = ["<|endoftext|>", *bytes_to_unicode().values()]
+    tokenizer = Qwen2Tokenizer(vocab={name: i for i, name in enumerate(names)}, merges=[])
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    before, after = (part.replace("\n", "\\n") for part in CHAT)
+    tokenizer.chat_template = "{{ '" + before + "' + messages[0].content + '" + after + "' }}"
+    return tokenizer
+
+
+def z_image(folder: Path) -> Path:
+    from diffusers import FlowMatchEulerDiscreteScheduler, ZImagePipeline, ZImageTransformer2DModel
+    from transformers import Qwen3Config, Qwen3Model
+
+    torch.manual_seed(0)
+    tokenizer = qwen_tokenizer()
+    words = Qwen3Model(
+        Qwen3Config(
+            vocab_size=len(tokenizer),
+            hidden_size=32,
+            intermediate_size=37,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=8,
+            max_position_embeddings=512,
+        )
+    )
+    transformer = ZImageTransformer2DModel(
+        in_channels=VAE_CHANNELS,
+        dim=32,
+        n_layers=2,
+        n_refiner_layers=1,
+        n_heads=2,
+        n_kv_heads=2,
+        cap_feat_dim=32,
+        axes_dims=[4, 6, 6],
+        axes_lens=[512, 64, 64],
+    )
+    torch.nn.init.normal_(transformer.x_pad_token, std=0.02)
+    torch.nn.init.normal_(transformer.cap_pad_token, std=0.02)
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
+    return saved(ZImagePipeline(scheduler, autoencoder(), words, tokenizer, transformer), folder)
+
+
 def saved(pipeline: Any, folder: Path) -> Path:
     for network in pipeline.components.values():
         for name, parameter in network.named_parameters() if isinstance(network, torch.nn.Module) else ():
