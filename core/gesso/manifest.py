@@ -37,7 +37,7 @@ _RESOURCE = re.compile(rf"{_MODULE.pattern}:[\w./-]+")
 @dataclass(frozen=True)
 class PluginEntry:
     """One plugin as declared. ``provides`` maps a kind (samplers, schedules, operations, families, ...) to names; ``permissions`` and
-    ``memory`` are what it asks for.
+    ``memory`` are what it asks for; ``recognises`` names the file of tables by which `gesso.library` tells models apart.
     """
 
     name: str
@@ -49,11 +49,13 @@ class PluginEntry:
     extras: tuple[str, ...] = ()
     permissions: tuple[str, ...] = ()
     memory: str = "none"
+    recognises: str = ""
 
 
 @dataclass(frozen=True)
 class ModelEntry:
     """One model as declared or added by its owner. ``path`` is a directory or file, or None for models without weights.
+    ``kind`` and ``layout`` are those of `gesso.library.recognition`.
 
     ``defaults`` and ``limits`` overlay what the family finds in the model's own files; their keys are those of `gesso.model.Defaults` and
     `gesso.model.Limits`.
@@ -67,6 +69,8 @@ class ModelEntry:
     licence: str = ""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)
+    kind: str = "checkpoint"
+    layout: str = ""
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,7 @@ def parse(text: str, path: str) -> Manifest:
 
 
 def _plugin(table: _Table) -> PluginEntry:
-    table.allow("name", "module", "title", "summary", "licence", "provides", "extras", "permissions", "memory")
+    table.allow("name", "module", "title", "summary", "licence", "provides", "extras", "permissions", "memory", "recognises")
     return PluginEntry(
         name=table.text("name", _NAME, "lower-case letters, digits, '.', '_' and '-'"),
         module=table.text("module", _MODULE, "a dotted module name"),
@@ -170,6 +174,7 @@ def _plugin(table: _Table) -> PluginEntry:
         extras=table.texts("extras"),
         permissions=table.some_of("permissions", PERMISSIONS),
         memory=table.one_of("memory", MEMORY, MEMORY[0]),
+        recognises=table.text("recognises", _RESOURCE, "package:file") if "recognises" in table else "",
     )
 
 
@@ -197,6 +202,9 @@ class _Table:
 
     def __init__(self, path: str, text: str, title: str, values: Mapping[str, Any], line: int) -> None:
         self._path, self._text, self._title, self._values, self._line = path, text, title, values, line
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._values
 
     def tables(self, key: str) -> list[_Table]:
         """The array of tables ``[[key]]``; names must differ."""

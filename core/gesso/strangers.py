@@ -8,7 +8,6 @@ here; no message of the protocol does.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -17,6 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from gesso import statefiles
 from gesso.errors import PluginError
 from gesso.manifest import ModelEntry, PluginEntry
 
@@ -108,14 +108,14 @@ class Shelf:
 
     def put(self, record: Record, compiled: Mapping[str, Any] | None = None) -> None:
         """Record a plugin, and write its compiled schemas before; daemons take it from here within a second."""
-        with self._locked():
+        with statefiles.locked(self.folder):
             if compiled is not None:
-                _write(self.compiled(record.name), compiled)
+                statefiles.write(self.compiled(record.name), compiled)
             self._save({**self.records(), record.name: record})
 
     def remove(self, name: str) -> None:
         """Forget a plugin, with its file and its compiled schemas where they are here."""
-        with self._locked():
+        with statefiles.locked(self.folder):
             records = self.records()
             del records[name]
             self._save(records)
@@ -124,7 +124,7 @@ class Shelf:
 
     def touch(self) -> None:
         """Make running daemons look again."""
-        with self._locked():
+        with statefiles.locked(self.folder):
             self._save(self.records())
 
     def standings(self) -> list[Standing]:
@@ -214,24 +214,7 @@ class Shelf:
 
     def _save(self, records: Mapping[str, Record]) -> None:
         plugins = {name: {key: value for key, value in asdict(record).items() if key != "name"} for name, record in records.items()}
-        _write(self.state_file, {"schema": SCHEMA, "plugins": plugins})
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """One writer at a time."""
-        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    """Whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(draft, path)
+        statefiles.write(self.state_file, {"schema": SCHEMA, "plugins": plugins})
 
 
 def _status(path: Path) -> os.stat_result | None:

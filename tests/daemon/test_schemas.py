@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gesso.daemon.schemas import Schemas
-from gesso.errors import GessoError, InvalidRequest, PluginError
+from gesso.errors import GessoError, InvalidRequest, ModelError, PluginError
 from gesso.manifest import ModelEntry, first_party
 from gesso.strangers import Record, Shelf
 
@@ -45,7 +45,7 @@ def test_models_may_be_added_while_the_front_runs(schemas: Schemas, tmp_path: Pa
     assert [model["name"] for model in schemas.models()] == ["plain", "mine"]
     assert "/secret" not in json.dumps(schemas.models())
     (tmp_path / "models.json").write_text("{")
-    with pytest.raises(PluginError, match=r"models\.json"):
+    with pytest.raises(ModelError, match=r"models\.json"):
         schemas.check("paint", {"prompt": "x"})
 
 

@@ -1,4 +1,4 @@
-"""Commands that print what is declared: models, plugins, samplers, schedules, the recipe in a picture. They need no daemon."""
+"""Commands that print what is declared: samplers, schedules, guidances, the recipe in a picture. They need no daemon."""
 
 from __future__ import annotations
 
@@ -6,47 +6,11 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gesso.cli import report
 from gesso.cli.schema import Surface
 from gesso.errors import InvalidRequest
-
-if TYPE_CHECKING:
-    from gesso.manifest import ModelEntry
-
-
-def models(args: argparse.Namespace, _surface: Surface) -> int:
-    """Every model that can be asked for, and whether its files are there."""
-    from gesso.manifest import first_party
-
-    found = [_model(entry) for entry in first_party().models]
-    if args.json:
-        report.document({"models": found})
-        return 0
-    rows = [
-        (
-            model["name"],
-            model["family"],
-            ", ".join(model["capabilities"]),
-            "ready" if model["available"] else f"no files at {model['path']}",
-        )
-        for model in found
-    ]
-    report.table(rows, ("model", "family", "can", "state"))
-    return 0
-
-
-def _model(entry: ModelEntry) -> dict[str, Any]:
-    return {
-        "name": entry.name,
-        "title": entry.title,
-        "family": entry.family,
-        "capabilities": list(entry.capabilities),
-        "licence": entry.licence,
-        "path": None if entry.path is None else str(entry.path),
-        "available": entry.path is None or entry.path.exists(),
-    }
 
 
 def compile_schemas(args: argparse.Namespace, _surface: Surface) -> int:

@@ -184,7 +184,7 @@ def _add_keys(group: Callable[[str, str], Commands]) -> None:
 
 
 def _add_listings(add: Commands, group: Callable[[str, str], Commands]) -> None:
-    group("models", "models that can be asked for")("list", "gesso.cli.listings:models", "list the models")
+    _add_models(group("models", "models: list, add, look at, remove"))
     _add_plugins(group("plugins", "plugins and what they provide"))
     add("samplers", "gesso.cli.listings:samplers", "list the samplers")
     add("schedules", "gesso.cli.listings:schedules", "list the noise schedules")
@@ -193,6 +193,26 @@ def _add_listings(add: Commands, group: Callable[[str, str], Commands]) -> None:
     add("upscalers", "gesso.cli.listings:upscalers", "list the upscalers")
     add("filters", "gesso.cli.listings:filters", "list what looks at requests and results")
     group("styles", "styles for --style-preset")("list", "gesso.cli.listings:styles", "list the styles")
+
+
+def _add_models(models: Commands) -> None:
+    kinds = "checkpoint, vae, lora, controlnet, embedding, upscaler ..."
+    models("list", "gesso.cli.models:listing", "list the models of every kind").add_argument(
+        "--kind", metavar="KIND", default=None, help=f"only this kind: {kinds}"
+    )
+    added = models("add", "gesso.cli.models:add", "take a model, or all models below a folder, into the list where they lie")
+    added.add_argument("path", metavar="PATH", help="a .safetensors file, a diffusers directory, or a folder of them (ComfyUI, A1111 ...)")
+    added.add_argument("--name", metavar="NAME", default=None, help="what requests call it (default: made of the file's name)")
+    added.add_argument("--family", metavar="NAME", default=None, help="the family that runs it, where Gesso cannot tell")
+    added.add_argument("--kind", metavar="KIND", default=None, help=f"what it is, where Gesso cannot tell; of a folder: only {kinds}")
+    told = models("info", "gesso.cli.models:info", "show what a model's files tell of it")
+    told.add_argument("name", metavar="NAME|PATH")
+    told.add_argument("--hash", action="store_true", help="also the hashes that other tools show; reads the whole file once")
+    removed = models("remove", "gesso.cli.models:remove", "take models off the list; their files stay")
+    removed.add_argument("names", metavar="NAME", nargs="+")
+    chosen = models("default", "gesso.cli.models:default", "show or set the model that is taken where a request names none")
+    chosen.add_argument("name", metavar="NAME", nargs="?", default=None)
+    chosen.add_argument("--reset", action="store_true", help="have no default")
 
 
 def _add_plugins(plugins: Commands) -> None:

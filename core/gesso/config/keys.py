@@ -169,7 +169,7 @@ KEYS: tuple[Key, ...] = (
     Key("worker.start_patience", "duration", 300, "A worker that is not ready after so long is started anew.", least=0.1),
     Key("worker.silence_patience", "duration", 30, "A worker that gives no sign of life for so long is ended.", least=0.1),
     Key("worker.hang_patience", "duration", 600, "A worker whose engine stands still for so long while it has jobs is ended.", least=0.1),
-    Key("models.default", "text", "", "The model that is taken where several can do a job.", empty="the first that can"),
+    Key("models.default", "text", "", "The model that is taken where several can do a job.", empty="the first that can", taken="at once"),
     Key("queue.limit", "integer", 5000, "Jobs that may wait in all.", least=1, most=1_000_000, taken="at once"),
     Key("queue.client_limit", "integer", 500, "Jobs of one client that may wait.", least=1, most=1_000_000, taken="at once"),
     Key(

@@ -147,7 +147,6 @@ class Front:
             "--threads": settings["worker.threads"],
             "--slots": settings["worker.slots"],
             "--log-after": settings["worker.replay_after"],
-            "--default-model": settings["models.default"],
             "--idle-weights": settings["idle.drop_weights"],
             "--previews": settings["previews.per_second"],
         }
@@ -157,6 +156,7 @@ class Front:
         """Take in what may change while the daemon runs."""
         self._dispatcher.queue_limit = settings.integer("queue.limit")
         self._dispatcher.client_limit = settings.integer("queue.client_limit")
+        self._supervisor.prefer(settings.text("models.default"))
         self._store.limit = settings.integer("storage.limit")
         self._retention.set_keep(settings.number("storage.keep"))
         self._store.reserve = settings.integer("storage.reserve")

@@ -16,7 +16,10 @@ from gesso.daemon.catalogues import Catalogue, check_name
 from gesso.daemon.sentences import refusal
 from gesso.daemon.strangers import Strangers
 from gesso.errors import PluginError
+from gesso.library import ModelList
+from gesso.library.recognition import KINDS
 from gesso.manifest import ModelEntry
+from gesso.statefiles import Stamp
 
 if TYPE_CHECKING:
     import jsonschema_rs
@@ -42,8 +45,8 @@ class Schemas:
         self.strangers = None if plugins is None else Strangers(plugins, read_document)
         self._files = files
         self._models = models
-        self._models_file = models_file
-        self._models_stamp: tuple[int, int] | None = None
+        self._owned = ModelList(models_file)
+        self._models_stamp: Stamp | None = None
         self._models_added: list[Any] = []
         self._operations: dict[str, Any] | None = None
         self._catalogues: dict[str, Catalogue] = {}
@@ -124,16 +127,22 @@ class Schemas:
         return self._operations
 
     def _refresh_models(self) -> None:
-        stamp = _stamp(self._models_file)
+        """Models of every kind, each kind a catalogue: ``models`` make pictures by themselves, the others beside one."""
+        stamp = self._owned.stamp()
         if "models" in self._catalogues and stamp == self._models_stamp:
             return
-        added = read_models(self._models_file) if stamp is not None else []
-        declared = [
-            {"name": m.name, "title": m.title, "family": m.family, "capabilities": list(m.capabilities), "licence": m.licence}
-            for m in self._models
-        ]
-        self._catalogues["models"] = Catalogue("models", [*declared, *self._models_added, *added])
+        listed: dict[str, list[Any]] = {f"{kind}s": [] for kind in KINDS if kind != "checkpoint"}
+        listed["models"] = [*map(_told, self._models), *self._models_added]
+        for entry in self._owned.read():
+            listed["models" if entry.kind == "checkpoint" else f"{entry.kind}s"].append(_told(entry))
+        self._catalogues.update({kind: Catalogue(kind, entries) for kind, entries in listed.items() if entries or kind == "models"})
         self._models_stamp = stamp
+
+
+def _told(entry: ModelEntry) -> dict[str, Any]:
+    """What clients are told of a model; where it lies is the owner's affair."""
+    told = {"name": entry.name, "title": entry.title, "family": entry.family, "capabilities": list(entry.capabilities)}
+    return {**told, "licence": entry.licence, **({"layout": entry.layout} if entry.layout else {})}
 
 
 def read_document(path: Path) -> Mapping[str, Any]:
@@ -149,22 +158,6 @@ def read_document(path: Path) -> Mapping[str, Any]:
         ) from fault  # fmt: skip
     found: Mapping[str, Any] = document
     return found
-
-
-def read_models(path: Path) -> list[dict[str, Any]]:
-    """The models that the owner added; PluginError where the list cannot be read."""
-    try:
-        return [{key: value for key, value in entry.items() if key != "path"} for entry in json.loads(path.read_bytes()) if entry["name"]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
-        raise PluginError(f"The list of models {path} cannot be read: {fault}.", hint="`gesso models` writes it.") from fault
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_mtime_ns, found.st_size
 
 
 def _widget(schema: Mapping[str, Any]) -> str | None:

@@ -17,7 +17,7 @@ from gesso.daemon.executor import Credentials, Executor, Handle, describe_exit, 
 from gesso.daemon.jobs import LiveJob
 from gesso.link import BlackBox
 from gesso.link.front_link import FrontLink
-from gesso.link.messages import Heartbeat, Ready, Reload, Shutdown
+from gesso.link.messages import Heartbeat, Prefer, Ready, Reload, Shutdown
 
 _log = logging.getLogger(__name__)
 _BACK_OFF = (0.0, 0.5, 2.0)
@@ -84,6 +84,7 @@ class Supervisor:
         self._log = log
         self._patience = patience
         self._idle_lives = 0
+        self._preferred = ""
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
         self._loop = asyncio.get_running_loop()
@@ -97,6 +98,8 @@ class Supervisor:
     def on_ready(self, worker: Worker, message: Ready) -> None:
         """The worker says what it is."""
         worker.ready, worker.slots, worker.info = True, max(1, message.slots), message.info
+        if self._preferred:
+            self._link.send(worker.name, Prefer(self._preferred))
         _log.info("a worker is ready", extra={"worker": worker.name, "seconds": round(time.monotonic() - worker.started, 3)})
 
     def on_heartbeat(self, worker: Worker, message: Heartbeat) -> None:
@@ -109,6 +112,13 @@ class Supervisor:
         """The owner changed something about plugins: a worker that is there imports them again, the next one finds them so."""
         if self.worker is not None:
             self._link.send(self.worker.name, Reload())
+
+    def prefer(self, model: str) -> None:
+        """The model that the owner wants where several can do a job; told to the worker that is there and to every later one."""
+        if model != self._preferred:
+            self._preferred = model
+            if self.worker is not None:
+                self._link.send(self.worker.name, Prefer(model))
 
     def check(self) -> None:
         """Called about twice a second: kill a worker that has lost its patience."""

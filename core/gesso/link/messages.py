@@ -1,7 +1,7 @@
 """Messages between front and worker as frozen dataclasses; `encode` and `decode` turn them into frames (JSON header + raw blobs).
 
 Worker -> front: Ready, Heartbeat, Resolved, Event, Finished, Fetch, Bye. Front -> worker: Lease, Go, Cancel, Blob, Reload,
-Shutdown.
+Prefer, Shutdown.
 
     worker                        front
       | -- Ready(slots, ...) ------> |
@@ -132,6 +132,14 @@ class Reload(Message):
 
 
 @dataclass(frozen=True)
+class Prefer(Message):
+    """From now on take this model where several can do a job; "" for the first that can."""
+
+    type = "prefer"
+    model: str
+
+
+@dataclass(frozen=True)
 class Shutdown(Message):
     """Close all jobs without a result and leave."""
 
@@ -146,7 +154,7 @@ class Bye(Message):
 
 
 KINDS: Mapping[str, type[Message]] = {
-    kind.type: kind for kind in (Ready, Heartbeat, Lease, Resolved, Go, Cancel, Event, Finished, Fetch, Blob, Reload, Shutdown, Bye)
+    kind.type: kind for kind in (Ready, Heartbeat, Lease, Resolved, Go, Cancel, Event, Finished, Fetch, Blob, Reload, Prefer, Shutdown, Bye)
 }
 
 

@@ -129,10 +129,12 @@ class Registry:
         return self.datasets.get(name)
 
     def model(self, name: str) -> ModelEntry:
-        """The declared model of that name."""
+        """The declared model of that name or title; names win over titles."""
         entries: Catalogue[ModelEntry] = Catalogue("model", "model")
         for entry in self.models:
             entries.add(entry.name, entry, "", ())
+        for entry in self.models:
+            entries.claim(entry.name, "", (entry.title,))
         return entries.get(name)
 
     def sampling(self, label: str, schedule: str | None = None) -> tuple[str, str | None]:

@@ -38,7 +38,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--models", type=Path, default=None, help="the owner's models.json")
     parser.add_argument("--plugins", type=Path, default=None, help="the folder of the owner's plugins")
     parser.add_argument("--threads", type=int, default=0, help="threads for computing; 0: all cores but one")
-    parser.add_argument("--default-model", default="", help="the model that is taken where several can do a job")
     parser.add_argument("--idle-weights", type=float, default=600.0, help="seconds after which idle weights leave; 0: never")
     parser.add_argument("--previews", type=float, default=10.0, help="previews of a job in a second, at most")
     parser.add_argument("--config", type=Path, default=None, help="the owner's config.toml, for the settings of plugins")
@@ -54,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from gesso.worker.service import Habits, Replay, Setup, serve
 
-    habits = Habits(options.default_model, options.idle_weights, options.previews)
+    habits = Habits(options.idle_weights, options.previews)
     replay = Replay(options.replay, options.log_after)
     try:
         serve(link, box, Setup(options.device, threads, options.models, replay, info, habits, options.plugins, options.config))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -12,29 +11,34 @@ from pathlib import Path
 import torch
 
 from gesso.errors import GessoError, InvalidRequest, ModelError
+from gesso.library import ModelList
 from gesso.manifest import ModelEntry
 from gesso.model import Model, ModelCard
 from gesso.plugin import Registry
+from gesso.statefiles import Stamp
 
 _log = logging.getLogger(__name__)
 Signature = tuple[tuple[str, int, int], ...]
 
 
 class WorkerCatalogue:
-    """Cards are read once and again when a file of the model has changed. Threads may share it. ``owned``: the owner's `models.json`;
-    ``preferred``: the model taken where several can do a job, "" for the first. ``loaded`` is called with the
-    card of each model that was loaded.
+    """Cards are read once and again when a file of the model has changed. Threads may share it. ``owned``: the owner's `models.json`.
+    ``loaded`` is called with the card of each model that was loaded.
     """
 
-    def __init__(self, registry: Registry, owned: Path | None = None, preferred: str = "") -> None:
-        self._preferred = preferred
+    def __init__(self, registry: Registry, owned: Path | None = None) -> None:
+        self._preferred = ""
         self._registry = registry
-        self._owned = owned
+        self._list = None if owned is None else ModelList(owned)
         self._declared = registry.models
-        self._stamp: tuple[int, int] | None = None
+        self._stamp: Stamp | None = None
         self._cards: dict[str, tuple[Signature, ModelCard]] = {}
         self._lock = threading.Lock()
         self.loaded: Callable[[ModelCard], None] = lambda _: None
+
+    def prefer(self, name: str) -> None:
+        """Take this model where several can do a job; "" for the first."""
+        self._preferred = name
 
     def use(self, registry: Registry) -> None:
         """Take another registry; cards of models whose files are the same stay."""
@@ -46,6 +50,12 @@ class WorkerCatalogue:
         with self._lock:
             self._reread()
             entry = self._registry.model(name)
+            if not entry.family:
+                raise ModelError(
+                    f"The model {entry.name!r} ({entry.layout or 'of a kind unknown to Gesso'}) is on the list, but no family runs it yet.",
+                    field="model",
+                    hint="Use another model, or a plugin that brings a family for it: `gesso models add --family NAME` names it.",
+                )
             now = _signature(entry)
             held = self._cards.get(entry.name)
             if held is None or held[0] != now:
@@ -97,39 +107,18 @@ class WorkerCatalogue:
 
     def _reread(self) -> None:
         """Take the owner's list in again if it has changed."""
-        if self._owned is None:
+        if self._list is None:
             return
-        status = self._owned.stat() if self._owned.exists() else None
-        stamp = None if status is None else (status.st_mtime_ns, status.st_size)
+        stamp = self._list.stamp()
         if stamp != self._stamp:
+            owned = self._list.read()
             self._stamp = stamp
-            self._registry.models = (*self._declared, *(read_owned(self._owned) if stamp else ()))
+            self._registry.models = (*self._declared, *(entry for entry in owned if entry.kind == "checkpoint"))
 
     @property
     def entries(self) -> Sequence[ModelEntry]:
         """All models that were declared."""
         return self._registry.models
-
-
-def read_owned(path: Path) -> tuple[ModelEntry, ...]:
-    """The models that the owner added: a JSON list of objects with the fields of `ModelEntry`."""
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-        return tuple(
-            ModelEntry(
-                name=str(entry["name"]),
-                family=str(entry["family"]),
-                title=str(entry.get("title", entry["name"])),
-                path=Path(entry["path"]) if entry.get("path") else None,
-                capabilities=tuple(entry["capabilities"]),
-                licence=str(entry.get("licence", "")),
-                defaults=dict(entry.get("defaults", {})),
-                limits=dict(entry.get("limits", {})),
-            )
-            for entry in entries
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
-        raise ModelError(f"The list of models {path} cannot be read: {type(fault).__name__}: {fault}.") from fault
 
 
 def _signature(entry: ModelEntry) -> Signature:

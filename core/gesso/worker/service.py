@@ -20,8 +20,9 @@ from gesso.device.residency import ModelPool
 from gesso.device.threads import pin
 from gesso.engine import Ended, Engine, Hooks, JobEvent, Preview, Progress, ReplayLog, Warn
 from gesso.errors import BlobMissing
+from gesso.library import hashes
 from gesso.link import BlackBox, WorkerLink
-from gesso.link.messages import Blob, Cancel, Event, Fetch, Finished, Go, Heartbeat, Lease, Message, Reload, Resolved, Shutdown
+from gesso.link.messages import Blob, Cancel, Event, Fetch, Finished, Go, Heartbeat, Lease, Message, Prefer, Reload, Resolved, Shutdown
 from gesso.manifest import first_party
 from gesso.plugin import Registry, build_plugins
 from gesso.worker.context import WorkerContext
@@ -50,11 +51,8 @@ class Replay:
 
 @dataclass(frozen=True)
 class Habits:
-    """The owner's wishes: the model taken where several can do a job ("": the first that can), seconds after which weights that nobody
-    uses leave the device (0: never), and previews of a job in a second.
-    """
+    """The owner's wishes: seconds after which weights that nobody uses leave the device (0: never), and previews of a job in a second."""
 
-    model: str
     idle_weights: float
     previews: float
 
@@ -112,7 +110,9 @@ class Service:
         self._pool = pool
         self._setup = setup
         self._environment = environment(device)
-        self._catalogue = WorkerCatalogue(registry, setup.models, setup.habits.model)
+        if setup.models is not None:
+            hashes.shared.keep_in(setup.models.with_name(hashes.CACHE_NAME))
+        self._catalogue = WorkerCatalogue(registry, setup.models)
         self._models = ModelPool(self._catalogue, device)
         self._leases: dict[str, Leased] = {}
         self._previewers = Previewers(self._models)
@@ -128,6 +128,7 @@ class Service:
             Cancel: self._on_cancel,
             Blob: self._on_blob,
             Reload: self._on_reload,
+            Prefer: self._on_prefer,
             Shutdown: self._on_shutdown,
             _Wake: lambda _: None,
         }
@@ -210,6 +211,9 @@ class Service:
         self._catalogue.use(self._registry)
         self._previewers.forget()
         self._tell_info(again=True)
+
+    def _on_prefer(self, prefer: Prefer) -> None:
+        self._catalogue.prefer(prefer.model)
 
     def _on_shutdown(self, _: Shutdown) -> None:
         self._leaving = True
