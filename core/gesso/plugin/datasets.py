@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,4 +39,22 @@ class CaptionedSource(Protocol):
 
     def sample(self, rng: np.random.Generator, size: int, materials: Sequence[str] | None = None) -> CaptionedImage:
         """Draw one sample of ``size`` x ``size`` pixels; the same generator state gives the same sample."""
+        ...
+
+
+class MappedImage(CaptionedImage, Protocol):
+    """One sample with the material behind the picture."""
+
+    @property
+    def maps(self) -> Mapping[str, npt.NDArray[np.float32]]:
+        """(S, S) each: ``height`` as a share of the picture's side, ``roughness`` and ``metallic`` in 0..1, aligned with the image."""
+        ...
+
+
+@runtime_checkable
+class MappedSource(Protocol):
+    """A source that also knows the maps of what it shows."""
+
+    def sample_maps(self, rng: np.random.Generator, size: int, materials: Sequence[str] | None = None) -> MappedImage:
+        """Like ``sample``: the same generator state gives the same picture, here with its maps."""
         ...

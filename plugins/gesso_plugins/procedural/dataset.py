@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,15 @@ from .render import render
 
 @dataclass(frozen=True)
 class Sample:
-    """One training pair."""
+    """One training pair, with the maps behind the picture where they were asked for."""
 
     image: NDArray[np.uint8]
     """(size, size, 3), the lit picture, rolled by a random offset of the torus."""
     caption: str
     labels: Mapping[str, str]
     """`material` and `colour`, as named by the source."""
+    maps: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """(size, size) each: `height` as a share of the side, `roughness`, `metallic`."""
 
 
 class ProceduralSource:
@@ -44,9 +46,20 @@ class ProceduralSource:
 
     def sample(self, rng: np.random.Generator, size: int, materials: Sequence[str] | None = None) -> Sample:
         """A random recipe, of one of `materials` if given, rendered at size x size; everything is drawn from `rng`."""
+        return self._draw(rng, size, materials, with_maps=False)
+
+    def sample_maps(self, rng: np.random.Generator, size: int, materials: Sequence[str] | None = None) -> Sample:
+        """The same sample with its maps."""
+        return self._draw(rng, size, materials, with_maps=True)
+
+    def _draw(self, rng: np.random.Generator, size: int, materials: Sequence[str] | None, *, with_maps: bool) -> Sample:
         entry = find_material(one_of(rng, materials or self.materials))
         recipe = random_recipe(entry, rng)
-        picture = to_uint8(shade(render(recipe, size, size, int(rng.integers(1 << 62)))))
-        rows, columns = rng.integers(size, size=2)
-        rolled = np.roll(picture, (int(rows), int(columns)), (0, 1))
-        return Sample(rolled, caption(recipe, rng), {"material": recipe.material, "colour": recipe.colour})
+        maps = render(recipe, size, size, int(rng.integers(1 << 62)))
+        rows, columns = (int(shift) for shift in rng.integers(size, size=2))
+        image = np.roll(to_uint8(shade(maps)), (rows, columns), (0, 1))
+        words, labels = caption(recipe, rng), {"material": recipe.material, "colour": recipe.colour}
+        if not with_maps:
+            return Sample(image, words, labels)
+        planes = {"height": maps.height * np.float32(maps.relief), "roughness": maps.roughness, "metallic": maps.metallic}
+        return Sample(image, words, labels, {name: np.roll(plane, (rows, columns), (0, 1)) for name, plane in planes.items()})

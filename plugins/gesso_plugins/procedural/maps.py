@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
+
+from gesso.media.relief import normals, occlusion
 
 from .arrays import Field
 from .surface import Surface
@@ -40,8 +40,8 @@ class Maps:
 def assemble(surface: Surface, factor: int) -> Maps:
     """Filter the layers down by `factor` and derive the other maps."""
     height = _shrunk(surface.height, factor)
-    slopes = _slopes(height * np.float32(surface.relief))
-    normal, low, high = _normals(*slopes), float(height.min()), float(height.max())
+    normal = normals(height * np.float32(surface.relief))
+    low, high = float(height.min()), float(height.max())
     flat = high - low < 1e-6
     relief = surface.relief * (high - low)
     unit = np.full_like(height, 0.5) if flat else (height - low) * np.float32(1.0 / (high - low))
@@ -52,7 +52,7 @@ def assemble(surface: Surface, factor: int) -> Maps:
         normal=normal,
         roughness=_layer(surface.roughness, shape, factor),
         metallic=_layer(surface.metallic, shape, factor),
-        ambient_occlusion=_occlusion(unit * np.float32(relief)),
+        ambient_occlusion=occlusion(unit * np.float32(relief)),
         emission=_layer(surface.glow, shape, factor),
         relief=relief,
     )
@@ -105,35 +105,3 @@ def _filtered_colour(colour: Field, factor: int) -> Map:
     clipped = np.clip(colour, 0.0, 1.0)
     small = clipped if factor == 1 else np.sqrt(_shrunk(clipped * clipped, factor))
     return np.ascontiguousarray(np.moveaxis(small, 0, 2), dtype=np.float32)
-
-
-def _slopes(height: Map) -> tuple[Map, Map]:
-    """Central differences with wrap: rise per unit to the right and upwards."""
-    per_unit = np.float32(min(height.shape) / 2.0)
-    right = (np.roll(height, -1, 1) - np.roll(height, 1, 1)) * per_unit
-    up = (np.roll(height, 1, 0) - np.roll(height, -1, 0)) * per_unit
-    return right, up
-
-
-def _normals(right: Map, up: Map) -> Map:
-    inverse = 0.5 / np.sqrt(right * right + up * up + 1.0)
-    return np.stack((0.5 - right * inverse, 0.5 - up * inverse, 0.5 + inverse), axis=2)
-
-
-def _occlusion(height: Map) -> Map:
-    """How far each point lies under its surroundings, at two reaches."""
-    closed = np.zeros_like(height)
-    spectrum = fft.rfft2(height)
-    for reach, strength in ((0.012, 26.0), (0.05, 10.0)):
-        around = fft.irfft2(spectrum * _gaussian(*height.shape, reach), s=height.shape)
-        closed += np.maximum(around - height, 0.0) * np.float32(strength)
-    return np.asarray(np.maximum(1.0 / (1.0 + closed * 1.6), 0.15), np.float32)
-
-
-@lru_cache(maxsize=8)
-def _gaussian(height: int, width: int, reach: float) -> Map:
-    """The transfer function of a Gaussian blur whose deviation is `reach`, a share of the shorter side."""
-    side = min(height, width)
-    fy = fft.fftfreq(height, 1.0 / height)[:, None] * (side / height)
-    fx = fft.rfftfreq(width, 1.0 / width)[None, :] * (side / width)
-    return np.exp(-2.0 * (np.pi * reach) ** 2 * (fx * fx + fy * fy)).astype(np.float32)
