@@ -3,6 +3,7 @@
 The prompt is a list of words: `sleep:S`, `progress:N`, `previews:N:BYTES`, `log:N`, `image:BYTES`, `images:N`, `unique`,
 `fail:CODE`, `invalid`, `segv`, `abort`, `kill`, `exit:N`, `hang` (the engine's loop stops), `deaf` (ignores Cancel),
 `once:FILE:WORD` (WORD on the first attempt only), `gate:FILE` (waits for the file), `fetch` (its picture is the input),
+`flood:N` (prints N KiB), `say:WORDS_OF_IT`,
 `garbage` (breaks the protocol), `lie:HOW` (says what no worker should). Without words it ends at once.
 `GESSO_FAKE_START` = `exit`, `late:S`, `silent` spoils the start.
 """
@@ -153,6 +154,13 @@ class Fake:
     def do_log(self, lease: Lease, words: list[str], rest: str) -> None:
         for number in range(int(rest)):
             self.emit(lease, {"type": "log", "level": "info", "message": f"line {number}"})
+
+    def do_flood(self, lease: Lease, words: list[str], rest: str) -> None:
+        for number in range(int(rest)):
+            print(f"line {number} " + "x" * 990)
+
+    def do_say(self, lease: Lease, words: list[str], rest: str) -> None:
+        os.write(2, rest.replace("_", " ").encode() + b"\n")
 
     def do_garbage(self, lease: Lease, words: list[str], rest: str) -> None:
         self.emit(lease, {"type": "nonsense"})

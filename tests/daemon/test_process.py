@@ -6,16 +6,19 @@ import json
 import os
 import signal
 import stat
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from gesso import telemetry
 from gesso.config import change
 from gesso.wire import discovery
 
 from .conftest import Make
-from .talk import Daemon, memory_of
+from .talk import Daemon, Talk, memory_of
 
 FORBIDDEN = ("torch", "numpy", "PIL", "pydantic", "pydantic_core", "diffusers", "transformers", "safetensors", "pluggy", "gesso_plugins")
 
@@ -159,3 +162,15 @@ def test_a_state_directory_too_deep_for_a_socket_works(make_daemon: Make, home: 
     daemon.stop()
     assert not socket.exists()
     socket.parent.rmdir()
+
+
+def test_nothing_is_reported_to_anybody(daemon: Daemon, talk: Talk) -> None:
+    """What the libraries would report is off in every worker, and in a process that imports them through the command line."""
+    talk.run("image:64")
+    pid = talk.ask("status")["workers"][0]["pid"]
+    worker = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    assert [name for name, value in telemetry.OFF.items() if f"{name}={value}".encode() not in worker] == []
+    clean = {name: value for name, value in os.environ.items() if name not in telemetry.OFF}
+    script = "from gesso.cli import main; main(['--version']); from huggingface_hub import constants; print(constants.HF_HUB_DISABLE_TELEMETRY)"
+    told = subprocess.run([sys.executable, "-c", script], env=clean, check=True, capture_output=True, text=True)
+    assert told.stdout.split()[-1] == "True"

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gesso import __version__
+from gesso import __version__, telemetry
 from gesso.cli import report
 from gesso.cli.parser import REMOTE, build
 from gesso.cli.schema import Surface, load, with_strangers
@@ -26,6 +26,7 @@ WITHOUT_SCHEMAS = (
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
+    telemetry.switch_off()
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         code = _reported(words)

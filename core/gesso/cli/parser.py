@@ -151,6 +151,11 @@ def _add_daemon(add: Commands) -> None:
 
 
 def _add_state(add: Commands) -> None:
+    logs = add("logs", "gesso.cli.logs:run", "show the log of daemon and worker")
+    logs.add_argument("job", metavar="JOB", nargs="?", default=None, help="only lines about this job")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on with what is added, until Ctrl-C")
+    logs.add_argument("-n", "--lines", type=int, default=100, metavar="N", help="how many of the newest lines (default: 100)")
+    logs.add_argument("--level", choices=("debug", "info", "warning", "error"), default="debug", help="only lines at least this grave")
     storage = add("storage", "gesso.cli.storage:run", "show what lies where, how much it takes, what caps it; set that")
     storage.add_argument("--limit", metavar="SIZE", default=None, help="set what pictures may take, such as 40GiB (storage.limit)")
     storage.add_argument("--keep", metavar="DURATION", default=None, help="set how long jobs are kept, such as 30d or never (storage.keep)")

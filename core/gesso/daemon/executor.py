@@ -16,10 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from gesso import telemetry
+from gesso.daemon.output import WorkerOutput
 from gesso.link import SECRET_VARIABLE
 
 COMMAND = (sys.executable, "-P", "-m", "gesso.worker")
-_LOG_BYTES = 4 << 20
+_LAST_LINES = 0.5
+"""Seconds to wait for what a worker that has ended still said; what it started itself may hold its pipe open."""
 
 
 @dataclass(frozen=True)
@@ -63,46 +66,42 @@ class _Child:
 
 
 class LocalExecutor:
-    """Children in sessions of their own, whose output goes to one log file. They are spawned by exec, never forked off a live front."""
+    """Children in sessions of their own, whose output goes to one bounded log. They are spawned by exec, never forked off a live front."""
 
-    def __init__(self, command: Sequence[str], log: Path) -> None:
+    def __init__(self, command: Sequence[str], output: WorkerOutput) -> None:
         """``command`` as far as it is the same for every life: program and the owner's files."""
         self._command = tuple(command)
-        self._log = log
+        self._output = output
         self._loop = asyncio.get_running_loop()
 
     def start(self, device: str, credentials: Credentials, exited: Exited) -> Handle:
         """Spawn it from the main thread: the kernel ties its life to the thread that spawned it."""
         arguments = ("--link", credentials.endpoint, "--device", device, "--black-box", str(credentials.black_box))
-        if self._log.exists() and self._log.stat().st_size > _LOG_BYTES:
-            os.replace(self._log, self._log.with_suffix(".log.1"))
-        with open(self._log, "ab") as log:
+        reading, writing = os.pipe()
+        try:
             process = subprocess.Popen(
                 (*self._command, *arguments),
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, SECRET_VARIABLE: credentials.secret},
+                stdout=writing,
+                stderr=writing,
+                env={**os.environ, **telemetry.OFF, SECRET_VARIABLE: credentials.secret},
                 start_new_session=True,
             )
-        threading.Thread(target=self._watch, args=(process, exited), name="gesso-watch", daemon=True).start()
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        pump = threading.Thread(target=self._output.pump, args=(reading, process.pid), name="gesso-output", daemon=True)
+        pump.start()
+        threading.Thread(target=self._watch, args=(process, pump, exited), name="gesso-watch", daemon=True).start()
         return _Child(process.pid, process)
 
-    def _watch(self, process: subprocess.Popen[bytes], exited: Exited) -> None:
+    def _watch(self, process: subprocess.Popen[bytes], pump: threading.Thread, exited: Exited) -> None:
         status = process.wait()
+        pump.join(_LAST_LINES)
         with contextlib.suppress(RuntimeError):  # the loop is closed: the front has left already
             self._loop.call_soon_threadsafe(exited, status)
-
-
-def last_words(log: Path) -> str:
-    """The last line that workers wrote, for a sentence to the user; empty if there is none."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 4096))
-            lines = file.read().decode("utf-8", "replace").split("\n")
-    except FileNotFoundError:
-        return ""
-    return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "")
 
 
 def describe_exit(status: int) -> str:

@@ -28,6 +28,7 @@ from gesso.daemon.journal import Journal
 from gesso.daemon.live import LiveSettings
 from gesso.daemon.metrics import Metrics
 from gesso.daemon.options import ServeOptions
+from gesso.daemon.output import WorkerOutput
 from gesso.daemon.peers import Peer, Peers
 from gesso.daemon.requests import Identity, Parts, Requests
 from gesso.daemon.retention import Retention
@@ -105,6 +106,7 @@ class Front:
             socket.close(_LINGER_MS)
         self._link.close()
         self._zap.close()
+        self._output.close()
         await self._journal.close()
         self._context.destroy(linger=_LINGER_MS)
         for path in (self._identity.nonce_file, self._home.socket_path(), self._link_path()):
@@ -125,11 +127,11 @@ class Front:
         make_private(self._link_path().parent)  # not the runtime directory where that is too deep for a socket
         self._link_path().unlink(missing_ok=True)
         self._link = FrontLink(self._context, self._zap, f"ipc://{self._link_path()}", self._dispatcher.receive, self._dispatcher.garbled)
-        log = home.logs / "worker.log"
         settings = self._live.now
-        executor = LocalExecutor((*options.worker_command, *self._worker_arguments(settings)), log)
+        self._output = output = WorkerOutput(home.worker_log, settings.integer("logs.size"), settings.integer("logs.files"))
+        executor = LocalExecutor((*options.worker_command, *self._worker_arguments(settings)), output)
         patience = Patience(*(settings.number(f"worker.{what}_patience") for what in ("start", "silence", "hang")))
-        self._supervisor = Supervisor(executor, self._link, home.runtime, log, settings.text("worker.device"), patience)
+        self._supervisor = Supervisor(executor, self._link, home.runtime, output, settings.text("worker.device"), patience)
         self._dispatcher.attach(self._link, self._supervisor)
         self._live.changed = self._apply
         self._apply(settings)
@@ -191,6 +193,7 @@ class Front:
             self._dispatcher,
             self._metrics,
             self._retention,
+            lambda: self._live.now,
             self._state,
             self._stop,
         )
@@ -268,6 +271,7 @@ class Front:
         metrics = {
             **self._metrics.as_dict(),
             "worker_restarts": self._supervisor.restarts,
+            "worker_output_dropped": self._output.dropped,
             "refused_peers": self._zap.refused,
             "malformed": self._peers.malformed,
             "peers": len(self._peers),

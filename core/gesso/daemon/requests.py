@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gesso.config import Settings
 from gesso.daemon import files, jobs, rows, steps
 from gesso.daemon.blobs import BlobStore
 from gesso.daemon.dispatcher import Dispatcher
@@ -68,6 +69,7 @@ class Parts:
     dispatcher: Dispatcher
     metrics: Metrics
     retention: Retention
+    settings: Callable[[], Settings]
     state: Callable[[], Awaitable[dict[str, Any]]]
     stop: Callable[[bool], None]
 
@@ -214,6 +216,10 @@ class Requests:
                 parts.store.unpin(new.id, checked.blobs)
         parts.metrics.duplicates += duplicate
         parts.metrics.accepted += not duplicate
+        if not duplicate:
+            shown = {"params": checked.params} if parts.settings().flag("logs.prompts") else {}
+            told = {"job": row.id, "operation": request["operation"], "client": peer.client, **shown}
+            _log.info("a job was accepted", extra=told)
         return row, duplicate
 
     async def _attach(self, peer: Peer, message: wire.Message, re: Mapping[str, str]) -> None:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gesso.daemon.executor import Credentials, Executor, Handle, describe_exit, last_words
+from gesso.daemon.executor import Credentials, Executor, Handle, describe_exit
 from gesso.daemon.jobs import LiveJob
+from gesso.daemon.output import WorkerOutput
 from gesso.link import BlackBox
 from gesso.link.front_link import FrontLink
 from gesso.link.messages import Heartbeat, Prefer, Ready, Reload, Shutdown
@@ -71,7 +72,7 @@ class Supervisor:
     """``lost`` is told of every life's end."""
 
     def __init__(
-        self, executor: Executor, link: FrontLink, runtime: Path, log: Path, device: str, patience: Patience
+        self, executor: Executor, link: FrontLink, runtime: Path, output: WorkerOutput, device: str, patience: Patience
     ) -> None:  # fmt: skip
         self.worker: Worker | None = None
         self.restarts = 0
@@ -81,7 +82,7 @@ class Supervisor:
         self._executor = executor
         self._link = link
         self._runtime = runtime
-        self._log = log
+        self._output = output
         self._patience = patience
         self._idle_lives = 0
         self._preferred = ""
@@ -205,8 +206,8 @@ class Supervisor:
         _log.error("a worker was lost", extra={"worker": worker.name, "reason": loss.reason, "suspects": list(loss.suspects)})
         if self._idle_lives < len(_BACK_OFF):
             return loss
-        words = last_words(self._log)
+        words = self._output.last_words()
         self.wanted = False
         self._idle_lives = 0
-        sentence = f"The worker cannot start: it {loss.reason}{f' ({words})' if words else ''}. Its log is {self._log}."
+        sentence = f"The worker cannot start: it {loss.reason}{f' ({words})' if words else ''}. Its log is {self._output.path}."
         return replace(loss, hopeless=sentence)

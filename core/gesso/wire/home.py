@@ -75,6 +75,11 @@ class Home:
         return self.logs / "daemon.log"
 
     @property
+    def worker_log(self) -> Path:
+        """The newest log of the workers."""
+        return self.logs / "worker.log"
+
+    @property
     def private(self) -> List[Path]:
         """The directories that only the owner may reach."""
         return [self.runtime, self.state, self.keys, self.blobs, self.incoming, self.plugins, self.logs]

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from gesso import __version__
+from gesso import __version__, logs, telemetry
 from gesso.device.threads import prepare, thread_count
 from gesso.link import BlackBox, WorkerLink, die_with_parent, take_secret
 from gesso.link.messages import Bye, Ready
@@ -42,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--previews", type=float, default=10.0, help="previews of a job in a second, at most")
     parser.add_argument("--config", type=Path, default=None, help="the owner's config.toml, for the settings of plugins")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    telemetry.switch_off()
+    logs.to_stream()
     sys.unraisablehook = _log_unraisable
     threads = options.threads or thread_count()
     prepare(threads)
