@@ -171,6 +171,6 @@ def test_nothing_is_reported_to_anybody(daemon: Daemon, talk: Talk) -> None:
     worker = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     assert [name for name, value in telemetry.OFF.items() if f"{name}={value}".encode() not in worker] == []
     clean = {name: value for name, value in os.environ.items() if name not in telemetry.OFF}
-    script = "from gesso.cli import main; main(['--version']); from huggingface_hub import constants; print(constants.HF_HUB_DISABLE_TELEMETRY)"
+    script = "from gesso.cli import main; main(['--version'])\nimport huggingface_hub.constants as c; print(c.HF_HUB_DISABLE_TELEMETRY)"
     told = subprocess.run([sys.executable, "-c", script], env=clean, check=True, capture_output=True, text=True)
     assert told.stdout.split()[-1] == "True"
