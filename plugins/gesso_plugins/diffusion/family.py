@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from gesso.errors import ModelError
@@ -85,17 +86,16 @@ class LatentFamily(ABC):
 
     def inspect(self, entry: ModelEntry) -> ModelCard:
         """The card, from configuration files and safetensors headers. Raises ModelError with the fix."""
-        directory = _directory(entry)
-        self.layout.check(directory, self.name)
-        traits = self.traits(directory)
+        source = self.source(entry.name, entry.path)
+        traits = self.traits(source)
         networks = tuple(self.layout.networks)
-        weights = directory.weights(networks)
+        weights = source.weights(networks)
         return ModelCard(
             name=entry.name,
             family=self.name,
-            digest=directory.digest(weights, (*networks, *self.layout.vocabularies)),
+            digest=source.digest(weights, (*networks, *self.layout.vocabularies)),
             title=entry.title,
-            path=directory.path,
+            path=source.path,
             capabilities=frozenset({"encode_text", "denoise", "decode", "encode_image"}),
             defaults=_overlaid(entry.name, traits.defaults, entry.defaults),
             limits=_overlaid(entry.name, traits.limits, entry.limits),
@@ -112,17 +112,24 @@ class LatentFamily(ABC):
 
     def load(self, card: ModelCard, on: torch.device) -> LatentDiffusion:
         """The weights on the device."""
-        assert card.path is not None
-        return self.build(card, Directory(card.path), on)
+        return self.build(card, self.source(card.name, card.path), on)
 
+    def source(self, name: str, path: Path | None) -> Source:
+        """The checkpoint at a path, found to be one of this family."""
+        if path is not None and path.is_file():
+            return self.single_file(path)
+        if path is None or not (path / "model_index.json").is_file():
+            raise ModelError(
+                f"The model {name!r} is not there: {path} holds no model_index.json.",
+                hint="Put a diffusers directory there; `gesso train starter` makes the starter's.",
+            )
+        directory = Directory(path)
+        self.layout.check(directory, self.name)
+        return directory
 
-def _directory(entry: ModelEntry) -> Directory:
-    if entry.path is None or not (entry.path / "model_index.json").is_file():
-        raise ModelError(
-            f"The model {entry.name!r} is not there: {entry.path} holds no model_index.json.",
-            hint="Put a diffusers directory there; `gesso train starter` makes the starter's.",
-        )
-    return Directory(entry.path)
+    def single_file(self, path: Path) -> Source:
+        """A checkpoint that lies in one file; families that read none refuse."""
+        raise ModelError(f"{path} is one file; the family {self.name!r} reads diffusers directories.", hint="Get the model as a directory.")
 
 
 def latent_of(source: Source, denoiser: str, vae: Mapping[str, Any]) -> Latent:

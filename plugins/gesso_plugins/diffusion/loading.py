@@ -111,7 +111,7 @@ def tokenizer(kind: str, source: Source, component: str) -> Any:
     folder = source.vocabulary(component)
     try:
         found = getattr(importlib.import_module(f"transformers.models.{kinds[kind]}"), kind)
-        return found.from_pretrained(str(folder), local_files_only=True)
+        return found.from_pretrained(str(folder), local_files_only=True, **source.token_settings(component))
     except (OSError, ValueError, TypeError, KeyError) as fault:
         raise ModelError(f"The tokenizer in {folder} cannot be read: {fault}.", hint=AGAIN) from fault
 

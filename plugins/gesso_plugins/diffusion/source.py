@@ -42,6 +42,18 @@ class Source(Protocol):
         """The folder of a tokenizer's files."""
         ...
 
+    def token_settings(self, component: str) -> Mapping[str, str]:
+        """What a tokenizer needs beside its files."""
+        ...
+
+    def weights(self, components: tuple[str, ...]) -> list[Path]:
+        """The weight files of those components that are there, their headers read and found sound."""
+        ...
+
+    def digest(self, weights: list[Path], components: tuple[str, ...]) -> str:
+        """SHA-256 of all that the model depends on."""
+        ...
+
 
 class Directory:
     """A directory as diffusers writes it: a folder for each component, named in ``model_index.json``."""
@@ -74,6 +86,10 @@ class Directory:
     def vocabulary(self, component: str) -> Path:
         """Its folder."""
         return self._root / component
+
+    def token_settings(self, component: str) -> Mapping[str, str]:  # noqa: ARG002  (the same for all)
+        """Nothing: all of it lies in the folder."""
+        return {}
 
     def weights(self, components: tuple[str, ...]) -> list[Path]:
         """The weight files of those components that are there, their headers read and found sound."""

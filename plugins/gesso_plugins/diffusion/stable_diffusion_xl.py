@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from gesso_plugins.diffusion.family import CLIP_TOKENIZERS, LatentFamily, Layout, Traits
@@ -29,6 +30,12 @@ class StableDiffusionXLFamily(LatentFamily):
         vocabularies={"tokenizer": CLIP_TOKENIZERS, "tokenizer_2": CLIP_TOKENIZERS},
         optional=frozenset({"text_encoder", "tokenizer"}),
     )
+
+    def single_file(self, path: Path) -> Source:
+        """In the original layout."""
+        from gesso_plugins.diffusion.single_file import SingleFile
+
+        return SingleFile(path).of(self.name)
 
     def traits(self, source: Source) -> Traits:
         """From the settings of the UNet, the autoencoder and the scheduler."""

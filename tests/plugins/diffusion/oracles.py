@@ -84,7 +84,7 @@ def ours(studio: Any, folder: Path, sigmas: Sequence[float], **params: Any) -> t
     }
     asked = GenerateParams(**wanted)
     ctx = studio.context(blobs)
-    task = Sampling(ctx, ctx.model("tiny"), asked, started(list(sigmas), asked.strength))
+    task = Sampling(ctx, ctx.model(asked.model), asked, started(list(sigmas), asked.strength))
 
     def job() -> Any:
         yield from task.prepare()

@@ -268,6 +268,14 @@ def test_weights_that_do_not_fit_are_refused(folder: Path, what: Callable[[dict[
     assert said in caught.value.message
 
 
+def test_a_header_whose_length_begins_like_a_pickle_is_read(tmp_path: Path) -> None:
+    """The first byte of a sound file is that of its header's length, and may be any."""
+    path = tmp_path / "a.safetensors"
+    header = b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}'.ljust(0x80)
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(1))
+    assert files.read_header(path) == {"a": ("U8", (1,))}
+
+
 def test_loaded_weights_do_not_hang_on_their_file(folder: Path) -> None:
     model = load(folder)
     x, sigma, cond = torch.randn(1, 4, 8, 8), torch.tensor([2.0]), model.encode_text(["x"])[0]
