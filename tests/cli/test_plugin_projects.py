@@ -16,7 +16,7 @@ from PIL import Image
 from gesso.cli.scaffold import project
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLES = {"midway": "sampler", "washed": "operation", "stripes": "family"}
+EXAMPLES = {"midway": "sampler", "washed": "operation", "stripes": "family", "vivid": "reranker"}
 
 
 def run(words: Sequence[str], folder: Path, path: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -32,6 +32,7 @@ def test_each_example_is_what_new_writes(name: str, kind: str) -> None:
         assert (folder / path).read_text(encoding="utf-8") == text, path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), EXAMPLES.items())
 def test_a_new_project_passes_its_own_tests(tmp_path: Path, name: str, kind: str) -> None:
     made = run(["-m", "gesso", "plugins", "new", f"my_{name}", "--kind", kind, "-o", "made"], tmp_path)

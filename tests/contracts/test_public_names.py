@@ -32,7 +32,8 @@ NAMES = {
         Noise NoiseSource Space exponential_weights fixed_adams_bashforth initial_noise lagrange_weights phi sigma_at time_of
     """,
     "gesso.testing": """
-        Consistency Gaussian Mixture Trajectory Wavy check_sampler check_schedule epsilon_model flow_model run trace
+        Consistency Gaussian Made Mixture Studio Trajectory Wavy check_operation check_sampler check_schedule check_scorer check_upscaler
+        epsilon_model flow_model run trace
     """,
 }
 

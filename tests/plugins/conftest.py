@@ -5,82 +5,18 @@ real engine, in this process.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from gesso.device.residency import ModelPool
-from gesso.engine.calls import Job
-from gesso.engine.loop import Engine, Hooks
-from gesso.engine.task import Ended, Ticket
-from gesso.manifest import ModelEntry, first_party
-from gesso.media import Output
-from gesso.plugin import OperationParams, Registry, build_plugins
-from gesso.worker.context import WorkerContext, validated
-from gesso.worker.models import WorkerCatalogue
+from gesso.manifest import first_party
+from gesso.plugin import Registry, build_plugins
+from gesso.testing import Studio
 
 from .sources import Stripes
-
-CAPABILITIES = ("encode_text", "denoise", "decode", "encode_image")
-
-
-@dataclass
-class Made:
-    """What one operation made."""
-
-    params: OperationParams
-    outputs: Sequence[Output]
-    warnings: list[str]
-    events: list[Any] = field(default_factory=list)
-
-
-class Studio:
-    """Runs operations as the worker does, without processes and sockets."""
-
-    def __init__(self, registry: Registry) -> None:
-        self.registry = registry
-        self.catalogue = WorkerCatalogue(registry)
-        self.pool = ModelPool(self.catalogue, torch.device("cpu"))
-        self.threads = ThreadPoolExecutor(1)
-
-    def add(self, name: str, path: Path, family: str = "stable-diffusion") -> None:
-        """Declare one more model."""
-        self.registry.models = (*self.registry.models, ModelEntry(name, family, name.title(), path, CAPABILITIES))
-
-    def context(self, blobs: Mapping[str, bytes] | None = None) -> WorkerContext:
-        return WorkerContext(self.registry, self.catalogue, "exact", blobs or {})
-
-    def resolve(self, operation: str, params: Mapping[str, Any]) -> tuple[OperationParams, list[str]]:
-        """The complete parameters and the warnings."""
-        ctx = self.context()
-        thing = self.registry.operation(operation)
-        return thing.resolve(ctx, validated(thing, params)), ctx.warnings
-
-    def make(self, operation: str, params: Mapping[str, Any], blobs: Mapping[str, bytes] | None = None) -> Made:
-        """Resolve and run; raises what the job failed with."""
-        ctx = self.context(blobs)
-        thing = self.registry.operation(operation)
-        resolved = thing.resolve(ctx, validated(thing, params))
-        events: list[Any] = []
-        outputs = self.run(thing.run(ctx, resolved), events)
-        return Made(resolved, outputs, ctx.warnings, events)
-
-    def run(self, job: Job, events: list[Any] | None = None) -> Any:
-        """The value of a generator in the engine."""
-        seen: list[Any] = [] if events is None else events
-        engine = Engine(self.pool, self.threads, Hooks(lambda _, event: seen.append(event)))
-        engine.start(Ticket("job"), job)
-        engine.run()
-        end = seen.pop()
-        assert isinstance(end, Ended)
-        if end.error is not None:
-            raise end.error
-        return end.value
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +31,7 @@ def studio(registry: Registry) -> Iterator[Studio]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield made
-    made.threads.shutdown()
+    made.close()
     torch.set_num_threads(threads)
     registry.models = models
 

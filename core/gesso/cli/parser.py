@@ -235,7 +235,7 @@ def _add_plugins(plugins: Commands) -> None:
     plugins("reload", "gesso.cli.plugins:reload", "make running daemons import the plugins again")
     project = plugins("new", "gesso.cli.scaffold:new", "write a complete project for a plugin of your own")
     project.add_argument("name", metavar="NAME")
-    project.add_argument("--kind", choices=("sampler", "operation", "family"), required=True, help="what it is to provide")
+    project.add_argument("--kind", choices=("sampler", "operation", "family", "reranker"), required=True, help="what it is to provide")
     project.add_argument("-o", "--output", metavar="FOLDER", default=None, help="where it goes (default: gesso-NAME)")
     plugins("compile", "gesso.cli.listings:compile_schemas", "write the compiled schema file from the plugins that ship with Gesso")
 

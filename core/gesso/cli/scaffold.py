@@ -30,6 +30,11 @@ KINDS: Mapping[str, Mapping[str, str]] = {
         "provides": 'families = ["@name@"]',
         "usage": "gesso generate 'anything' --model @name@.plain",
     },
+    "reranker": {
+        "summary": "Scores pictures by how colourful they are.",
+        "provides": 'scorers = ["@name@"]',
+        "usage": "gesso rerank 'anything' a.png b.png --score @name@.@name@=1",
+    },
 }
 
 
@@ -42,6 +47,7 @@ def project(name: str, kind: str) -> dict[str, str]:
         f"{package}/plugin_manifest.toml": ("plugin_manifest.toml", *(("family_model.toml",) if kind == "family" else ())),
         f"{package}/plugin.py": (f"{kind}.py",),
         **({f"{package}/params.py": ("operation_params.py",)} if kind == "operation" else {}),
+        "tests/conftest.py": ("conftest.py",),
         f"tests/test_{name}.py": (f"test_{kind}.py",),
     }
     values = {**KINDS[kind], "title": name.replace("_", " ").capitalize(), "Class": name.title().replace("_", ""), "name": name}

@@ -1,0 +1,1 @@
+"""The plugin `vivid` for Gesso."""
