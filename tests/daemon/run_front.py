@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ HERE = Path(__file__).parent
 
 
 class Saboteur:
-    """Kills the process, raises as a full disk does, or leaks, when a step is reached for the n-th time."""
+    """Kills the process, raises as a full disk does, stands still, or leaks, when a step is reached for the n-th time."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self.plan = plan
@@ -31,6 +32,8 @@ class Saboteur:
         self.seen += 1
         if self.plan["do"] == "kill" and self.seen == self.plan["nth"]:
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.plan["do"] == "block" and self.seen == self.plan["nth"]:
+            time.sleep(8)
         if self.plan["do"] == "leak":
             self.leaked.append(os.urandom(1 << 18))
         if self.plan["do"] == "fail" and self.plan["nth"] <= self.seen < self.plan["nth"] + self.plan.get("times", 1):

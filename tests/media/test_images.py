@@ -108,3 +108,11 @@ def test_bad_pictures_get_one_sentence_and_a_field(data: bytes, said: str) -> No
         images.decode(data, "image")
     assert caught.value.field == "image"
     assert said in caught.value.message
+
+
+def test_a_small_file_of_144_million_pixels_is_refused_before_it_is_decoded() -> None:
+    data = file(Image.new("1", (12_000, 12_000)), "PNG", optimize=True)
+    assert len(data) < 40_000
+    for part in (data, data[: len(data) // 2]):  # half of it would be `damaged`, had anybody begun to decode
+        with pytest.raises(InvalidRequest, match="pixels"):
+            images.decode(part)

@@ -126,6 +126,14 @@ KEYS: tuple[Key, ...] = (
         alias="GESSO_LISTEN",
     ),
     Key(
+        "daemon.memory",
+        "size",
+        1 << 30,
+        "What the front may take. Beyond it the connection that sent most without a whole message is ended; see docs/reliability.md.",
+        least=128 << 20,
+        taken="at once",
+    ),
+    Key(
         "idle.drop_weights",
         "duration",
         600,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gesso import telemetry
+from gesso.daemon import memory
 from gesso.daemon.output import WorkerOutput
 from gesso.link import SECRET_VARIABLE
 
@@ -92,6 +93,7 @@ class LocalExecutor:
             raise
         finally:
             os.close(writing)
+        memory.unbound(process.pid)
         pump = threading.Thread(target=self._output.pump, args=(reading, process.pid), name="gesso-output", daemon=True)
         pump.start()
         threading.Thread(target=self._watch, args=(process, pump, exited), name="gesso-watch", daemon=True).start()

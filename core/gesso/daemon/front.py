@@ -26,6 +26,7 @@ from gesso.daemon.endings import Endings
 from gesso.daemon.executor import LocalExecutor
 from gesso.daemon.journal import Journal
 from gesso.daemon.live import LiveSettings
+from gesso.daemon.memory import Guard
 from gesso.daemon.metrics import Metrics
 from gesso.daemon.options import ServeOptions
 from gesso.daemon.output import WorkerOutput
@@ -85,7 +86,8 @@ class Front:
         identity = self._identity
         at = {name: endpoints.get(name) for name in ("ipc", "tcp", "curve")}
         discovery.write(self._home, discovery.DaemonInfo(PROTOCOL_VERSION, identity.version, identity.pid, token=identity.token, **at))
-        self._tasks = [asyncio.create_task(work) for work in (self._tick(), self._store.reconcile(), self._retention.run())]
+        work = (self._tick(), self._store.reconcile(), self._retention.run(), self._guard.run())
+        self._tasks = [asyncio.create_task(part) for part in work]
         for task in self._tasks:
             task.add_done_callback(self._background_ended)
         if self._options.prewarm:
@@ -179,6 +181,7 @@ class Front:
         tcp = self._sockets[-1].endpoint if token is not None else None
         if listen := self._live.now.text("daemon.listen"):
             self._sockets.append(sockets.open_curve(self._context, self._zap, home, listen, self._peers.deliver))
+        self._guard = Guard(self._sockets, lambda: self._live.now.integer("daemon.memory"))
         nonce_file, nonce = home.runtime / "nonce", secrets.token_hex(32)
         nonce_file.unlink(missing_ok=True)
         with open(os.open(nonce_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -275,6 +278,7 @@ class Front:
             "refused_peers": self._zap.refused,
             "malformed": self._peers.malformed,
             "peers": len(self._peers),
+            "connections_ended": self._guard.ended,
             "remote_connections": sum(len(socket.connections) for socket in self._sockets if socket.transport == "curve"),
         }
         models: list[dict[str, Any]] = []

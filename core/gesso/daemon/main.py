@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from gesso import logs
 from gesso.config import Settings, load
+from gesso.daemon import memory
 from gesso.daemon.front import Front
 from gesso.daemon.lock import Lock
 from gesso.daemon.options import ServeOptions
@@ -35,6 +36,7 @@ def serve(options: ServeOptions) -> int:
         settings = load(home.config_file, flags=options.flags)
         if listen := settings.text("daemon.listen"):
             check_listen(home, listen)
+        memory.bound(settings.integer("daemon.memory"))
         handler = logs.to_file(home.daemon_log, settings.integer("logs.size"), settings.integer("logs.files"))
         asyncio.run(_run(home, options, settings))
     except GessoError as fault:
