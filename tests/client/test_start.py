@@ -42,15 +42,15 @@ def script(home: Path, text: str) -> str:
 
 def test_a_client_starts_a_daemon_and_says_so(home: Path) -> None:
     said: list[str] = []
-    with Client(on_start=lambda: said.append("starting")) as client:
-        assert said == ["starting"]
+    with Client(on_start=said.append) as client:
+        assert said == ["no daemon is running, starting one"]
         assert client.welcome["pid"] != os.getpid()
-        with Client(on_start=lambda: said.append("again")) as second:
+        with Client(on_start=said.append) as second:
             assert second.welcome["pid"] == client.welcome["pid"]
             with pytest.raises(AlreadyRunning, match=str(client.welcome["pid"])):
                 start_daemon()
         client.stop()
-    assert said == ["starting"]
+    assert said == ["no daemon is running, starting one"]
     assert not discovery.is_owned(Home.find(home))
     assert discovery.read(Home.find(home)) is None
 
@@ -199,3 +199,25 @@ def test_without_start_nothing_is_started(home: Path) -> None:
     with pytest.raises(Unreachable):
         Client(start=False)
     assert not (home / "logs").exists()
+
+
+@pytest.mark.slow
+def test_a_daemon_that_a_client_started_drops_weights_then_leaves_and_is_started_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GESSO_IDLE_DROP_WEIGHTS", "2 s")
+    monkeypatch.setenv("GESSO_IDLE_EXIT", "3 s")
+    said: list[str] = []
+    with Client(on_start=said.append) as client:
+        pid = client.welcome["pid"]
+        assert client.submit("generate", MOSS).result(timeout=60).images
+
+        def resident() -> object:
+            return client.status()["workers"][0]["info"]["resident"]
+
+        until(lambda: resident() == ["procedural"])
+        until(lambda: resident() == [])
+        assert client.welcome["pid"] == pid
+        until(lambda: not discovery.is_owned(Home.find(home)), 60)  # we keep the connection, but ask nothing
+        assert len(client.submit("generate", MOSS).result(timeout=60).images) == 1
+        assert client.welcome["pid"] != pid
+        client.stop()
+    assert len(said) == 2

@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gesso.daemon import ServeOptions, serve, steps
+from gesso.daemon import ServeOptions, front, serve, steps
+from gesso.daemon.main import on_demand
 from gesso.errors import GessoError
 
 HERE = Path(__file__).parent
@@ -42,6 +43,10 @@ class Saboteur:
 
 def main() -> int:
     plan = json.loads(sys.argv[1])
+    if "--version" in sys.argv:
+        print(json.dumps({"version": plan.get("version", front.PACKAGE_VERSION)}))
+        return 0
+    front.PACKAGE_VERSION = plan.get("version", front.PACKAGE_VERSION)  # what it says of itself to clients
     if "sabotage" in plan:
         steps.listen(Saboteur(plan["sabotage"]))
     if "file_size" in plan:
@@ -50,7 +55,7 @@ def main() -> int:
     options = ServeOptions(
         tcp=plan.get("tcp", False),
         prewarm=plan.get("prewarm", True),
-        on_demand=plan.get("on_demand", False),
+        on_demand=plan.get("on_demand", on_demand()),
         flags=plan.get("settings", {}),
         worker_command=(sys.executable, str(HERE / "fake_worker.py")),
         schema_files=(HERE / "operations.json",),

@@ -62,7 +62,7 @@ def connect(*, start: bool) -> Client:
     """A client of the running daemon; with ``start`` it starts one where none runs, and says so."""
     from gesso.client import Client
 
-    return Client(start=start, name="gesso", on_start=lambda: report.note("no daemon is running, starting one (`gesso stop` ends it)"))
+    return Client(start=start, name="gesso", on_start=report.note)
 
 
 def follow(job: Job, label: str, *, quiet: bool) -> Result:

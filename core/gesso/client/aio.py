@@ -92,7 +92,7 @@ class AsyncClient:
         home: Optional[HomeLike] = None,
         transport: Optional[str] = None,
         name: str = "python",
-        on_start: Callable[[], None] = silent,
+        on_start: Callable[[str], None] = silent,
         address: Union[str, Remote, None] = None,
     ) -> None:
         self._place = Place.anywhere(home, transport, name, address)

@@ -91,7 +91,8 @@ class Client:
     """A connection to the daemon, which is started where none runs (unless ``start=False``).
 
     home: the state directory, None for the user's own. transport: ``ipc``, ``tcp``, or None for the better one (``GESSO_TRANSPORT``
-    sets it too). name: how the daemon's lists call this client. on_start: called before a daemon is started, from any thread.
+    sets it too). name: how the daemon's lists call this client. on_start: told why in a sentence
+    before a daemon is started or, after an upgrade, restarted; from any thread.
     address: a daemon on another machine (``GESSO_ADDRESS`` where neither home nor transport is given); it is never started from here.
     Raises Unreachable, StartFailed, VersionMismatch, Unauthorised or UnsafeState.
     """
@@ -102,7 +103,7 @@ class Client:
         home: Optional[HomeLike] = None,
         transport: Optional[str] = None,
         name: str = "python",
-        on_start: Callable[[], None] = silent,
+        on_start: Callable[[str], None] = silent,
         address: Union[str, Remote, None] = None,
     ) -> None:
         self._core = Core(Place.anywhere(home, transport, name, address), start=start, on_start=on_start)

@@ -44,14 +44,14 @@ class Submitted:
     stream: Optional[Stream]
 
 
-def silent() -> None:
+def silent(_sentence: str) -> None:
     """Nobody wants to know that a daemon is being started."""
 
 
 class Core:
     """One client's connection and what can be asked through it; safe to use from several threads."""
 
-    def __init__(self, place: Place, *, start: bool, on_start: Callable[[], None] = silent, opened: Optional[Opened] = None) -> None:
+    def __init__(self, place: Place, *, start: bool, on_start: Callable[[str], None] = silent, opened: Optional[Opened] = None) -> None:
         self.place = place
         start = start and place.remote is None  # one on another machine is for its owner to start
         opened = first_connection(place, start=start, on_start=on_start) if opened is None else opened

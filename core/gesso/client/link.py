@@ -12,6 +12,7 @@ from ..wire.message import decode
 from .opening import Opened, Place, open_connection
 from .session import ANSWER_SECONDS, Frames, Request, Session
 from .start import is_passing, launch
+from .upgrade import renew
 
 PATIENCE_SECONDS = 30.0
 COMING_SECONDS = 10.0
@@ -22,7 +23,7 @@ _FIRST_DELAY, _LONGEST_DELAY = 0.05, 2.0
 class Link:
     """The session's only owner. Its methods may be called from any thread."""
 
-    def __init__(self, place: Place, opened: Opened, *, restart: bool, on_start: Callable[[], None]) -> None:
+    def __init__(self, place: Place, opened: Opened, *, restart: bool, on_start: Callable[[str], None]) -> None:
         self._place = place
         self._restart = restart
         self._on_start = on_start
@@ -156,7 +157,7 @@ class Link:
         home = self._place.home
         info = discovery.read(home)
         if self._restart and (info is not None or self._session.asking) and not discovery.is_owned(home):
-            self._on_start()
+            self._on_start("the daemon is gone, starting one")
             return launch(self._place)
         return open_connection(self._place)
 
@@ -183,12 +184,13 @@ def _kept(fault: GessoError) -> Unreachable:
     return Unreachable(f"{fault.message} What it had accepted is kept.", hint=fault.hint)
 
 
-def first_connection(place: Place, *, start: bool, on_start: Callable[[], None]) -> Opened:
+def first_connection(place: Place, *, start: bool, on_start: Callable[[str], None]) -> Opened:
     """Connect; with ``start``, to one that is started where none owns the state. Raises Unreachable, StartFailed, VersionMismatch, ..."""
     deadline = time.monotonic() + COMING_SECONDS
     while True:
         try:
-            return open_connection(place)
+            opened = open_connection(place)
+            return renew(place, opened, on_start) if start else opened
         except GessoError as fault:
             if not start or not is_passing(fault):
                 raise
@@ -197,5 +199,5 @@ def first_connection(place: Place, *, start: bool, on_start: Callable[[], None])
                     raise
                 time.sleep(_FIRST_DELAY)
                 continue
-        on_start()
+        on_start("no daemon is running, starting one")
         return launch(place)

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import BinaryIO, Dict, Iterator, List, Optional
+from typing import BinaryIO, Dict, Iterator, List, Optional, Tuple
 
 from ..errors import AlreadyRunning, GessoError, StartFailed, UnsafeState, UsageError
 from ..wire import discovery
@@ -25,21 +25,26 @@ _TAIL_LINES = 20
 
 
 def daemon_command(tcp: bool) -> List[str]:
-    """How to run the daemon from here: ``GESSO_COMMAND``, else this Python if it has the daemon, else `gesso` on the path."""
-    flags = ["--tcp"] if tcp else []
+    """How to run the daemon from here."""
+    words, ours = program()
+    return [*words, *(["-m", "gesso.daemon"] if ours else ["serve"]), *(["--tcp"] if tcp else [])]
+
+
+def program() -> Tuple[List[str], bool]:
+    """(``GESSO_COMMAND``, else this Python if it has the daemon, else `gesso` on the path; whether it is this Python)."""
     given = os.environ.get("GESSO_COMMAND")
     if given:
         words = shlex.split(given)
-        return [os.path.abspath(words[0]) if os.path.dirname(words[0]) else words[0], *words[1:], "serve", *flags]
+        return [os.path.abspath(words[0]) if os.path.dirname(words[0]) else words[0], *words[1:]], False
     if os.path.basename(sys.executable or "").lower().startswith("python") and _has_daemon():
-        return [sys.executable, "-m", "gesso.daemon", *flags]
+        return [sys.executable], True
     found = shutil.which("gesso")
     if found is None:
         raise StartFailed(
             "Gesso's daemon is not installed where this program can find it.",
             hint="Install it with `pip install gesso`, or set GESSO_COMMAND to the path of `gesso`.",
         )
-    return [found, "serve", *flags]
+    return [found], False
 
 
 def _has_daemon() -> bool:
@@ -49,10 +54,10 @@ def _has_daemon() -> bool:
         return False
 
 
-def launch(place: Place, *, on_demand: bool = True, timeout: float = START_SECONDS) -> Opened:
+def launch(place: Place, *, on_demand: bool = True, tcp: bool = False, timeout: float = START_SECONDS) -> Opened:
     """Start a daemon and connect to it, or to the one that another client started meanwhile; raises StartFailed.
 
-    ``on_demand``: it leaves when nobody has needed it for a while.
+    ``on_demand``: it leaves when nobody has needed it for a while. ``tcp``: it listens on loopback tcp even where we do not need it.
     """
     make_private(place.home.state)
     make_private(place.home.logs)
@@ -60,11 +65,10 @@ def launch(place: Place, *, on_demand: bool = True, timeout: float = START_SECON
     with _turn(place.home, deadline) as waited:
         if waited and discovery.is_owned(place.home):
             return open_connection(place)
-        return _launch(place, on_demand, deadline)
+        return _launch(place, daemon_command(tcp or place.transport == "tcp" or sys.platform == "win32"), on_demand, deadline)
 
 
-def _launch(place: Place, on_demand: bool, deadline: float) -> Opened:
-    command = daemon_command(place.transport == "tcp" or sys.platform == "win32")
+def _launch(place: Place, command: List[str], on_demand: bool, deadline: float) -> Opened:
     output = place.home.logs / "daemon.out"
     try:
         with open(output, "wb") as log:
