@@ -6,13 +6,15 @@ import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from gesso.device.environment import environment, settle
-from gesso.device.residency import ModelPool, budget_of
+from gesso.device.residency import ModelPool, budget_of, size_of_weights
 from gesso.errors import InvalidRequest, ModelError, OutOfMemory
 from gesso.model import ModelCard, Patch
 
@@ -43,6 +45,7 @@ class Shelf:
         self.now = 0.0
         self.loads: list[str] = []
         self.failures = 0
+        self.paths: dict[str, Path] = {}
 
     def clock(self) -> float:
         return self.now
@@ -50,7 +53,7 @@ class Shelf:
     def card(self, name: str) -> ModelCard:
         if name not in self.models:
             raise InvalidRequest("There is no such model.", field="model")
-        return ModelCard(name, "shelf", f"digest of {name}", name, None, frozenset())
+        return ModelCard(name, "shelf", f"digest of {name}", name, self.paths.get(name), frozenset())
 
     def load(self, card: ModelCard, on: torch.device) -> Any:
         self.loads.append(card.name)
@@ -106,13 +109,52 @@ def test_what_is_in_use_stays() -> None:
     assert pool.resident == {}
 
 
-def test_a_model_larger_than_the_budget_runs_alone() -> None:
+def weights(path: Path, numbers: int) -> Path:
+    save_file({"w": torch.zeros(numbers, dtype=torch.float16)}, path)
+    return path
+
+
+def test_a_model_larger_than_the_budget_is_refused_before_it_is_read(tmp_path: Path) -> None:
     shelf = Shelf(huge=(1000, 1), a=(10, 1))
-    pool = ModelPool(shelf, CPU, budget=100, clock=shelf.clock)
-    use(pool, "a", "huge")
-    assert set(pool.resident) == {"huge"}
+    shelf.paths = {"huge": weights(tmp_path / "huge.safetensors", 100)}
+    pool = ModelPool(shelf, CPU, budget=399, clock=shelf.clock)
     use(pool, "a")
-    assert set(pool.resident) == {"a"}
+    with pytest.raises(OutOfMemory, match="'huge' needs"):
+        use(pool, "huge")
+    assert (shelf.loads, set(pool.resident)) == (["a"], {"a"})
+    assert not pool.would_fit(shelf.paths["huge"])
+    assert not pool.would_fit(tmp_path / "nothing")
+    roomy = ModelPool(shelf, CPU, budget=400, clock=shelf.clock)
+    assert roomy.would_fit(shelf.paths["huge"])
+    use(roomy, "huge")
+
+
+def test_what_weights_take_depends_on_the_device_and_not_on_variants(tmp_path: Path) -> None:
+    weights(tmp_path / "model.safetensors", 100)
+    weights(tmp_path / "model.fp16.safetensors", 100)
+    assert size_of_weights(tmp_path, CPU) == 400
+    assert size_of_weights(tmp_path, torch.device("cuda")) == 200
+    assert size_of_weights(None, CPU) == 0
+
+
+def test_weights_leave_when_asked_unless_they_are_in_use() -> None:
+    shelf = Shelf(a=(10, 1), b=(20, 1))
+    pool = ModelPool(shelf, CPU, budget=100, clock=shelf.clock)
+    use(pool, "a", "b")
+    with pool.using(ref("a")):
+        assert pool.unload("a") == 0
+        assert pool.unload("") == 20
+    assert pool.unload("a") == 10
+    assert pool.unload("a") == 0
+
+
+def test_two_models_take_turns_under_a_budget_that_holds_one() -> None:
+    shelf = Shelf(a=(60, 1), b=(60, 1))
+    pool = ModelPool(shelf, CPU, budget=100, clock=shelf.clock)
+    for _ in range(3):
+        use(pool, "a", "b")
+        assert set(pool.resident) == {"b"}
+    assert shelf.loads == ["a", "b"] * 3
 
 
 def test_a_load_that_does_not_fit_is_tried_once_more_without_the_others() -> None:

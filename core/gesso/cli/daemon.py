@@ -82,6 +82,41 @@ def _worker(worker: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
+def suspend(args: argparse.Namespace, _surface: Surface) -> int:
+    """Give the device away until `resume`."""
+    return _lend(args, "suspend", {"suspended": True}, "the device is free; jobs wait until `gesso resume`")
+
+
+def resume(args: argparse.Namespace, _surface: Surface) -> int:
+    """Take the device back."""
+    return _lend(args, "resume", {"suspended": False}, "the device is in use again")
+
+
+def _lend(args: argparse.Namespace, what: str, document: Mapping[str, Any], sentence: str) -> int:
+    from gesso.cli import work
+
+    with work.connect(start=False) as client:
+        getattr(client, what)()
+    if args.json:
+        report.document(document)
+    else:
+        report.note(sentence)
+    return 0
+
+
+def unload(args: argparse.Namespace, _surface: Surface) -> int:
+    """Let weights leave the device."""
+    from gesso.cli import work
+
+    with work.connect(start=False) as client:
+        client.unload(args.name)
+    if args.json:
+        report.document({"unloaded": args.name or "all"})
+    else:
+        report.note(f"the weights of {args.name or 'all models'} have left the device")
+    return 0
+
+
 def stop(args: argparse.Namespace, _surface: Surface) -> int:
     """End the daemon; what was accepted is kept for the next one."""
     from gesso.cli import work

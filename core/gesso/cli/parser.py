@@ -147,6 +147,8 @@ def _add_daemon(add: Commands) -> None:
     add("status", "gesso.cli.daemon:status", "show what the daemon is doing")
     stop = add("stop", "gesso.cli.daemon:stop", "stop the daemon; jobs that are not done go on at the next start")
     stop.add_argument("--drain", action="store_true", help="let the jobs that run come to their end first")
+    add("suspend", "gesso.cli.daemon:suspend", "give the device to another program: jobs stand, weights leave")
+    add("resume", "gesso.cli.daemon:resume", "take the device back; jobs go on")
     add("doctor", "gesso.cli.doctor:run", "check this installation and say how to mend what is wrong")
 
 
@@ -215,6 +217,8 @@ def _add_models(models: Commands) -> None:
     told.add_argument("--hash", action="store_true", help="also the hashes that other tools show; reads the whole file once")
     removed = models("remove", "gesso.cli.models:remove", "take models off the list; their files stay")
     removed.add_argument("names", metavar="NAME", nargs="+")
+    unloaded = models("unload", "gesso.cli.daemon:unload", "let weights leave the device; a job that needs them loads them again")
+    unloaded.add_argument("name", metavar="NAME", nargs="?", default=None, help="one model (default: all)")
     chosen = models("default", "gesso.cli.models:default", "show or set the model that is taken where a request names none")
     chosen.add_argument("name", metavar="NAME", nargs="?", default=None)
     chosen.add_argument("--reset", action="store_true", help="have no default")

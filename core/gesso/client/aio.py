@@ -195,6 +195,18 @@ class AsyncClient:
         """Ask the daemon for a sign of life; raises Unreachable."""
         await asyncio.wrap_future(self._core.ask("ping"))
 
+    async def suspend(self) -> None:
+        """Give the device to another program; see `Client.suspend`."""
+        await asyncio.wrap_future(self._core.ask("suspend"))
+
+    async def resume(self) -> None:
+        """Take the device back; jobs go on."""
+        await asyncio.wrap_future(self._core.ask("resume"))
+
+    async def unload(self, model: Optional[str] = None) -> None:
+        """Let the weights of one model leave the device, or of all; raises InvalidRequest, Busy."""
+        await asyncio.wrap_future(self._core.ask("unload", model=model))
+
     async def stop(self, drain: bool = False) -> None:
         """Stop the daemon and wait until it has left; see `Client.stop`."""
         core = self._core

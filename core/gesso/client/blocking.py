@@ -199,6 +199,18 @@ class Client:
         """Ask the daemon for a sign of life; raises Unreachable."""
         self._core.ask("ping").result()
 
+    def suspend(self) -> None:
+        """Give the device to another program: jobs stand, weights leave. Returns when it is free; raises Busy where a step takes long."""
+        self._core.ask("suspend").result()
+
+    def resume(self) -> None:
+        """Take the device back; jobs go on."""
+        self._core.ask("resume").result()
+
+    def unload(self, model: Optional[str] = None) -> None:
+        """Let the weights of one model leave the device, or of all; raises InvalidRequest, Busy."""
+        self._core.ask("unload", model=model).result()
+
     def stop(self, drain: bool = False) -> None:
         """Stop the daemon and wait until it has left; what has not ended goes on at its next start. ``drain``: what runs ends first."""
         self._core.stop(drain)

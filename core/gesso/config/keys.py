@@ -167,6 +167,14 @@ KEYS: tuple[Key, ...] = (
         empty="all cores but one",
         alias="GESSO_THREADS",
     ),
+    Key(
+        "worker.memory",
+        "size",
+        0,
+        "What weights may take on the device.",
+        least=1 << 20,
+        empty="80 % of what is free on a GPU, half of the memory elsewhere",
+    ),
     Key("worker.slots", "integer", 4, "Jobs that the worker holds at once.", least=1, most=64),
     Key(
         "worker.replay_after",

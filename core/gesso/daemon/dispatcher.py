@@ -55,6 +55,7 @@ class Dispatcher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._link: FrontLink
         self._supervisor: Supervisor
+        self.suspended = False
         self._closing = self._draining = False
         endings.ended = self._ended
 
@@ -83,9 +84,14 @@ class Dispatcher:
             self._end(job, self._endings.cancel(job))
             return job
         self._wait(job, again=False)
-        self._supervisor.ensure()
-        self.pump()
+        self.resume()
         return job
+
+    def resume(self) -> None:
+        """Have a worker where there is a job, and let it have what waits."""
+        if self.live:
+            self._supervisor.ensure()
+        self.pump()
 
     def poison(self, job: LiveJob, sentence: str) -> None:
         """End a waiting job that is held to be deadly."""
@@ -107,7 +113,7 @@ class Dispatcher:
     def pump(self) -> None:
         """Lease as many jobs as the worker has slots for."""
         worker = self._supervisor.worker
-        if worker is None or not worker.ready or self._closing or self._draining:
+        if worker is None or not worker.ready or self._closing or self._draining or self.suspended:
             return
         while len(worker.leases) < worker.slots and not self._alone(worker):
             job = cast("LiveJob | None", self.waiting.pop(worker.resident, bool(worker.leases)))
@@ -326,8 +332,7 @@ class Dispatcher:
                 await self._endings.cancel(job)
             else:
                 self._wait(job, again=True)
-        self._supervisor.ensure()
-        self.pump()
+        self.resume()
 
     def _ended(self, job: LiveJob) -> None:
         if job.state in TERMINAL:

@@ -25,6 +25,7 @@ from gesso.daemon.dispatcher import Dispatcher
 from gesso.daemon.endings import Endings
 from gesso.daemon.executor import LocalExecutor
 from gesso.daemon.journal import Journal
+from gesso.daemon.lending import Lending
 from gesso.daemon.live import LiveSettings
 from gesso.daemon.memory import Guard
 from gesso.daemon.metrics import Metrics
@@ -135,6 +136,7 @@ class Front:
         patience = Patience(*(settings.number(f"worker.{what}_patience") for what in ("start", "silence", "hang")))
         self._supervisor = Supervisor(executor, self._link, home.runtime, output, settings.text("worker.device"), patience)
         self._dispatcher.attach(self._link, self._supervisor)
+        self._lending = Lending(self._dispatcher, self._supervisor, self._link)
         self._live.changed = self._apply
         self._apply(settings)
         if self._schemas.strangers is not None:
@@ -151,6 +153,7 @@ class Front:
             "--threads": settings["worker.threads"],
             "--slots": settings["worker.slots"],
             "--log-after": settings["worker.replay_after"],
+            "--memory": settings["worker.memory"],
             "--idle-weights": settings["idle.drop_weights"],
             "--previews": settings["previews.per_second"],
         }
@@ -197,6 +200,7 @@ class Front:
             self._metrics,
             self._retention,
             lambda: self._live.now,
+            self._lending,
             self._state,
             self._stop,
         )
@@ -289,6 +293,7 @@ class Front:
             "version": PACKAGE_VERSION,
             "on_demand": self._options.on_demand,
             "draining": self._draining,
+            "suspended": self._lending.suspended,
             "settings_fault": self._live.fault,
             "uptime": round(time.monotonic() - self._began, 3),
             "device": next((worker["info"].get("device") for worker in workers), None),

@@ -18,6 +18,7 @@ from gesso.daemon import files, jobs, rows, steps
 from gesso.daemon.blobs import BlobStore
 from gesso.daemon.dispatcher import Dispatcher
 from gesso.daemon.journal import Journal
+from gesso.daemon.lending import Lending
 from gesso.daemon.metrics import Metrics
 from gesso.daemon.peers import Peer
 from gesso.daemon.retention import Retention
@@ -70,6 +71,7 @@ class Parts:
     metrics: Metrics
     retention: Retention
     settings: Callable[[], Settings]
+    lending: Lending
     state: Callable[[], Awaitable[dict[str, Any]]]
     stop: Callable[[bool], None]
 
@@ -96,6 +98,9 @@ class Requests:
             "blob.begin": self._begin,
             "blob.part": self._part,
             "blob.get": self._get,
+            "suspend": self._suspend,
+            "resume": self._resume,
+            "unload": self._unload,
             "stop": self._stop,
         }
 
@@ -318,6 +323,24 @@ class Requests:
         payload = await store.read(sha256, offset, length)
         self._parts.metrics.bytes_out += len(payload)
         return {"sha256": sha256, "offset": offset, "size": size}, payload
+
+    async def _suspend(self, peer: Peer, _message: wire.Message) -> Answer:
+        await self._lending_of(peer).suspend()
+        return {}, b""
+
+    async def _resume(self, peer: Peer, _message: wire.Message) -> Answer:
+        self._lending_of(peer).resume()
+        return {}, b""
+
+    async def _unload(self, peer: Peer, message: wire.Message) -> Answer:
+        lending, name = self._lending_of(peer), message.header.get("model")
+        await lending.unload(None if name is None else self._parts.schemas.known_model(name))
+        return {}, b""
+
+    def _lending_of(self, peer: Peer) -> Lending:
+        if not peer.sees_all:
+            raise Unauthorised("Only the daemon's own user may give the device away.")
+        return self._parts.lending
 
     async def _stop(self, peer: Peer, _message: wire.Message) -> Answer:
         if not peer.sees_all:

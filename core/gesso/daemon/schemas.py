@@ -89,6 +89,15 @@ class Schemas:
         name = params.get("model")
         return self._catalogues["models"].canonical(name) if isinstance(name, str) and "models" in self._catalogues else None
 
+    def known_model(self, name: str) -> str:
+        """The canonical name of a model; InvalidRequest with the nearest for one that is not there."""
+        self._load()
+        catalogue = self._catalogues["models"]
+        found = catalogue.canonical(name)
+        if found is None:
+            raise catalogue.unknown(name, "model")
+        return found
+
     def refresh(self) -> None:
         """Take in what the owner changed about plugins; what cannot be read is left for `describe` and `submit` to report."""
         if self.strangers is not None and self.strangers.refresh():

@@ -25,6 +25,9 @@ _BACK_OFF = (0.0, 0.5, 2.0)
 """Seconds before a start, by the lives before it that did nothing. A worker that a job killed comes back at once."""
 
 
+DISMISSED = "was not needed"
+
+
 @dataclass(frozen=True)
 class Patience:
     """Seconds after which a worker counts as lost: without becoming ready, without a heartbeat, with an engine that does not turn."""
@@ -69,7 +72,7 @@ class Loss:
 
 
 class Supervisor:
-    """``lost`` is told of every life's end."""
+    """``lost`` is told of every life's end. While ``barred``, no worker is started."""
 
     def __init__(
         self, executor: Executor, link: FrontLink, runtime: Path, output: WorkerOutput, device: str, patience: Patience
@@ -77,6 +80,7 @@ class Supervisor:
         self.worker: Worker | None = None
         self.restarts = 0
         self.wanted = False
+        self.barred = False
         self.lost: Callable[[Loss], None] = lambda _: None
         self.device = device
         self._executor = executor
@@ -93,7 +97,7 @@ class Supervisor:
     def ensure(self) -> None:
         """Have a worker: now, or when the back-off is over."""
         self.wanted = True
-        if self.worker is None and self._timer is None and not self._closing:
+        if self.worker is None and self._timer is None and not self._closing and not self.barred:
             self._timer = self._loop.call_later(_BACK_OFF[self._idle_lives], self._start)
 
     def on_ready(self, worker: Worker, message: Ready) -> None:
@@ -138,6 +142,20 @@ class Supervisor:
         if worker.verdict is None and worker.handle is not None:
             worker.verdict = verdict
             worker.handle.kill()
+
+    async def dismiss(self, grace: float) -> None:
+        """End a worker that has no job, and start none until one is wanted again."""
+        worker = self.worker
+        self.wanted = False
+        if worker is not None and worker.handle is not None:
+            worker.verdict = DISMISSED
+            self._link.send(worker.name, Shutdown())
+            deadline = time.monotonic() + (grace if worker.ready else 0.0)
+            while self.worker is worker and time.monotonic() < deadline:
+                await asyncio.sleep(0.02)
+            worker.handle.kill()
+            while self.worker is worker:
+                await asyncio.sleep(0.02)
 
     async def close(self, grace: float) -> None:
         """Ask it to leave, wait, then end it."""
@@ -191,7 +209,7 @@ class Supervisor:
         loss = Loss(worker, worker.verdict or reason, BlackBox.read(worker.black_box))
         worker.black_box.unlink(missing_ok=True)
         self.worker = None
-        if not self._closing:
+        if not self._closing and worker.verdict != DISMISSED:
             loss = self._judge(loss)
         self.lost(loss)
         if self.wanted and not self._closing:

@@ -13,11 +13,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import torch
 
 from gesso.errors import ModelError, OutOfMemory
+from gesso.library import read_header, weight_files
 from gesso.model import Model, ModelCard
 
 _log = logging.getLogger(__name__)
@@ -116,6 +118,28 @@ class ModelPool:
         _free_caches(self.device)
         return freed
 
+    def unload(self, name: str) -> int:
+        """Drop the model of that name, or with "" every one, unless it is in use; returns the bytes."""
+        with self._lock:
+            wanted = [d for d, held in self._resident.items() if held.pins == 0 and name in ("", held.model.card.name)]
+            freed = sum(self._drop(digest) for digest in wanted)
+        if wanted:
+            _free_caches(self.device)
+        return freed
+
+    def check_fits(self, card: ModelCard) -> None:
+        """OutOfMemory for a model whose weights alone are more than the budget, before anything is read."""
+        needed = size_of_weights(card.path, self.device)
+        if needed > self.budget:
+            raise _too_large(card, self.budget, needed)
+
+    def would_fit(self, path: Path | None) -> bool:
+        """Whether the weights at a path are there, sound, and no more than the budget."""
+        try:
+            return path is None or (path.exists() and size_of_weights(path, self.device) <= self.budget)
+        except ModelError:
+            return False
+
     def drop_idle(self, seconds: float) -> int:
         """Drop the models that were not used for so long; returns the bytes."""
         now = self._clock()
@@ -128,13 +152,14 @@ class ModelPool:
 
     def _load(self, ref: Ref) -> _Resident:
         card = self.card(ref)
-        self._make_room_for(card, _size_on_disk(card))
+        self.check_fits(card)
+        self._make_room_for(card, size_of_weights(card.path, self.device))
         started = self._clock()
         try:
             model = self._catalogue.load(card, self.device)
         except (MemoryError, torch.OutOfMemoryError) as fault:
             if self.make_room() == 0:
-                raise _too_large(card, self.budget) from fault
+                raise _too_large(card, self.budget, size_of_weights(card.path, self.device)) from fault
             model = self._catalogue.load(card, self.device)
         now = self._clock()
         held = self._resident[ref.digest] = _Resident(model, now - started, now, pins=1)
@@ -152,8 +177,8 @@ class ModelPool:
             free = {digest: held for digest, held in self._resident.items() if held.pins == 0}
             if not free:
                 if not self._resident or nbytes == 0:
-                    return  # a model larger than the budget may still run alone; the device itself has the last word
-                raise _too_large(card, self.budget)
+                    return  # it fits alone, and what is in use leaves when it is not
+                raise _in_use(card, self.budget)
             self._drop(min(free, key=lambda digest: free[digest].cost / (now - free[digest].used + 1e-3)))
             _free_caches(self.device)
 
@@ -173,11 +198,20 @@ def budget_of(device: torch.device) -> int:
     return 8 * 2**30
 
 
-def _size_on_disk(card: ModelCard) -> int:
-    if card.path is None:
+def size_of_weights(path: Path | None, device: torch.device) -> int:
+    """Bytes that a model's weights take on the device, from the headers of its files: half precision on a GPU, single elsewhere."""
+    if path is None:
         return 0
-    files = [card.path] if card.path.is_file() else card.path.rglob("*.safetensors")
-    return sum(file.stat().st_size for file in files)
+    number = 2 if device.type == "cuda" else 4
+    return sum(read_header(file).nbytes(number) for file in _files_of(path))
+
+
+def _files_of(path: Path) -> list[Path]:
+    """The weight files that are read: of several variants of a component, one."""
+    if path.is_file():
+        return [path]
+    folders = sorted({file.parent for file in path.rglob("*.safetensors")})
+    return [file for folder in folders for file in weight_files(folder)]
 
 
 def _free_caches(device: torch.device) -> None:
@@ -186,9 +220,18 @@ def _free_caches(device: torch.device) -> None:
         torch.cuda.empty_cache()
 
 
-def _too_large(card: ModelCard, budget: int) -> OutOfMemory:
+def _too_large(card: ModelCard, budget: int, needed: int) -> OutOfMemory:
     return OutOfMemory(
-        f"The model {card.name!r} does not fit into the {budget / 2**30:.1f} GiB that its device has for weights.",
-        hint="Wait for the jobs that run now, use a smaller model, or give the worker more memory.",
+        f"The model {card.name!r} needs {needed / 2**30:.1f} GiB for its weights, and its device has {budget / 2**30:.1f} GiB for them.",
+        field="model",
+        hint="Choose a smaller model, or give weights more room: `gesso config set worker.memory SIZE`.",
+        details={"model": card.name, "needed": needed, "budget": budget},
+    )
+
+
+def _in_use(card: ModelCard, budget: int) -> OutOfMemory:
+    return OutOfMemory(
+        f"The model {card.name!r} does not fit beside those in use into the {budget / 2**30:.1f} GiB that the device has for weights.",
+        hint="Ask again when the jobs that run now have ended.",
         details={"model": card.name, "budget": budget},
     )

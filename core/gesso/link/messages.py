@@ -1,7 +1,7 @@
 """Messages between front and worker as frozen dataclasses; `encode` and `decode` turn them into frames (JSON header + raw blobs).
 
 Worker -> front: Ready, Heartbeat, Resolved, Event, Finished, Fetch, Bye. Front -> worker: Lease, Go, Cancel, Blob, Reload,
-Prefer, Shutdown.
+Prefer, Suspend, Unload, Shutdown.
 
     worker                        front
       | -- Ready(slots, ...) ------> |
@@ -140,6 +140,22 @@ class Prefer(Message):
 
 
 @dataclass(frozen=True)
+class Suspend(Message):
+    """``on``: let every job stand at its next border, drop all weights, and say ``suspended`` in `Heartbeat.info`; else go on."""
+
+    type = "suspend"
+    on: bool
+
+
+@dataclass(frozen=True)
+class Unload(Message):
+    """Drop the weights of this model ("" for all) as soon as no call uses them; `Heartbeat.info` then says what is resident."""
+
+    type = "unload"
+    model: str
+
+
+@dataclass(frozen=True)
 class Shutdown(Message):
     """Close all jobs without a result and leave."""
 
@@ -154,7 +170,25 @@ class Bye(Message):
 
 
 KINDS: Mapping[str, type[Message]] = {
-    kind.type: kind for kind in (Ready, Heartbeat, Lease, Resolved, Go, Cancel, Event, Finished, Fetch, Blob, Reload, Prefer, Shutdown, Bye)
+    kind.type: kind
+    for kind in (
+        Ready,
+        Heartbeat,
+        Lease,
+        Resolved,
+        Go,
+        Cancel,
+        Event,
+        Finished,
+        Fetch,
+        Blob,
+        Reload,
+        Prefer,
+        Suspend,
+        Unload,
+        Shutdown,
+        Bye,
+    )
 }
 
 
@@ -168,6 +202,7 @@ def encode(message: Message) -> list[bytes]:
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),
+    "bool": (bool,),
     "float": (int, float),
     "Mapping[str, Any]": (dict,),
     "Mapping[str, Any] | None": (dict, type(None)),

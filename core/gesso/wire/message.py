@@ -76,6 +76,9 @@ REQUESTS: Mapping[str, RequestType] = {
     "blob.begin": RequestType("blob.ready", _fields(size=INTEGER, sha256=STRING, media_type="string?", nonce="string?")),
     "blob.part": RequestType("blob.progress", _fields(upload=STRING, offset=INTEGER), payload=True),
     "blob.get": RequestType("blob.data", _fields(sha256=STRING, offset="integer?", length="integer?")),
+    "suspend": RequestType("ok"),
+    "resume": RequestType("ok"),
+    "unload": RequestType("ok", _fields(model="string?")),
     "stop": RequestType("ok", _fields(drain="boolean?")),
 }
 

@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--models", type=Path, default=None, help="the owner's models.json")
     parser.add_argument("--plugins", type=Path, default=None, help="the folder of the owner's plugins")
     parser.add_argument("--threads", type=int, default=0, help="threads for computing; 0: all cores but one")
+    parser.add_argument("--memory", type=int, default=0, help="bytes that weights may take on the device; 0: as measured")
     parser.add_argument("--idle-weights", type=float, default=600.0, help="seconds after which idle weights leave; 0: never")
     parser.add_argument("--previews", type=float, default=10.0, help="previews of a job in a second, at most")
     parser.add_argument("--config", type=Path, default=None, help="the owner's config.toml, for the settings of plugins")
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from gesso.worker.service import Habits, Replay, Setup, serve
 
-    habits = Habits(options.idle_weights, options.previews)
+    habits = Habits(options.idle_weights, options.previews, options.memory)
     replay = Replay(options.replay, options.log_after)
     try:
         serve(link, box, Setup(options.device, threads, options.models, replay, info, habits, options.plugins, options.config))

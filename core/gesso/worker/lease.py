@@ -9,8 +9,9 @@ from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
+from gesso.device.residency import ModelPool
 from gesso.engine import All, Host, Ticket
-from gesso.errors import InvalidRequest, ModelError
+from gesso.errors import InvalidRequest, ModelError, OutOfMemory
 from gesso.link.messages import Lease
 from gesso.plugin import Level, Registry
 from gesso.worker import filtering
@@ -71,10 +72,27 @@ class Leased:
         return "raw" if self.lease.request.get("output") == "raw" else "png"
 
 
-def resolving(leased: Leased, registry: Registry, catalogue: WorkerCatalogue, environment: Mapping[str, Any]) -> Generator[Any, Any, Spec]:
+def resolving(
+    leased: Leased, registry: Registry, catalogue: WorkerCatalogue, environment: Mapping[str, Any], room: ModelPool
+) -> Generator[Any, Any, Spec]:
     """The job that freezes the request, or checks that a frozen one can still be run; on the thread pool, since it reads files."""
     work = _refreeze if leased.lease.spec is not None else _freeze
-    return cast(Spec, (yield Host(work, (leased, registry, catalogue, environment))))
+    spec = cast(Spec, (yield Host(work, (leased, registry, catalogue, environment))))
+    yield Host(_check_room, (spec, catalogue, room))
+    return spec
+
+
+def _check_room(spec: Spec, catalogue: WorkerCatalogue, room: ModelPool) -> None:
+    """Refuse before the start what cannot fit on the device, and say what would."""
+    for name in spec.models:
+        try:
+            room.check_fits(catalogue.card(name))
+        except OutOfMemory as fault:
+            smaller = [entry.name for entry in catalogue.entries if entry.name != name and room.would_fit(entry.path)]
+            fault.details["fits"] = smaller
+            if smaller:
+                fault.hint = f"These fit: {', '.join(smaller[:5])}. {fault.hint}"
+            raise
 
 
 def _freeze(leased: Leased, registry: Registry, catalogue: WorkerCatalogue, environment: Mapping[str, Any]) -> Spec:

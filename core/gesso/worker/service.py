@@ -22,7 +22,23 @@ from gesso.engine import Ended, Engine, Hooks, JobEvent, Preview, Progress, Repl
 from gesso.errors import BlobMissing
 from gesso.library import hashes
 from gesso.link import BlackBox, WorkerLink
-from gesso.link.messages import Blob, Cancel, Event, Fetch, Finished, Go, Heartbeat, Lease, Message, Prefer, Reload, Resolved, Shutdown
+from gesso.link.messages import (
+    Blob,
+    Cancel,
+    Event,
+    Fetch,
+    Finished,
+    Go,
+    Heartbeat,
+    Lease,
+    Message,
+    Prefer,
+    Reload,
+    Resolved,
+    Shutdown,
+    Suspend,
+    Unload,
+)
 from gesso.manifest import first_party
 from gesso.plugin import Registry, build_plugins
 from gesso.worker.context import WorkerContext
@@ -51,10 +67,13 @@ class Replay:
 
 @dataclass(frozen=True)
 class Habits:
-    """The owner's wishes: seconds after which weights that nobody uses leave the device (0: never), and previews of a job in a second."""
+    """The owner's wishes: seconds after which weights that nobody uses leave the device (0: never), previews of a job in a second, bytes
+    that weights may take (0: as measured).
+    """
 
     idle_weights: float
     previews: float
+    memory: int = 0
 
 
 @dataclass(frozen=True)
@@ -113,14 +132,15 @@ class Service:
         if setup.models is not None:
             hashes.shared.keep_in(setup.models.with_name(hashes.CACHE_NAME))
         self._catalogue = WorkerCatalogue(registry, setup.models)
-        self._models = ModelPool(self._catalogue, device)
+        self._models = ModelPool(self._catalogue, device, budget=setup.habits.memory or None)
         self._leases: dict[str, Leased] = {}
         self._previewers = Previewers(self._models)
         self._announcer = Announcer(registry, setup.plugins and setup.plugins / "kept", self._strangers.guarded)
         self._catalogue.loaded = self._announcer.loaded
-        self._resident: tuple[str, ...] = ()
         self._swept = time.monotonic()
         self._leaving = False
+        self._suspended = False
+        self._told: tuple[object, ...] = ()
         self._engine: Engine
         self._handlers: dict[type[Message], Callable[[Any], None]] = {
             Lease: self._on_lease,
@@ -129,6 +149,8 @@ class Service:
             Blob: self._on_blob,
             Reload: self._on_reload,
             Prefer: self._on_prefer,
+            Suspend: self._on_suspend,
+            Unload: self._on_unload,
             Shutdown: self._on_shutdown,
             _Wake: lambda _: None,
         }
@@ -178,8 +200,8 @@ class Service:
             _log.warning("job %s was leased twice", lease.job)
             return
         leased = self._leases[lease.job] = Leased(lease, started=time.monotonic())
-        job = resolving(leased, self._registry, self._catalogue, self._environment)
-        self._engine.start(leased.ticket(self._registry), job)
+        job = resolving(leased, self._registry, self._catalogue, self._environment, self._models)
+        self._begin(leased, job)
 
     def _on_go(self, go: Go) -> None:
         if leased := self._leases.get(go.job):
@@ -214,6 +236,17 @@ class Service:
 
     def _on_prefer(self, prefer: Prefer) -> None:
         self._catalogue.prefer(prefer.model)
+
+    def _on_suspend(self, suspend: Suspend) -> None:
+        """Jobs stand and weights go, or jobs go on and load again what they need."""
+        self._suspended = suspend.on
+        for job in self._leases:
+            (self._engine.pause if suspend.on else self._engine.resume)(job)
+        self._tell_info(again=True)
+
+    def _on_unload(self, unload: Unload) -> None:
+        self._models.unload(unload.model)
+        self._tell_info(again=True)
 
     def _on_shutdown(self, _: Shutdown) -> None:
         self._leaving = True
@@ -268,7 +301,12 @@ class Service:
                 log = ReplayLog(folder / f"{leased.lease.job}.replay")
             except OSError as fault:
                 _log.warning("job %s runs without a replay log: %s", leased.lease.job, fault)
-        self._engine.start(leased.ticket(self._registry), running(leased, self._registry, leased.context), log)
+        self._begin(leased, running(leased, self._registry, leased.context), log)
+
+    def _begin(self, leased: Leased, job: Any, log: ReplayLog | None = None) -> None:
+        self._engine.start(leased.ticket(self._registry), job, log)
+        if self._suspended:
+            self._engine.pause(leased.lease.job)
 
     def _done(self, leased: Leased, pictures: Any, end: Ended) -> None:
         assert leased.spec is not None
@@ -319,13 +357,16 @@ class Service:
         self._link.send(Event(job=job, body=body, blobs=(picture,)))
 
     def _tell_info(self, *, again: bool = False) -> None:
+        if self._suspended and self._models.resident:
+            self._models.make_room()
         resident = tuple(self._models.resident)
-        if not again and resident == self._resident:
+        free = self._suspended and not resident
+        if not again and (resident, free) == self._told:
             return
-        self._resident = resident
+        self._told = resident, free
         faults = [*(fault.message for fault in self._registry.faults), *self._strangers.notices]
         known = {"device": self._environment["device"], "environment": self._environment}
-        info = {**self._setup.info, **known, "resident": list(resident), "plugin_faults": faults}
+        info = {**self._setup.info, **known, "resident": list(resident), "suspended": free, "plugin_faults": faults}
         self._link.send(Heartbeat(stalled=0.0, info=info))
 
     def _sweep(self) -> None:
