@@ -19,8 +19,8 @@ NAMES = {
     """,
     "gesso.model": """
         Adapter Applies Conditioning Control Controlled Decodes Defaults Denoises Embedding EncodesImages EncodesNegatives EncodesText
-        Family Latent Limits Lora Model ModelCard ModelRef Parametrisation Patch Perturbation Perturbs Seamless
-        Shift
+        Family Latent Limits Lora Model ModelCard ModelRef Painting Parametrisation Patch Perturbation Perturbs Seamless
+        Shift Stage
     """,
     "gesso.media": "MaterialMaps Output Recipe Rendered",
     "gesso.engine": """

@@ -15,6 +15,7 @@ from gesso.model.capabilities import (
 from gesso.model.card import Defaults, Latent, Limits, ModelCard
 from gesso.model.conditioning import Conditioning
 from gesso.model.controls import Control
+from gesso.model.painting import Painting, Stage
 from gesso.model.parametrisation import Parametrisation, Shift
 from gesso.model.patches import Adapter, Embedding, Lora, Patch, Seamless
 from gesso.model.perturbation import Perturbation
@@ -40,10 +41,12 @@ __all__ = [
     "Model",
     "ModelCard",
     "ModelRef",
+    "Painting",
     "Parametrisation",
     "Patch",
     "Perturbation",
     "Perturbs",
     "Seamless",
     "Shift",
+    "Stage",
 ]

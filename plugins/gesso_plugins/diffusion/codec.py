@@ -19,7 +19,7 @@ class Codec:
         self._channels = channels
         self._device = device
         self._scale = float(vae.config.scaling_factor)
-        self._shift = float(vae.config.shift_factor or 0.0)
+        self._shift = float(getattr(vae.config, "shift_factor", None) or 0.0)
         self._matrix: Tensor | None = None
 
     def decode(self, latents: Tensor) -> Tensor:

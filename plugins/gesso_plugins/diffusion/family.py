@@ -97,8 +97,8 @@ class LatentFamily(ABC):
             title=entry.title,
             path=source.path,
             capabilities=frozenset({"encode_text", "denoise", "decode", "encode_image"}),
-            defaults=_overlaid(entry.name, traits.defaults, entry.defaults),
-            limits=_overlaid(entry.name, traits.limits, entry.limits),
+            defaults=overlaid(entry.name, traits.defaults, entry.defaults),
+            limits=overlaid(entry.name, traits.limits, entry.limits),
             licence=entry.licence,
             info={"bytes": str(sum(path.stat().st_size for path in weights)), **traits.info},
             parametrisation=traits.parametrisation,
@@ -118,18 +118,23 @@ class LatentFamily(ABC):
         """The checkpoint at a path, found to be one of this family."""
         if path is not None and path.is_file():
             return self.single_file(path)
-        if path is None or not (path / "model_index.json").is_file():
-            raise ModelError(
-                f"The model {name!r} is not there: {path} holds no model_index.json.",
-                hint="Put a diffusers directory there; `gesso train starter` makes the starter's.",
-            )
-        directory = Directory(path)
+        directory = directory_of(name, path)
         self.layout.check(directory, self.name)
         return directory
 
     def single_file(self, path: Path) -> Source:
         """A checkpoint that lies in one file; families that read none refuse."""
         raise ModelError(f"{path} is one file; the family {self.name!r} reads diffusers directories.", hint="Get the model as a directory.")
+
+
+def directory_of(name: str, path: Path | None) -> Directory:
+    """The directory of a model; ModelError where it is none of diffusers."""
+    if path is None or not (path / "model_index.json").is_file():
+        raise ModelError(
+            f"The model {name!r} is not there: {path} holds no model_index.json.",
+            hint="Put a diffusers directory there; `gesso train starter` makes the starter's.",
+        )
+    return Directory(path)
 
 
 def latent_of(source: Source, denoiser: str, vae: Mapping[str, Any]) -> Latent:
@@ -140,7 +145,7 @@ def latent_of(source: Source, denoiser: str, vae: Mapping[str, Any]) -> Latent:
     return Latent(channels, 2 ** (len(widths) - 1))
 
 
-def _overlaid(name: str, own: Any, declared: Mapping[str, Any]) -> Any:
+def overlaid(name: str, own: Any, declared: Mapping[str, Any]) -> Any:
     """The owner's declaration over what the files say."""
     try:
         return replace(own, **declared)

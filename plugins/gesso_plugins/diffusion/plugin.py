@@ -15,9 +15,17 @@ if TYPE_CHECKING:
 def gesso_families() -> Iterable[Family]:
     """Each runs what diffusers keeps in a directory."""
     from gesso_plugins.diffusion.flux import FluxFamily
+    from gesso_plugins.diffusion.pipelines import PipelineFamily
     from gesso_plugins.diffusion.sd3 import StableDiffusion3Family
     from gesso_plugins.diffusion.stable_diffusion import StableDiffusionFamily
     from gesso_plugins.diffusion.stable_diffusion_xl import StableDiffusionXLFamily
     from gesso_plugins.diffusion.z_image import ZImageFamily
 
-    return [StableDiffusionFamily(), StableDiffusionXLFamily(), StableDiffusion3Family(), FluxFamily(), ZImageFamily()]
+    return [
+        StableDiffusionFamily(),
+        StableDiffusionXLFamily(),
+        StableDiffusion3Family(),
+        FluxFamily(),
+        ZImageFamily(),
+        PipelineFamily(),
+    ]

@@ -34,12 +34,13 @@ from gesso.media import Output, Rendered, images
 from gesso.model import Conditioning, ModelCard, Parametrisation, Patch, Seamless
 from gesso.plugin import JobContext, OperationParams, ResolveContext, SamplerSpec, ScheduleSpec
 from gesso_plugins.imaging.guiding import guides
-from gesso_plugins.imaging.params import GenerateParams
+from gesso_plugins.imaging.painting import paint_all
+from gesso_plugins.imaging.params import GenerateParams, alone
 from gesso_plugins.imaging.resolve import resolve_generate
 
 
 class Generate:
-    """Makes pictures from a prompt, or from a prompt and a picture. Any model that denoises or renders will do."""
+    """Makes pictures from a prompt, or from a prompt and a picture. Any model that denoises, paints or renders will do."""
 
     name: ClassVar[str] = "generate"
     title: ClassVar[str] = "Generate"
@@ -54,6 +55,8 @@ class Generate:
         card = ctx.model(params.model)
         if "denoise" in card.capabilities:
             return (yield from _sample_all(ctx, card, params))
+        if "paint" in card.capabilities:
+            return (yield from paint_all(card, params))
         return (yield from _render_all(card, params))
 
 
@@ -189,11 +192,6 @@ def _called(
     """The sampler at work, given what it names among its arguments."""
     given = {"noise": noise, "parametrisation": parametrisation}
     return sampler(x, sigmas, **{name: value for name, value in given.items() if name in sampler.takes})
-
-
-def alone(params: GenerateParams, seed: int) -> dict[str, Any]:
-    """The parameters of the job that makes just this picture."""
-    return params.model_copy(update={"count": 1, "seed": seed}).model_dump(mode="json")
 
 
 def _render_all(card: ModelCard, params: GenerateParams) -> Generator[Any, Any, list[Output]]:

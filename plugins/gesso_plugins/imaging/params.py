@@ -91,3 +91,8 @@ class GenerateParams(OperationParams):
 
     options: dict[str, dict[str, Any]] = Field({}, title="Options", json_schema_extra=ui("hidden", 140, "advanced", advanced=True))
     """Parameters of one model family, under the family's name."""
+
+
+def alone(params: GenerateParams, seed: int) -> dict[str, Any]:
+    """The parameters of the job that makes just this picture of several."""
+    return params.model_copy(update={"count": 1, "seed": seed}).model_dump(mode="json")

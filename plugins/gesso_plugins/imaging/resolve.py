@@ -23,7 +23,7 @@ def resolve_generate(ctx: ResolveContext, params: GenerateParams) -> GeneratePar
     """Complete, canonical parameters; resolving them again changes nothing."""
     params = styled(ctx, params)
     card = ctx.model(params.model, capability="encode_image" if params.image is not None else None)
-    if not card.capabilities & {"denoise", "render"}:
+    if not card.capabilities & {"denoise", "paint", "render"}:
         raise InvalidRequest(f"The model {card.name!r} cannot make pictures from text.", field="model")
     if params.seed is None:
         raise InvalidRequest("The seed is missing. A job's seed is chosen before it is resolved.", field="seed")
@@ -32,8 +32,8 @@ def resolve_generate(ctx: ResolveContext, params: GenerateParams) -> GeneratePar
     _check_options(card, params)
     width, height = card.size(params.width, params.height)
     filled = {"model": card.name, "width": width, "height": height}
-    own = _sampled(ctx, card, params) if "denoise" in card.capabilities else _rendered(ctx, card, params)
-    return params.model_copy(update={**filled, **own})
+    how = next(how for capability, how in _WAYS.items() if capability in card.capabilities)
+    return params.model_copy(update={**filled, **how(ctx, card, params)})
 
 
 def _sampled(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> dict[str, Any]:
@@ -63,8 +63,31 @@ def _sampled(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> di
     }
 
 
+def _painted(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> dict[str, Any]:
+    """A model that paints by a program of its own has its sampler and schedule built in."""
+    _text_only(card, params)
+    if params.tile != "none":
+        raise InvalidRequest(
+            f"The model {card.name!r} is run by a program of its own and cannot make seamless pictures.",
+            field="tile",
+            hint="Choose another model.",
+        )
+    dropped = _without(ctx, card, params, ("sampler", "schedule"), _GUIDING)
+    steps, guidance = params.steps, params.guidance
+    own = {"steps": card.defaults.steps if steps is None else steps, "guidance": card.defaults.guidance if guidance is None else guidance}
+    return {**dropped, **own}
+
+
 def _rendered(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> dict[str, Any]:
     """A model that renders in one go has no use for the sampling fields; it says so and drops them."""
+    _text_only(card, params)
+    return _without(ctx, card, params, _SAMPLING, (*_GUIDING, "negative"))
+
+
+_WAYS = {"denoise": _sampled, "paint": _painted, "render": _rendered}
+
+
+def _text_only(card: ModelCard, params: GenerateParams) -> None:
     for name in ("image", "strength"):
         if getattr(params, name) is not None:
             raise InvalidRequest(
@@ -72,12 +95,17 @@ def _rendered(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> d
                 field=name,
                 hint="Choose another model.",
             )
-    unused = [name for name in _SAMPLING if getattr(params, name) is not None]
-    plain = {name: GenerateParams.model_fields[name].default for name in (*_GUIDING, "negative")}
-    unused += [name for name, value in plain.items() if getattr(params, name) not in (value, None)]
+
+
+def _without(
+    ctx: ResolveContext, card: ModelCard, params: GenerateParams, unset: tuple[str, ...], plain: tuple[str, ...]
+) -> dict[str, Any]:
+    """Fields that the model does not use, ``unset`` to None and ``plain`` to their defaults; says which of them were given."""
+    defaults = {**dict.fromkeys(unset), **{name: GenerateParams.model_fields[name].default for name in plain}}
+    unused = [name for name, default in defaults.items() if getattr(params, name) not in (default, None)]
     if unused:
         ctx.warn(f"The model {card.name!r} renders directly and does not use {', '.join(unused)}.")
-    return {**dict.fromkeys(_SAMPLING), **plain}
+    return defaults
 
 
 def _check_options(card: ModelCard, params: GenerateParams) -> None:

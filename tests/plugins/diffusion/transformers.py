@@ -177,6 +177,48 @@ def z_image(folder: Path) -> Path:
     return saved(ZImagePipeline(scheduler, autoencoder(), words, tokenizer, transformer), folder)
 
 
+def aura_flow(folder: Path) -> Path:
+    from diffusers import AuraFlowPipeline, AuraFlowTransformer2DModel, FlowMatchEulerDiscreteScheduler
+    from transformers import UMT5Config, UMT5EncoderModel
+
+    torch.manual_seed(0)
+    tokenizer, _ = t5()
+    words = UMT5EncoderModel(UMT5Config(vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=37, num_heads=4, num_layers=2))
+    transformer = AuraFlowTransformer2DModel(
+        sample_size=32,
+        in_channels=VAE_CHANNELS,
+        num_mmdit_layers=1,
+        num_single_dit_layers=1,
+        attention_head_dim=8,
+        num_attention_heads=4,
+        joint_attention_dim=32,
+        caption_projection_dim=32,
+        out_channels=VAE_CHANNELS,
+        pos_embed_max_size=4096,
+    )
+    return saved(AuraFlowPipeline(tokenizer, words, autoencoder(), transformer, FlowMatchEulerDiscreteScheduler(shift=1.73)), folder)
+
+
+def chroma(folder: Path) -> Path:
+    from diffusers import ChromaPipeline, ChromaTransformer2DModel, FlowMatchEulerDiscreteScheduler
+
+    torch.manual_seed(0)
+    tokenizer, words = t5()
+    transformer = ChromaTransformer2DModel(
+        in_channels=4 * VAE_CHANNELS,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        axes_dims_rope=(4, 4, 8),
+        approximator_num_channels=8,
+        approximator_hidden_dim=32,
+        approximator_layers=1,
+    )
+    return saved(ChromaPipeline(FlowMatchEulerDiscreteScheduler(), autoencoder(), words, tokenizer, transformer), folder)
+
+
 def saved(pipeline: Any, folder: Path) -> Path:
     for network in pipeline.components.values():
         for name, parameter in network.named_parameters() if isinstance(network, torch.nn.Module) else ():

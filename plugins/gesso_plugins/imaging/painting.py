@@ -1,0 +1,36 @@
+"""Pictures of models that paint by a program of their own: a step a call, so that others come in between and a cancel is heard at once."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from gesso.engine import All, Apply, Emit, Load, ModelRef, Preview, Progress
+from gesso.media import Output
+from gesso.model import ModelCard, Stage
+from gesso_plugins.imaging.params import GenerateParams, alone
+
+
+def paint_all(card: ModelCard, params: GenerateParams) -> Generator[Any, Any, list[Output]]:
+    """All pictures of a job, one generator each."""
+    model = ModelRef(card.name, card.digest)
+    yield Load(model)
+    return list((yield All(*(_paint(model, params, index) for index in range(params.count)))))
+
+
+def _paint(model: ModelRef, params: GenerateParams, index: int) -> Generator[Any, Any, Output]:
+    assert params.seed is not None
+    assert params.steps is not None
+    seed = params.seed + index
+    asked = {name: getattr(params, name) for name in ("prompt", "negative", "width", "height", "steps", "guidance")}
+    painting = yield Apply(model, "begin", {**asked, "seed": seed})
+    try:
+        stage: Stage = yield Apply(model, "step", {"painting": painting})
+        while stage.pixels is None:
+            yield Emit(Progress(index, stage.step, params.steps, 0.0, min(stage.step / params.steps, 1.0)))
+            if stage.latent is not None:
+                yield Emit(Preview(index, model, stage.latent))
+            stage = yield Apply(model, "step", {"painting": painting})
+    finally:
+        painting.close()
+    return Output(pixels=stage.pixels, role="image", index=index, seed=seed, params=alone(params, seed), model=model.name)

@@ -1,0 +1,140 @@
+"""Any other pipeline of diffusers gives its own picture, a step at a time; and nothing of a snapshot runs that is not listed."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from tests.plugins.diffusion import transformers as tiny
+from tests.plugins.diffusion.flows import diffusers_pipeline
+
+from gesso.engine import Engine, Hooks, Preview, Progress, Ticket
+from gesso.errors import InvalidRequest, ModelError
+from gesso.library import read_layouts
+from gesso.manifest import ModelEntry, first_party
+from gesso.media.images import quantised
+from gesso.worker.context import validated
+from gesso_plugins.diffusion.pipelines import PIPELINES, PipelineFamily
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")  # what diffusers tells itself
+MAKERS: dict[str, Callable[[Path], Path]] = {"AuraFlowPipeline": tiny.aura_flow, "ChromaPipeline": tiny.chroma}
+ASKED = {"prompt": "mossy cobblestone", "negative": "blurred", "model": "tiny", "width": 256, "height": 256, "seed": 5, "steps": 4}
+
+
+@pytest.mark.families
+@pytest.mark.parametrize("kind", MAKERS)
+def test_the_picture_is_that_of_diffusers_and_each_step_is_told(studio: Any, tmp_path: Path, kind: str) -> None:
+    folder = MAKERS[kind](tmp_path)
+    studio.add("tiny", folder, "diffusers")
+    made = studio.make("generate", {**ASKED, "count": 2})
+    wanted = diffusers_pipeline(kind, folder)(
+        ASKED["prompt"],
+        negative_prompt=ASKED["negative"],
+        width=256,
+        height=256,
+        num_inference_steps=4,
+        generator=torch.Generator("cpu").manual_seed(6),
+        output_type="np",
+    ).images[0]
+    assert made.outputs[1].pixels.shape == (256, 256, 3)
+    assert np.abs(made.outputs[1].pixels.astype(int) - quantised(wanted, 8)).max() <= 1
+    told = [event for event in made.events if isinstance(event, Progress)]
+    assert [event.step for event in told if event.image == 0] == [1, 2, 3, 4]
+    shown = [event.latent.shape for event in made.events if isinstance(event, Preview)]
+    assert len(shown) == 8
+    assert set(shown) == {(1, 16, 128, 128)}
+
+
+@pytest.mark.families
+def test_what_it_cannot_do_is_said_before_it_starts(studio: Any, tmp_path: Path) -> None:
+    studio.add("tiny", tiny.chroma(tmp_path), "diffusers")
+    with pytest.raises(InvalidRequest, match="seamless") as caught:
+        studio.resolve("generate", {**ASKED, "tile": "xy"})
+    assert caught.value.field == "tile"
+    resolved, warnings = studio.resolve("generate", {**ASKED, "sampler": "euler", "guidance": None, "steps": None})
+    assert "sampler" in warnings[0]
+    assert (resolved.steps, resolved.guidance, resolved.sampler) == (35, 5.0, None)
+
+
+@pytest.mark.families
+def test_a_cancel_is_heard_between_two_steps(studio: Any, tmp_path: Path) -> None:
+    studio.add("tiny", tiny.chroma(tmp_path), "diffusers")
+    seen: list[Any] = []
+
+    def hear(job: str, event: Any) -> None:
+        seen.append(event)
+        if isinstance(event, Progress) and event.step == 2:
+            engine.post(lambda: engine.cancel(job))
+
+    engine = Engine(studio.pool, studio.threads, Hooks(hear))
+    operation, ctx = studio.registry.operation("generate"), studio.context()
+    engine.start(Ticket("job"), operation.run(ctx, operation.resolve(ctx, validated(operation, ASKED))))
+    engine.run()
+    assert (seen[-1].state, max(event.step for event in seen if isinstance(event, Progress))) == ("cancelled", 2)
+
+
+@pytest.mark.families
+def test_a_painting_that_is_let_go_ends_where_it_stands(studio: Any, tmp_path: Path) -> None:
+    studio.add("tiny", tiny.chroma(tmp_path), "diffusers")
+    family = PipelineFamily()
+    model = family.load(studio.context().model("tiny"), torch.device("cpu"))
+    inputs = {"prompt": "a", "negative": "", "width": 256, "height": 256, "steps": 3, "guidance": 1.0, "seed": 1}
+    with torch.no_grad():
+        painting: Any = model.apply("begin", inputs)
+        assert model.apply("step", {"painting": painting}).step == 1
+        painting.close()
+        assert not torch.is_grad_enabled()
+    assert painting._inside.dead
+    painting.close()
+
+
+@pytest.mark.parametrize("name", sorted(PIPELINES))
+def test_each_listed_pipeline_takes_what_it_is_given(name: str) -> None:
+    takes = set(inspect.signature(getattr(diffusers, name).__call__).parameters)
+    assert takes >= {"prompt", "width", "height", "num_inference_steps", "generator", "output_type", "callback_on_step_end"}
+
+
+def test_the_table_of_models_lists_the_same_pipelines() -> None:
+    layout = read_layouts(first_party()).named("pipeline")
+    assert layout is not None
+    assert set(layout.classes) == PIPELINES
+
+
+@pytest.fixture
+def snapshot(tmp_path: Path) -> Path:
+    """The index of a pipeline, and nothing else."""
+    index = {"_class_name": "ChromaPipeline", "vae": ["diffusers", "AutoencoderKL"], "scheduler": ["diffusers", "EulerScheduler"]}
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"_class_name": "EvilPipeline"}, "does not know"),
+        ({"_class_name": ["pipeline", "MyPipeline"]}, "does not know"),
+        ({"vae": ["pipeline_code", "AutoencoderKL"]}, "only diffusers and transformers are trusted"),
+        ({"vae": ["transformers", "AutoModel"]}, "leaves the class"),
+        ({"custom_pipeline": "mine"}, "asks for code"),
+        ({}, "no folder"),
+    ],
+)
+def test_no_class_is_taken_from_a_file_s_word(snapshot: Path, how: dict[str, Any], said: str) -> None:
+    index = snapshot / "model_index.json"
+    index.write_text(json.dumps({**json.loads(index.read_text()), **how}))
+    with pytest.raises(ModelError, match=said):
+        PipelineFamily().inspect(ModelEntry("tiny", "diffusers", "Tiny", snapshot, ("paint",)))
+
+
+def test_a_snapshot_with_a_program_in_it_is_refused(snapshot: Path) -> None:
+    (snapshot / "vae").mkdir()
+    (snapshot / "vae" / "modeling.py").write_text("raise SystemExit")
+    with pytest.raises(ModelError, match=r"carries a program \(vae/modeling\.py\)"):
+        PipelineFamily().inspect(ModelEntry("tiny", "diffusers", "Tiny", snapshot, ("paint",)))
