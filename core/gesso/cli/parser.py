@@ -153,6 +153,10 @@ def _add_daemon(add: Commands) -> None:
 
 
 def _add_state(add: Commands) -> None:
+    uninstall = add("uninstall", "gesso.cli.uninstall:run", "list, then remove everything that Gesso keeps for you")
+    uninstall.add_argument("--yes", action="store_true", help="remove it without asking")
+    uninstall.add_argument("--dry-run", action="store_true", help="only list")
+    uninstall.add_argument("--keep-models", action="store_true", help="leave the models that you added")
     logs = add("logs", "gesso.cli.logs:run", "show the log of daemon and worker")
     logs.add_argument("job", metavar="JOB", nargs="?", default=None, help="only lines about this job")
     logs.add_argument("-f", "--follow", action="store_true", help="go on with what is added, until Ctrl-C")

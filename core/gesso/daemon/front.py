@@ -212,6 +212,8 @@ class Front:
         suspects = {job for box in boxes for job in BlackBox.read(box)}
         for box in boxes:
             box.unlink()
+        if lost := await self._journal.submit(rows.fail_damaged):
+            _log.error("records of unfinished jobs are damaged; the jobs have failed", extra={"jobs": lost})
         live = await self._journal.submit(rows.live_jobs)
         begun = [(row.id, row.seq) for row in live if row.state != "accepted"]
         blamed = [job for job, _ in begun if job in suspects]

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import queue
+import secrets
 import sqlite3
 import threading
 import time
@@ -33,6 +34,12 @@ _PRAGMAS = (
     "fullfsync=ON",
     "checkpoint_fullfsync=ON",
 )
+_OF_THE_DISK = (
+    "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_FULL", "SQLITE_READONLY", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_NOMEM", "SQLITE_PERM"
+)  # fmt: skip
+"""Faults that are not the file's own: it is left where it is."""
+_HEADER = 512  # bytes: the smallest page of SQLite
+_THOROUGH = 64 << 20  # bytes of a journal up to which indices are compared with their tables too, which takes a fraction of a second
 _Work = tuple[Callable[[sqlite3.Connection], Any], "asyncio.Future[Any]"]
 
 
@@ -40,12 +47,12 @@ def open_database(path: Path) -> tuple[sqlite3.Connection, Path | None]:
     """(connection, where a damaged predecessor was put or None); VersionMismatch for a journal of a newer Gesso."""
     try:
         return _open_checked(path), None
-    except sqlite3.DatabaseError as fault:
-        if isinstance(fault, sqlite3.OperationalError) and "malformed" not in str(fault):
+    except sqlite3.Error as fault:
+        if str(getattr(fault, "sqlite_errorname", "")).startswith(_OF_THE_DISK):
             raise StorageFull(
                 f"The journal {path} cannot be opened: {fault}.", hint="Free some disk space and check its permissions."
             ) from fault
-        aside = path.with_name(f"{path.stem}-damaged-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}")
+        aside = path.with_name(f"{path.stem}-damaged-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}{path.suffix}")
         for suffix in ("", "-wal", "-shm"):
             part = path.with_name(path.name + suffix)
             if part.exists():
@@ -55,15 +62,20 @@ def open_database(path: Path) -> tuple[sqlite3.Connection, Path | None]:
 
 
 def _open_checked(path: Path) -> sqlite3.Connection:
+    if path.exists() and path.stat().st_size < _HEADER:
+        raise sqlite3.DatabaseError("the file has been cut off")  # SQLite takes it for a new one
     db = sqlite3.connect(path, isolation_level=None)
     db.row_factory = sqlite3.Row
+    db.text_factory = lambda raw: raw.decode("utf-8", "replace")  # a rotten letter must not make the whole record unreadable
     try:
         for pragma in _PRAGMAS:
             db.execute(f"PRAGMA {pragma}").fetchall()
-        verdict = db.execute("PRAGMA quick_check").fetchone()[0]
+        thorough = path.stat().st_size < _THOROUGH
+        verdict = db.execute("PRAGMA integrity_check(1)" if thorough else "PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
-            raise sqlite3.DatabaseError(f"quick_check: {verdict}")
+            raise sqlite3.DatabaseError(f"SQLite says: {verdict}")
         _migrate(db, path)
+        rows.look(db)
     except BaseException:
         db.close()
         raise

@@ -135,15 +135,36 @@ def _dump(value: Mapping[str, Any] | None) -> str | None:
     return None if value is None else json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
-def _load(text: str | None) -> Any:
-    return None if text is None else json.loads(text)
+def _load(text: str | None, instead: Any = None) -> Any:
+    """What a column holds; ``instead`` where rot has made it unreadable, so that one bad record hides no others."""
+    try:
+        found = None if text is None else json.loads(text)
+    except ValueError:
+        return instead
+    return found if found is None or isinstance(found, dict) else instead
 
 
 def _job(row: sqlite3.Row) -> JobRow:
     values = {name: row[name] for name in row.keys()}  # noqa: SIM118 - a Row iterates over its values
-    for name in ("request", "spec", "progress", "result", "error"):
+    for name in ("spec", "progress", "result", "error"):
         values[name] = _load(values[name])
+    values["request"] = {"operation": "", "params": {}, **_load(values["request"], {})}
     return JobRow(**{**values, **{name: bool(values[name]) for name in ("cancel_wanted", "pinned")}})
+
+
+def look(db: sqlite3.Connection) -> None:
+    """Touch every column that the statements here name: a schema that lacks one raises."""
+    db.execute(f"SELECT {_COLUMNS} FROM jobs LIMIT 1").fetchall()
+    db.execute("SELECT sha256, size, kind, used, job FROM blobs NATURAL LEFT JOIN holds LIMIT 1").fetchall()
+
+
+def fail_damaged(db: sqlite3.Connection) -> list[str]:
+    """End the unfinished jobs whose records cannot be read any more; their ids."""
+    live = db.execute("SELECT id, request, spec FROM jobs WHERE state IN ('accepted', 'leased', 'running')").fetchall()
+    lost = [str(row[0]) for row in live if not _load(row[1], {}).get("operation") or (row[2] is not None and _load(row[2]) is None)]
+    error = GessoError("The journal's record of this job is damaged, so it cannot be run.", hint="Submit it again.").to_wire()
+    db.executemany("UPDATE jobs SET state = 'failed', error = ?, seq = seq + 1 WHERE id = ?", [(_dump(error), job) for job in lost])
+    return lost
 
 
 def find_key(db: sqlite3.Connection, principal: str, key: str, request_sha: str) -> JobRow | None:
