@@ -41,11 +41,11 @@ def test_every_handler_exists() -> None:
 def test_every_command_of_the_plugins_exists_and_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     entries = describe().catalogues["commands"]
     assert entries
-    with pytest.raises(SystemExit):
-        main(["--help"])
-    listed = capsys.readouterr().out
     for entry in entries:
-        assert entry["name"] in listed
+        group, _, rest = entry["name"].partition(" ")
+        with pytest.raises(SystemExit):
+            main([group, "--help"] if rest else ["--help"])
+        assert (rest or group) in capsys.readouterr().out
         assert callable(function(entry["name"], entry["run"]))
 
 
@@ -54,6 +54,13 @@ def test_a_command_of_a_plugin_gets_the_rest_of_the_words(capsys: pytest.Capture
         main(["train", "starter", "--help"])
     assert caught.value.code == 0
     assert "gesso train starter" in capsys.readouterr().out
+
+
+def test_a_group_of_plugin_commands_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["train", "--help"])
+    assert caught.value.code == 0
+    assert "Train the starter model" in capsys.readouterr().out
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,7 +76,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ([], "needs a command"),
         (["jobs"], "`gesso jobs` needs a command"),
         (["stauts"], "Did you mean status"),
-        (["train"], "train starter"),
+        (["train"], "`gesso train` needs a command"),
+        (["train", "startr"], "Did you mean starter"),
         (["jobs", "lst"], "Did you mean list"),
         (["generate", "grey", "stone"], "quotes"),
         (["status", "--verbose"], "--verbose"),

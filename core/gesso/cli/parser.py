@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -94,10 +94,23 @@ def build(surface: Surface) -> Parser:
     _add_config(group("config", "settings: list, get, set"))
     _add_keys(group)
     _add_pictures(add)
-    for entry in surface.catalogues.get("commands", ()):
-        # Routed by its words before parsing; it stands here so that `--help` lists it.
-        commands.add_parser(entry["name"], help=entry["help"].replace("%", "%%"), add_help=False)
+    _add_commands(commands, group, surface.catalogues.get("commands", ()))
     return parser
+
+
+def _add_commands(commands: Any, group: Callable[[str, str], Commands], entries: Sequence[Mapping[str, str]]) -> None:
+    """The plugins' commands. They are routed by their words before parsing; they stand here so that `--help` lists them."""
+    groups: dict[str, Commands] = {}
+    for entry in entries:
+        first, _, rest = entry["name"].partition(" ")
+        text = entry["help"].replace("%", "%%")
+        if not rest:
+            commands.add_parser(first, help=text, add_help=False)
+            continue
+        if first not in groups:
+            names = ", ".join(other["name"].partition(" ")[2] for other in entries if other["name"].startswith(f"{first} "))
+            groups[first] = group(first, f"{first}: {names}")
+        groups[first](rest, "gesso.cli.app:incomplete", text)
 
 
 def _sentence(text: str) -> str:
