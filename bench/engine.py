@@ -61,7 +61,7 @@ from gesso_plugins.diffusion.border import parametrisation_of  # noqa: E402
 from gesso_plugins.diffusion.clip import ClipText  # noqa: E402
 from gesso_plugins.diffusion.codec import Codec  # noqa: E402
 from gesso_plugins.diffusion.model import LatentDiffusion  # noqa: E402
-from gesso_plugins.diffusion.stable_diffusion import UNetDenoiser  # noqa: E402
+from gesso_plugins.diffusion.unet import UNetDenoiser  # noqa: E402
 from gesso_plugins.guidance.classifier_free import classifier_free  # noqa: E402
 
 RESULT = ROOT / "bench/results/engine.json"

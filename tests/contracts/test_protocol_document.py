@@ -37,7 +37,7 @@ def names(cell: str) -> dict[str, bool]:
 
 
 def test_the_tables_are_found() -> None:
-    assert len(rows("Requests")) == 19
+    assert len(rows("Requests")) == 21
     assert len(rows("Answers")) == 13
     assert len(rows("Events")) == 8
     assert len(rows("Limits")) == 7

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from gesso.link import BlackBox, WorkerLink, die_with_parent, take_secret
-from gesso.link.messages import Blob, Bye, Cancel, Event, Fetch, Finished, Go, Lease, Message, Ready, Resolved, Shutdown
+from gesso.link.messages import Blob, Bye, Cancel, Event, Fetch, Finished, Go, Lease, Message, Ready, Resolved, Shutdown, Steer
 
 
 class Cancelled(Exception):
@@ -39,6 +39,8 @@ class Fake:
         self.lock = threading.Lock()
         self.computing: list[str] = []
         self.cancelled: set[str] = set()
+        self.paused: set[str] = set()
+        self.priorities: dict[str, str] = {}
         self.going: dict[str, threading.Event] = {}
         self.blobs: dict[str, queue.Queue[bytes]] = {}
         self.hanging = False
@@ -63,6 +65,9 @@ class Fake:
             self.going[message.job].set()
         elif isinstance(message, Cancel):
             self.cancelled.add(message.job)
+        elif isinstance(message, Steer):
+            (self.paused.add if message.paused else self.paused.discard)(message.job)
+            self.priorities[message.job] = message.priority
         elif isinstance(message, Blob):
             self.blobs[message.sha256].put(message.blobs[0] if message.blobs else b"")
 
@@ -83,7 +88,8 @@ class Fake:
             self.mark(lease.job, False)
             images = [{"media_type": "image/png", "width": 1, "height": 1, "role": "image", "index": i} for i in range(len(pictures))]
             result = {"images": images, "warnings": [], "level": "exact", "seconds": 0.0, "model": {"name": "fake", "digest": ""}}
-            self.link.send(Finished(job=lease.job, state="done", result={**result, "info": {"spec": lease.spec}}, blobs=tuple(pictures)))
+            info = {"spec": lease.spec, "priority": self.priorities.get(lease.job, lease.priority)}
+            self.link.send(Finished(job=lease.job, state="done", result={**result, "info": info}, blobs=tuple(pictures)))
         except Cancelled:
             self.mark(lease.job, False)
             self.link.send(Finished(job=lease.job, state="cancelled"))
@@ -94,6 +100,8 @@ class Fake:
             self.box.mark(self.computing)
 
     def check(self, lease: Lease, words: list[str]) -> None:
+        while lease.job in self.paused and lease.job not in self.cancelled:
+            time.sleep(0.01)
         if lease.job in self.cancelled and "deaf" not in words:
             raise Cancelled
 

@@ -18,6 +18,7 @@ class Job:
     suspect: int = 0
     model: str | None = "m"
     passed_over: int = 0
+    paused: bool = False
 
     @property
     def owner(self) -> tuple[str, str]:
@@ -105,3 +106,16 @@ def test_one_flooding_client_does_not_starve_fifty() -> None:
         queue.push(Job(f"other{client}", f"c{client}"))
     order = drain(queue)
     assert max(order.index(f"other{client}") for client in range(49)) < 3 * 50
+
+
+def test_a_paused_job_keeps_its_place_and_is_passed_by() -> None:
+    jobs = [Job("a0"), Job("a1"), Job("b0", "b"), Job("s", suspect=1), Job("x", priority="interactive")]
+    queue = filled(*jobs)
+    for job in (jobs[0], jobs[3], jobs[4]):
+        job.paused = True
+    assert queue.pop((), False) is jobs[1]
+    assert len(queue) == 4
+    for job in jobs:
+        job.paused = False
+    assert drain(queue) == ["s", "x", "b0", "a0"]
+    assert len(queue) == 0

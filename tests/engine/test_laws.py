@@ -158,6 +158,39 @@ def test_cancelling_at_every_step_leaves_no_trace() -> None:
         assert bench.models.pins == 0
 
 
+def test_pausing_and_reprioritising_at_every_step_changes_no_bit() -> None:
+    paused, neighbour = alone(8), alone(1)
+    for steps in range(0, 60, 3):
+        bench = Bench()
+        bench.start("a", everything(8))
+        bench.start("neighbour", everything(1))
+        for _ in range(steps):
+            bench.engine.turn()
+        for job in ("a", "a", "nobody"):
+            bench.engine.pause(job)
+            bench.engine.reprioritise(job, "interactive")
+        bench.engine.run()
+        assert same(bench.value("neighbour"), neighbour)
+        assert bench.engine.jobs == ("a",)
+        assert not bench.engine.busy
+        for job in ("a", "a", "nobody", "neighbour"):
+            bench.engine.resume(job)
+        bench.engine.run()
+        assert same(bench.value("a"), paused)
+        assert bench.models.pins == 0
+
+
+def test_a_paused_job_can_be_cancelled() -> None:
+    bench = Bench()
+    bench.start("a", simple(1))
+    bench.engine.turn()
+    bench.engine.pause("a")
+    bench.engine.turn()
+    bench.engine.cancel("a")
+    assert bench.end("a").state == "cancelled"
+    assert bench.engine.jobs == ()
+
+
 def test_cancelling_runs_finally_blocks_inside_out() -> None:
     told: list[str] = []
 

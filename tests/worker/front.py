@@ -114,6 +114,10 @@ class Front:
     def end(self, job: str) -> Finished:
         return self.take(Finished, lambda message: message.job == job)
 
+    def ended(self, job: str) -> bool:
+        """Whether an end has come that nobody took."""
+        return any(isinstance(message, Finished) and message.job == job for message in self._kept)
+
     def run(self, operation: str, params: Mapping[str, Any], **options: Any) -> Finished:
         job = self.lease(operation, params, **options)
         self.go(job)

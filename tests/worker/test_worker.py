@@ -12,7 +12,7 @@ import pytest
 from tests.worker.front import Front
 
 from gesso.errors import by_code
-from gesso.link.messages import Cancel, Go, Heartbeat, Resolved
+from gesso.link.messages import Cancel, Go, Heartbeat, Resolved, Steer
 from gesso.recipe import read_recipe
 
 STONE = {"prompt": "mossy grey cobblestone", "model": "procedural", "seed": 7, "width": 64, "height": 64, "tile": "xy"}
@@ -109,6 +109,35 @@ def test_cancelling_a_running_job_leaves_no_trace(front: Front) -> None:
     front.send(Cancel(job=job))
     assert front.end(job).state == "cancelled"
     assert front.run("generate", STONE).blobs == alone.blobs
+
+
+def test_a_job_paused_in_any_state_goes_on_to_the_same_bytes(front: Front) -> None:
+    asked = {**STONE, "count": 6}
+    undisturbed = front.run("generate", asked)
+
+    def stands() -> bool:
+        """Whether twice as much work is done meanwhile and the job has not ended."""
+        assert front.run("generate", {**STONE, "count": 12}).state == "done"
+        return not front.ended(job)
+
+    job = front.lease("generate", asked)
+    for _ in range(2):  # while it is resolved
+        front.send(Steer(job=job, paused=True, priority="interactive"))
+    front.send(Steer(job="nobody", paused=True, priority="batch"))
+    assert stands()
+    front.send(Steer(job=job, paused=False, priority="interactive"))
+    front.take(Resolved, lambda message: message.job == job)
+    front.send(Steer(job=job, paused=True, priority="batch"))  # frozen: Go starts it, and it stands
+    front.send(Go(job=job))
+    assert stands()
+    front.send(Steer(job=job, paused=False, priority="batch"))
+    front.send(Steer(job=job, paused=True, priority="batch"))  # at work on its pictures
+    assert stands()
+    front.send(Steer(job=job, paused=False, priority="batch"))
+    end = front.end(job)
+    assert end.blobs == undisturbed.blobs
+    front.send(Steer(job=job, paused=True, priority="batch"))
+    assert front.run("generate", asked).blobs == undisturbed.blobs
 
 
 def test_the_front_hanging_up_ends_the_worker() -> None:

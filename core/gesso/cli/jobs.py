@@ -31,7 +31,7 @@ def listing(args: argparse.Namespace, _surface: Surface) -> int:
 
 
 def _state(job: Mapping[str, Any]) -> str:
-    return f"{job['state']}, pinned" if job.get("pinned") else str(job["state"])
+    return ", ".join([str(job["state"]), *(word for word in ("paused", "pinned") if job.get(word))])
 
 
 def _fault(job: Mapping[str, Any]) -> str:
@@ -99,6 +99,27 @@ def retry(args: argparse.Namespace, _surface: Surface) -> int:
 def forget(args: argparse.Namespace, _surface: Surface) -> int:
     """Remove jobs that have ended, with the pictures that no other job names."""
     return _each(args, lambda client, job: client.forget(job), "forgotten", "forgot")
+
+
+def pause(args: argparse.Namespace, _surface: Surface) -> int:
+    """Let jobs stand from their next step on."""
+    return _each(args, lambda client, job: client.pause(job), "paused", "paused")
+
+
+def resume(args: argparse.Namespace, _surface: Surface) -> int:
+    """Let paused jobs go on where they stand."""
+    return _each(args, lambda client, job: client.pause(job, False), "resumed", "resumed")
+
+
+def priority(args: argparse.Namespace, _surface: Surface) -> int:
+    """Let a job go before others, or after them, from its next step on."""
+    with work.connect(start=False) as client:
+        client.prioritise(args.job, args.priority)
+    if args.json:
+        report.document({"job": args.job, "priority": args.priority})
+    else:
+        report.note(f"job {args.job} is {args.priority} now")
+    return 0
 
 
 def pin(args: argparse.Namespace, _surface: Surface) -> int:

@@ -262,7 +262,7 @@ def _add_plugins(plugins: Commands) -> None:
 
 
 def _add_jobs(group: Callable[[str, str], Commands]) -> None:
-    jobs = group("jobs", "jobs of this daemon: list, show, wait, result, cancel, retry, forget, pin")
+    jobs = group("jobs", "jobs of this daemon: list, show, wait, result, cancel, pause, resume, priority, retry, forget, pin")
     listing = jobs("list", "gesso.cli.jobs:listing", "list the newest jobs")
     listing.add_argument("--limit", type=int, default=20, metavar="N", help="how many (default: 20)")
     listing.add_argument("--state", action="append", default=None, metavar="STATE", help="only jobs in this state; may be repeated")
@@ -279,7 +279,12 @@ def _add_jobs(group: Callable[[str, str], Commands]) -> None:
             add_output(command)
         if name == "retry":
             add_detach(command)
+    urgency = jobs("priority", "gesso.cli.jobs:priority", "let a job go before others, or after them")
+    urgency.add_argument("job", metavar="ID")
+    urgency.add_argument("priority", choices=("interactive", "batch"), help="interactive ones go before all of batch")
     for name, text in (
+        ("pause", "let jobs stand from their next step on; they keep their place"),
+        ("resume", "let paused jobs go on where they stand"),
         ("forget", "remove jobs that have ended, with the pictures that no other job names"),
         ("pin", "keep jobs and their pictures whatever their age and the room they take"),
         ("unpin", "let pinned jobs go when their time has come"),

@@ -69,6 +69,14 @@ class AsyncJob:
         """Ask for its end; the stream then ends with `Cancelled`, unless the job was faster. Harmless when repeated."""
         await asyncio.wrap_future(self._core.ask("cancel", job=self.id))
 
+    async def pause(self) -> None:
+        """Let it stand from its next step on, until `resume`. Harmless when repeated."""
+        await asyncio.wrap_future(self._core.ask("pause", job=self.id, paused=True))
+
+    async def resume(self) -> None:
+        """Let it go on where it stands; its result is the same as without the pause."""
+        await asyncio.wrap_future(self._core.ask("pause", job=self.id, paused=False))
+
     async def detach(self) -> None:
         """Follow it no longer; it goes on, and `AsyncClient.attach` finds it again."""
         await _aside(lambda: self._core.detach(self.id))
@@ -148,6 +156,14 @@ class AsyncClient:
     async def cancel(self, job: str) -> None:
         """Ask for a job's end; raises UnknownJob."""
         await asyncio.wrap_future(self._core.ask("cancel", job=job))
+
+    async def pause(self, job: str, paused: bool = True) -> None:
+        """Let a job stand from its next step on, or go on; raises UnknownJob, InvalidRequest."""
+        await asyncio.wrap_future(self._core.ask("pause", job=job, paused=paused))
+
+    async def prioritise(self, job: str, priority: str) -> None:
+        """Make a job ``interactive`` or ``batch`` from its next step on; raises UnknownJob, InvalidRequest."""
+        await asyncio.wrap_future(self._core.ask("prioritise", job=job, priority=priority))
 
     async def retry(self, job: str) -> AsyncJob:
         """Make a new job from the request of one that has ended; see `Client.retry`."""

@@ -73,6 +73,14 @@ class Job:
         """Ask for its end; the stream then ends with `Cancelled`, unless the job was faster. Harmless when repeated."""
         self._core.ask("cancel", job=self.id).result()
 
+    def pause(self) -> None:
+        """Let it stand from its next step on, until `resume`. Harmless when repeated."""
+        self._core.ask("pause", job=self.id, paused=True).result()
+
+    def resume(self) -> None:
+        """Let it go on where it stands; its result is the same as without the pause."""
+        self._core.ask("pause", job=self.id, paused=False).result()
+
     def detach(self) -> None:
         """Follow it no longer; it goes on, and `Client.attach` finds it again."""
         self._core.detach(self.id)
@@ -157,6 +165,14 @@ class Client:
     def cancel(self, job: str) -> None:
         """Ask for a job's end; raises UnknownJob."""
         self._core.ask("cancel", job=job).result()
+
+    def pause(self, job: str, paused: bool = True) -> None:
+        """Let a job stand from its next step on, or go on; raises UnknownJob, InvalidRequest."""
+        self._core.ask("pause", job=job, paused=paused).result()
+
+    def prioritise(self, job: str, priority: str) -> None:
+        """Make a job ``interactive`` or ``batch`` from its next step on; raises UnknownJob, InvalidRequest."""
+        self._core.ask("prioritise", job=job, priority=priority).result()
 
     def retry(self, job: str) -> Job:
         """Make a new job from the request of one that has ended, the seed included; raises UnknownJob, BlobMissing."""

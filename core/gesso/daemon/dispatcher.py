@@ -22,7 +22,7 @@ from gesso.daemon.stream import Event as StreamEvent
 from gesso.daemon.stream import Stream
 from gesso.daemon.waiting import Waiting
 from gesso.daemon.workers import Loss, Supervisor, Worker
-from gesso.errors import BlobMissing, Busy, GessoError, Poisoned, ProtocolError, StorageFull, TooLarge, WorkerLost
+from gesso.errors import BlobMissing, Busy, GessoError, InvalidRequest, Poisoned, ProtocolError, StorageFull, TooLarge, WorkerLost
 from gesso.link import messages as link
 from gesso.link.front_link import FrontLink
 from gesso.wire import message as wire
@@ -110,12 +110,40 @@ class Dispatcher:
             self._link.send(job.worker, link.Cancel(job.id))
         await self._journal.submit(rows.want_cancel, job.id)
 
+    async def pause(self, job: LiveJob, paused: bool) -> None:
+        """Let a job stand from its next step on, or go on; done when a restart cannot forget it."""
+        if job.ending or job.cancel_wanted or job.paused == paused:
+            return
+        if paused and job.suspect and job.state != "accepted":
+            raise InvalidRequest(
+                f"Job {job.id} is being tried alone after a crash and cannot be paused.", field="job", hint="Wait, or cancel it."
+            )
+        job.paused = paused
+        self._publish(job.stream.add("log", {"level": "info", "message": "The job is paused." if paused else "The job goes on."}))
+        await self._steer(job)
+
+    async def prioritise(self, job: LiveJob, priority: str) -> None:
+        """Give a job another priority from its next step on; one that waits goes to the end of that queue."""
+        if job.ending or job.cancel_wanted or job.priority == priority:
+            return
+        waits = self.waiting.remove(job)
+        job.priority = priority
+        if waits:
+            self._publish(job.stream.add("queued", {"position": self.waiting.push(job)}))
+        await self._steer(job)
+
+    async def _steer(self, job: LiveJob) -> None:
+        if job.worker is not None:
+            self._link.send(job.worker, link.Steer(job.id, job.paused, job.priority))
+        self.pump()
+        await self._journal.submit(rows.steer, job.id, job.paused, job.priority)
+
     def pump(self) -> None:
-        """Lease as many jobs as the worker has slots for."""
+        """Lease as many jobs as the worker has slots for; paused ones take none."""
         worker = self._supervisor.worker
         if worker is None or not worker.ready or self._closing or self._draining or self.suspended:
             return
-        while len(worker.leases) < worker.slots and not self._alone(worker):
+        while sum(not job.paused for job in worker.leases.values()) < worker.slots and not self._alone(worker):
             job = cast("LiveJob | None", self.waiting.pop(worker.resident, bool(worker.leases)))
             if job is None:
                 return
@@ -169,8 +197,8 @@ class Dispatcher:
 
     @property
     def at_work(self) -> bool:
-        """Whether a job is with the worker, or its end on the way to the disk."""
-        return any(job.state != "accepted" or job.ending for job in self.live.values())
+        """Whether a job is with the worker and not paused, or its end on the way to the disk."""
+        return any((job.state != "accepted" and not job.paused) or job.ending for job in self.live.values())
 
     def begin_drain(self) -> None:
         """From now on nothing is leased; what runs comes to its end."""
@@ -225,6 +253,8 @@ class Dispatcher:
         steps.reached("lease.send")
         self._link.send(worker.name, link.Lease(job.id, job.attempt, job.request, job.spec, job.priority, job.client))
         steps.reached("lease.sent")
+        if job.paused:
+            self._link.send(worker.name, link.Steer(job.id, job.paused, job.priority))
 
     def _resolved(self, worker: Worker, message: link.Resolved) -> None:
         job = self._held(worker, message.job)

@@ -29,6 +29,7 @@ class LiveJob:
     attempt: int = 0
     suspect: int = 0
     cancel_wanted: bool = False
+    paused: bool = False
     passed_over: int = 0
     turn: int = 0
     worker: str | None = None
@@ -57,6 +58,7 @@ def of_row(row: JobRow, stream: Stream, blobs: tuple[str, ...], model: str | Non
         attempt=row.attempt,
         suspect=row.suspect,
         cancel_wanted=row.cancel_wanted,
+        paused=row.paused,
     )
 
 
@@ -73,6 +75,7 @@ def summary(row: JobRow) -> dict[str, Any]:
         "updated": row.updated,
         "attempt": row.attempt,
         "pinned": row.pinned,
+        "paused": row.paused,
         "seq": row.seq,
     }
     if row.error is not None:

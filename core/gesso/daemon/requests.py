@@ -93,6 +93,8 @@ class Requests:
             "status": self._status,
             "list": self._list,
             "forget": self._forget,
+            "pause": self._pause,
+            "prioritise": self._prioritise,
             "pin": self._pin,
             "blob.have": self._have,
             "blob.begin": self._begin,
@@ -260,6 +262,21 @@ class Requests:
     async def _pin(self, peer: Peer, message: wire.Message) -> Answer:
         row = await self._visible(peer, message.header["job"])
         await self._parts.retention.pin(row.id, message.header["pinned"])
+        return {}, b""
+
+    async def _pause(self, peer: Peer, message: wire.Message) -> Answer:
+        row = await self._visible(peer, message.header["job"])
+        live = self._parts.dispatcher.live.get(row.id)
+        if live is not None:
+            await self._parts.dispatcher.pause(live, message.header["paused"])
+        return {}, b""
+
+    async def _prioritise(self, peer: Peer, message: wire.Message) -> Answer:
+        priority = wire.check_choice(message.header, "priority", wire.PRIORITIES, "batch")
+        row = await self._visible(peer, message.header["job"])
+        live = self._parts.dispatcher.live.get(row.id)
+        if live is not None:
+            await self._parts.dispatcher.prioritise(live, priority)
         return {}, b""
 
     async def _visible(self, peer: Peer, job: str) -> JobRow:

@@ -61,11 +61,12 @@ MIGRATIONS: tuple[str, ...] = (
         SELECT jobs.id, json_extract(image.value, '$.sha256') FROM jobs, json_each(jobs.result, '$.images') AS image
         WHERE jobs.result IS NOT NULL AND json_extract(image.value, '$.sha256') IS NOT NULL;
     """,
+    "ALTER TABLE jobs ADD COLUMN paused INTEGER NOT NULL DEFAULT 0;",
 )
 VERSION = len(MIGRATIONS)
 _COLUMNS = (
     "id, principal, client, client_key, request, request_sha, priority, spec, state, attempt, suspect, cancel_wanted, seq, progress, "
-    "result, error, created, updated, pinned"
+    "result, error, created, updated, pinned, paused"
 )
 
 
@@ -92,6 +93,7 @@ class JobRow:
     created: float
     updated: float
     pinned: bool
+    paused: bool
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ def _job(row: sqlite3.Row) -> JobRow:
     for name in ("spec", "progress", "result", "error"):
         values[name] = _load(values[name])
     values["request"] = {"operation": "", "params": {}, **_load(values["request"], {})}
-    return JobRow(**{**values, **{name: bool(values[name]) for name in ("cancel_wanted", "pinned")}})
+    return JobRow(**{**values, **{name: bool(values[name]) for name in ("cancel_wanted", "pinned", "paused")}})
 
 
 def look(db: sqlite3.Connection) -> None:
@@ -258,6 +260,13 @@ def requeue(db: sqlite3.Connection, jobs: Iterable[tuple[str, int]], suspects: I
 def want_cancel(db: sqlite3.Connection, job: str) -> None:
     """Remember the wish, so that no restart runs the job again."""
     db.execute("UPDATE jobs SET cancel_wanted = 1 WHERE id = ?", (job,))
+
+
+def steer(db: sqlite3.Connection, job: str, paused: bool, priority: str) -> None:
+    """Whether a job without an end stands, and its priority."""
+    db.execute(
+        "UPDATE jobs SET paused = ?, priority = ? WHERE id = ? AND state IN ('accepted', 'leased', 'running')", (int(paused), priority, job)
+    )
 
 
 def _hold(db: sqlite3.Connection, job: str, hashes: Iterable[str]) -> None:

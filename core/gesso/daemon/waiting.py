@@ -1,11 +1,12 @@
 """The order in which jobs get their turn: suspects first and alone, interactive before batch, clients in rotation, first
-come first served within a client, with a bounded preference for models that are loaded already. It starts nothing.
+come first served within a client, with a bounded preference for models that are loaded already. Paused
+jobs keep their place. It starts nothing.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Protocol
 
 LOOK_AHEAD = 8
@@ -23,6 +24,7 @@ class Waiter(Protocol):
     suspect: int
     model: str | None
     passed_over: int
+    paused: bool
 
     @property
     def owner(self) -> _Client:
@@ -77,22 +79,26 @@ class Waiting:
 
     def pop(self, resident: Collection[str], busy: bool) -> Waiter | None:
         """The next job for a worker that is ``busy`` with others or not, and holds the ``resident`` models."""
-        if self._suspects:
-            return None if busy else self._suspects.popleft()
-        for lane in self._lanes.values():
-            if lane:
-                return self._pop_lane(lane, resident)
-        return None
+        suspect = _first(self._suspects)
+        if suspect is not None:
+            if busy:
+                return None
+            self._suspects.remove(suspect)
+            return suspect
+        return self._pop_lane("interactive", resident) or self._pop_lane("batch", resident)
 
-    def _pop_lane(self, lane: OrderedDict[_Client, deque[Waiter]], resident: Collection[str]) -> Waiter:
-        candidates = [jobs[0] for jobs in list(lane.values())[:LOOK_AHEAD]]
+    def _pop_lane(self, priority: str, resident: Collection[str]) -> Waiter | None:
+        lane = self._lanes[priority]
+        candidates = [job for jobs in lane.values() if (job := _first(jobs)) is not None][:LOOK_AHEAD]
+        if not candidates:
+            return None
         head = candidates[0]
         chosen = head
         if resident and head.passed_over < PATIENCE:
             chosen = next((job for job in candidates if job.model is None or job.model in resident), head)
         if chosen is not head:
             head.passed_over += 1
-        lane[chosen.owner].popleft()
+        lane[chosen.owner].remove(chosen)
         lane.move_to_end(chosen.owner)
         self._tidy(lane, chosen.owner)
         return chosen
@@ -101,3 +107,8 @@ class Waiting:
     def _tidy(lane: OrderedDict[_Client, deque[Waiter]], owner: _Client) -> None:
         if not lane[owner]:
             del lane[owner]
+
+
+def _first(jobs: Iterable[Waiter]) -> Waiter | None:
+    """The first that is not paused."""
+    return next((job for job in jobs if not job.paused), None)

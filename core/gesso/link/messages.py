@@ -1,7 +1,7 @@
 """Messages between front and worker as frozen dataclasses; `encode` and `decode` turn them into frames (JSON header + raw blobs).
 
-Worker -> front: Ready, Heartbeat, Resolved, Event, Finished, Fetch, Bye. Front -> worker: Lease, Go, Cancel, Blob, Reload,
-Prefer, Suspend, Unload, Shutdown.
+Worker -> front: Ready, Heartbeat, Resolved, Event, Finished, Fetch, Bye. Front -> worker: Lease, Go, Cancel, Steer, Blob,
+Reload, Prefer, Suspend, Unload, Shutdown.
 
     worker                        front
       | -- Ready(slots, ...) ------> |
@@ -86,6 +86,16 @@ class Cancel(Message):
 
     type = "cancel"
     job: str
+
+
+@dataclass(frozen=True)
+class Steer(Message):
+    """How a job is to be treated from its next step on: whether it stands, and its priority. Idempotent, unknown jobs are ignored."""
+
+    type = "steer"
+    job: str
+    paused: bool
+    priority: str
 
 
 @dataclass(frozen=True)
@@ -178,6 +188,7 @@ KINDS: Mapping[str, type[Message]] = {
         Resolved,
         Go,
         Cancel,
+        Steer,
         Event,
         Finished,
         Fetch,

@@ -72,6 +72,8 @@ REQUESTS: Mapping[str, RequestType] = {
     "list": RequestType("jobs", _fields(limit="integer?", states="list?", job="string?")),
     "forget": RequestType("ok", _fields(job=STRING)),
     "pin": RequestType("ok", _fields(job=STRING, pinned=BOOLEAN)),
+    "pause": RequestType("ok", _fields(job=STRING, paused=BOOLEAN)),
+    "prioritise": RequestType("ok", _fields(job=STRING, priority=STRING)),
     "blob.have": RequestType("blob.missing", _fields(sha256=LIST)),
     "blob.begin": RequestType("blob.ready", _fields(size=INTEGER, sha256=STRING, media_type="string?", nonce="string?")),
     "blob.part": RequestType("blob.progress", _fields(upload=STRING, offset=INTEGER), payload=True),

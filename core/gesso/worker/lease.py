@@ -37,6 +37,11 @@ class Leased:
     warnings: list[str] = field(default_factory=list)
     context: WorkerContext | None = None
     started: float = 0.0
+    paused: bool = False
+    priority: str = ""
+
+    def __post_init__(self) -> None:
+        self.priority = self.lease.priority
 
     @property
     def startable(self) -> bool:
@@ -57,9 +62,14 @@ class Leased:
             title=f"the operation {self.operation!r}",
             plugin=registry.operations.plugin_of(registry.operation(self.operation).name) if known else "",
             client=lease.client,
-            priority="interactive" if lease.priority == "interactive" else "batch",
+            priority=self.urgency,
             level="fast" if self.level == "fast" else "exact",
         )
+
+    @property
+    def urgency(self) -> Literal["interactive", "batch"]:
+        """Its priority now, as the engine names it."""
+        return "interactive" if self.priority == "interactive" else "batch"
 
     @property
     def level(self) -> str:

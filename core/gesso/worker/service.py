@@ -36,6 +36,7 @@ from gesso.link.messages import (
     Reload,
     Resolved,
     Shutdown,
+    Steer,
     Suspend,
     Unload,
 )
@@ -146,6 +147,7 @@ class Service:
             Lease: self._on_lease,
             Go: self._on_go,
             Cancel: self._on_cancel,
+            Steer: self._on_steer,
             Blob: self._on_blob,
             Reload: self._on_reload,
             Prefer: self._on_prefer,
@@ -217,6 +219,17 @@ class Service:
         else:
             self._engine.cancel(cancel.job)  # the engine answers with Ended
 
+    def _on_steer(self, steer: Steer) -> None:
+        if leased := self._leases.get(steer.job):
+            leased.paused, leased.priority = steer.paused, steer.priority
+            self._steer(leased)
+
+    def _steer(self, leased: Leased) -> None:
+        """Tell the engine, which forgets between the two jobs that a lease is to it: the resolving and the running."""
+        job = leased.lease.job
+        self._engine.reprioritise(job, leased.urgency)
+        (self._engine.pause if leased.paused or self._suspended else self._engine.resume)(job)
+
     def _on_blob(self, blob: Blob) -> None:
         for leased in [leased for leased in self._leases.values() if blob.sha256 in leased.missing]:
             if not blob.blobs:
@@ -240,8 +253,8 @@ class Service:
     def _on_suspend(self, suspend: Suspend) -> None:
         """Jobs stand and weights go, or jobs go on and load again what they need."""
         self._suspended = suspend.on
-        for job in self._leases:
-            (self._engine.pause if suspend.on else self._engine.resume)(job)
+        for leased in self._leases.values():
+            self._steer(leased)
         self._tell_info(again=True)
 
     def _on_unload(self, unload: Unload) -> None:
@@ -305,8 +318,7 @@ class Service:
 
     def _begin(self, leased: Leased, job: Any, log: ReplayLog | None = None) -> None:
         self._engine.start(leased.ticket(self._registry), job, log)
-        if self._suspended:
-            self._engine.pause(leased.lease.job)
+        self._steer(leased)
 
     def _done(self, leased: Leased, pictures: Any, end: Ended) -> None:
         assert leased.spec is not None
