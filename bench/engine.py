@@ -98,7 +98,7 @@ class Tiny:
         )
         cpu = torch.device("cpu")
         text, codec = ClipText(None, words, cpu), Codec(vae, 4, cpu)
-        self.model = LatentDiffusion(card, text, UNetDenoiser(unet, parametrisation), codec, cpu)
+        self.model = LatentDiffusion(card, text, UNetDenoiser(unet, parametrisation, Latent(4, 2)), codec, cpu)
         self.pipeline = StableDiffusionPipeline(
             vae, words, None, unet, EulerDiscreteScheduler(**SCHEDULER), None, None, requires_safety_checker=False
         )

@@ -32,7 +32,8 @@ _SCHEMA_2 = f"""{_SCHEMA_1}
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX holds_by_blob ON holds (sha256);
 """
-SCHEMAS = {1: _SCHEMA_1, 2: _SCHEMA_2}
+_SCHEMA_3 = f"{_SCHEMA_2} ALTER TABLE jobs ADD COLUMN paused INTEGER NOT NULL DEFAULT 0;"
+SCHEMAS = {1: _SCHEMA_1, 2: _SCHEMA_2, 3: _SCHEMA_3}
 STATES = ("accepted", "leased", "running", "done", "failed", "cancelled")
 
 
