@@ -25,7 +25,7 @@ NAMES = {
     "gesso.media": "MaterialMaps Output Recipe Rendered",
     "gesso.engine": """
         All Apply Call CallError Decode Denoise DenoiseGrad Denoised Denoiser Emit EncodeImage EncodeText Ended Engine Guide Hooks Host Job
-        JobEvent Load ModelRef Models Moment NEGATIVE PROMPT Predicted Preview Progress Prompted ReplayLog Row Run Ticket Warn
+        JobEvent Kept Load ModelRef Models Moment NEGATIVE PROMPT Predicted Preview Progress Prompted ReplayLog Row Run Ticket Warn
         drive guided masked plain reporting
     """,
     "gesso.math": """

@@ -10,7 +10,7 @@ import torch
 from tests.engine.toys import FLOATS, REF, SIGMAS, euler, heun, noise, prompted, restart
 from torch import Tensor
 
-from gesso.engine import Denoise, Denoised, Emit, Preview, Progress, Run, drive, masked, plain, reporting
+from gesso.engine import Denoise, Denoised, Emit, Kept, Preview, Progress, Run, drive, masked, plain, reporting
 from gesso.errors import PluginError
 from gesso.model import Conditioning, Parametrisation
 
@@ -89,12 +89,21 @@ def test_a_mask_keeps_what_is_outside_byte_for_byte(parametrisation: Parametrisa
     mask = torch.zeros(1, 1, 8, 8)
     mask[..., 3:] = 1.0
     latent, fixed, x = noise(2), noise(3), noise(4)
-    reply, (call,) = finish(masked(plain(REF, COND), mask, latent, fixed, parametrisation)(x, 0.75))
+    reply, (call,) = finish(masked(plain(REF, COND), Kept(mask, latent, fixed), parametrisation)(x, 0.75))
     kept = (mask == 0).expand_as(x)
     assert torch.equal(reply.denoised[kept], latent[kept])
     assert torch.equal(reply.uncond[kept], latent[kept])
     assert torch.equal(call.x[~kept], x[~kept])
     torch.testing.assert_close(call.x[kept], (latent * clean + fixed * 0.75)[kept])
+
+
+def test_a_grey_mask_is_kept_through_the_first_steps() -> None:
+    sigmas = [1.0, 0.8, 0.6, 0.4, 0.0]
+    mask = torch.tensor([0.0, 0.25, 0.5, 1.0]).view(1, 1, 1, 4).expand(1, 1, 8, 4)
+    kept = Kept(mask, noise(2)[..., :4], noise(3)[..., :4], sigmas)
+    painted = [kept.painted(sigma)[0, 0, 0].tolist() for sigma in sigmas[:-1]]
+    assert painted == [[0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 1, 1], [0, 1, 1, 1]]
+    assert kept.painted(0.01)[0, 0, 0].tolist() == [0, 1, 1, 1]
 
 
 def told(sampler: Any, total: int | None) -> list[Progress]:

@@ -26,6 +26,7 @@ from gesso.engine import (
     Hooks,
     Host,
     JobEvent,
+    Kept,
     ModelRef,
     Moment,
     Prompted,
@@ -244,7 +245,7 @@ def everything(seed: int) -> Job:
     cond, uncond = yield EncodeText(REF, ("a red cat", ""))
     mask = torch.zeros(1, 1, 8, 8)
     mask[..., :4] = 1.0
-    inner = masked(prompted(cond, uncond, 2.5, (Seamless(True, False),)), mask, noise(99), noise(98), FLOATS)
+    inner = masked(prompted(cond, uncond, 2.5, (Seamless(True, False),)), Kept(mask, noise(99), noise(98)), FLOATS)
 
     def led(x: Tensor, sigma: float) -> Generator[Any, Any, Denoised]:
         from gesso.engine import Denoise, DenoiseGrad

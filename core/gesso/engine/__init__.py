@@ -19,7 +19,7 @@ from gesso.engine.calls import (
     Progress,
     Warn,
 )
-from gesso.engine.denoiser import masked, plain, reporting
+from gesso.engine.denoiser import Kept, masked, plain, reporting
 from gesso.engine.drive import Denoiser, Run, drive
 from gesso.engine.forward import Models
 from gesso.engine.guidance import NEGATIVE, PROMPT, Guide, Moment, Predicted, Prompted, Row, guided
@@ -50,6 +50,7 @@ __all__ = [
     "Host",
     "Job",
     "JobEvent",
+    "Kept",
     "Load",
     "ModelRef",
     "Models",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
 
 from gesso.engine.calls import Denoise, Denoised, Emit, Preview, Progress
 from gesso.engine.drive import Denoiser
+from gesso.engine.guidance import fraction_of
 from gesso.model import Conditioning, ModelRef, Parametrisation, Patch
 
 
@@ -24,17 +25,37 @@ def plain(model: ModelRef, cond: Conditioning, patches: Sequence[Patch] = ()) ->
     return denoiser
 
 
-def masked(denoiser: Denoiser, mask: Tensor, latent: Tensor, noise: Tensor, parametrisation: Parametrisation) -> Denoiser:
-    """Keep ``latent`` where ``mask`` (1, 1, h, w) is 0 and let the sampler paint where it is 1; between, they blend.
+@dataclass(frozen=True)
+class Kept:
+    """What stays of a picture while the rest is painted: its ``latent`` (1, C, h, w) and the ``noise`` that it is seen with, fixed for the
+    whole run so that the seam agrees; ``mask`` (1, 1, h, w) is 0 where it is kept to the end and 1 where it is painted from the start.
 
-    The model sees the kept part at the noise level of the moment, with ``noise`` fixed for the whole run, so that the seam agrees.
+    Between, a place is kept until only that part of ``sigmas`` is left (Levin and Fried 2023, arXiv 2306.00950, Differential Diffusion);
+    without ``sigmas`` the two blend.
     """
-    keep = 1.0 - mask
+
+    mask: Tensor
+    latent: Tensor
+    noise: Tensor
+    sigmas: Sequence[float] = ()
+
+    def painted(self, sigma: float) -> Tensor:
+        """How much of each place is painted at this level."""
+        if not self.sigmas:
+            return self.mask
+        done = fraction_of(sigma, [-level for level in self.sigmas])
+        return ((self.mask > 0) & (self.mask >= 1.0 - done - 1e-6)).to(self.mask.dtype)
+
+
+def masked(denoiser: Denoiser, kept: Kept, parametrisation: Parametrisation) -> Denoiser:
+    """Keep part of a picture: the model sees it at the noise level of the moment, and the sampler is told that it is clean already."""
 
     def blended(x: Tensor, sigma: float) -> Generator[Any, Any, Denoised]:
+        mask = kept.painted(sigma)
+        rest = kept.latent * (1.0 - mask)
         clean = 1.0 - sigma if parametrisation.is_flow else 1.0
-        reply = yield from denoiser(x * mask + (latent * clean + noise * sigma) * keep, sigma)
-        return replace(reply, denoised=reply.denoised * mask + latent * keep, uncond=reply.uncond * mask + latent * keep)
+        reply = yield from denoiser(x * mask + rest * clean + kept.noise * (1.0 - mask) * sigma, sigma)
+        return replace(reply, denoised=reply.denoised * mask + rest, uncond=reply.uncond * mask + rest)
 
     return blended
 

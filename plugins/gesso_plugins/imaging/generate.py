@@ -18,6 +18,7 @@ from gesso.engine import (
     EncodeImage,
     EncodeText,
     Host,
+    Kept,
     Load,
     ModelRef,
     Prompted,
@@ -25,6 +26,7 @@ from gesso.engine import (
     Warn,
     drive,
     guided,
+    masked,
     plain,
     reporting,
 )
@@ -34,6 +36,7 @@ from gesso.media import Output, Rendered, images
 from gesso.model import Conditioning, ModelCard, Parametrisation, Patch, Seamless
 from gesso.plugin import JobContext, OperationParams, ResolveContext, SamplerSpec, ScheduleSpec
 from gesso_plugins.imaging.guiding import guides
+from gesso_plugins.imaging.masking import Mask, nothing_kept, read_mask
 from gesso_plugins.imaging.painting import paint_all
 from gesso_plugins.imaging.params import GenerateParams, alone
 from gesso_plugins.imaging.resolve import resolve_generate
@@ -91,6 +94,8 @@ class Sampling:
             self._patches = (Seamless("x" in params.tile, "y" in params.tile),)
         self._conds: tuple[Conditioning, ...] = ()
         self._start: Any = None
+        self._source: torch.Tensor | None = None
+        self._mask: Mask | None = None
         self._total = evaluations(self._sampler, sigmas, self._parametrisation) if len(sigmas) > 1 else 0
 
     def prepare(self) -> Generator[Any, Any, None]:
@@ -106,7 +111,21 @@ class Sampling:
         if params.image is not None:
             source = self._ctx.blob(params.image.sha256)
             picture = yield Host(images.to_planes, (source, params.width, params.height))
+            self._source = picture
             self._start = yield EncodeImage(self.model, picture, self._patches)
+            if params.mask is not None:
+                self._mask = yield Host(read_mask, (self._ctx.blob(params.mask.sha256), params.width, params.height))
+        if self._card.extra_channels:
+            yield from self._cut_out()
+
+    def _cut_out(self) -> Generator[Any, Any, None]:
+        """What an inpainting model sees beside the latent: the mask, and the picture with a hole."""
+        width, height = self._params.width or 0, self._params.height or 0
+        mask = self._mask or nothing_kept(width, height)
+        source = torch.zeros(1, 3, height, width) if self._source is None else self._source
+        seen = yield EncodeImage(self.model, mask.cut_out(source), self._patches)
+        concat = torch.cat([mask.hard(*self._shape[-2:]), seen], dim=1)
+        self._conds = tuple(replace(cond, extras={**cond.extras, "concat": concat}) for cond in self._conds)
 
     def picture(self, index: int) -> Generator[Any, Any, Output]:
         """One picture: noise, sampler, decoder."""
@@ -115,8 +134,11 @@ class Sampling:
         seed = params.seed + index
         latent = yield from self.latent(seed, index)
         image = yield Decode(self.model, latent, self._patches)
+        pixels = images.to_uint8(image)
+        if self._mask is not None and self._source is not None:
+            pixels = self._mask.kept(pixels, self._source)
         return Output(
-            pixels=images.to_uint8(image),
+            pixels=pixels,
             role="image",
             index=index,
             seed=seed,
@@ -129,16 +151,20 @@ class Sampling:
         """The sampled latent of one picture; with no step to take, the one it starts from."""
         if len(self._sigmas) == 1:
             return self._start
-        sigmas, parametrisation = self._sigmas, self._parametrisation
+        params, sigmas, parametrisation = self._params, self._sigmas, self._parametrisation
         unit = initial_noise(self._shape, seed)
         x = pure_noise(unit, sigmas[0], parametrisation)
-        if self._start is not None:
+        from_nothing = self._mask is not None and params.strength == 1
+        if self._start is not None and not from_nothing:
             x = Space.of(parametrisation).mix(self._start, unit, sigmas[0])
         if self._guides:
             prompted = Prompted(self.model, self._conds[0], self._conds[1], self._patches)
             denoiser = guided(self._guides, prompted, parametrisation, sigmas)
         else:
             denoiser = plain(self.model, self._conds[0], self._patches)
+        if self._mask is not None and not self._card.extra_channels:
+            kept = Kept(self._mask.latent(*self._shape[-2:]), self._start, unit, sigmas)
+            denoiser = masked(denoiser, kept, parametrisation)
         denoiser = reporting(denoiser, image=index, model=self.model, sigmas=sigmas, total=self._total)
         sampler = _called(self._sampler, x, sigmas, Noise.like(x, seed), parametrisation)
         return (yield from drive(Run(sampler, name=self._sampler.name), denoiser))

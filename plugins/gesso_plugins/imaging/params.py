@@ -89,6 +89,9 @@ class GenerateParams(OperationParams):
     strength: float | None = Field(None, title="Strength", ge=0, le=1, json_schema_extra=ui("slider", 130, "image", span=(0, 1, 0.05)))
     """How much of the starting picture is redone: 0 keeps it, 1 keeps at most its broadest colours. Only together with an image."""
 
+    mask: InputBlob | None = Field(None, title="Mask", json_schema_extra=ui("mask", 135, "image"))
+    """Where the starting picture is painted anew: white all, black nothing, grey later and less. Only together with an image."""
+
     options: dict[str, dict[str, Any]] = Field({}, title="Options", json_schema_extra=ui("hidden", 140, "advanced", advanced=True))
     """Parameters of one model family, under the family's name."""
 

@@ -50,9 +50,11 @@ def _sampled(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> di
         )
     if params.guidance_start >= params.guidance_end:
         raise InvalidRequest("Guidance would end before it starts.", field="guidance_end", hint="Choose an end after the start.")
+    if params.image is None and params.mask is not None:
+        raise InvalidRequest("A mask was given without an image to paint in.", field="mask", hint="Give an image, or leave it out.")
     strength = params.strength
     if params.image is not None and strength is None:
-        strength = DEFAULT_STRENGTH
+        strength = DEFAULT_STRENGTH if params.mask is None else 1.0
     return {
         "sampler": sampler,
         "schedule": ctx.schedule(schedule or card.defaults.schedule).name,
@@ -88,7 +90,7 @@ _WAYS = {"denoise": _sampled, "paint": _painted, "render": _rendered}
 
 
 def _text_only(card: ModelCard, params: GenerateParams) -> None:
-    for name in ("image", "strength"):
+    for name in ("image", "strength", "mask"):
         if getattr(params, name) is not None:
             raise InvalidRequest(
                 f"The model {card.name!r} makes pictures from text only and cannot start from an image.",

@@ -95,9 +95,7 @@ def test_latents_from_a_picture_equal_those_of_diffusers(studio: Any, made: tupl
     scale = 3.5 if family == "flux" else 0.0 if family == "z-image" else 1.0
     arguments: dict[str, Any] = {"image": start, "strength": strength, "guidance_scale": scale, "latents": None}
     wanted, sigmas = theirs(pipeline, generator=torch.Generator("cpu").manual_seed(SEED), **arguments)
-    found = ours(
-        studio, folder, family, sigmas, {name: data}, image={"sha256": name}, strength=strength, guidance=max(scale, 1.0)
-    )
+    found = ours(studio, folder, family, sigmas, {name: data}, image={"sha256": name}, strength=strength, guidance=max(scale, 1.0))
     assert apart(found, unpacked(wanted, SIDE // 2, SIDE // 2) if family == "flux" else wanted) < 1e-4
 
 

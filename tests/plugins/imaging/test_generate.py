@@ -65,6 +65,7 @@ def test_without_a_model_the_first_that_can_do_the_job_is_taken(tiny: Any) -> No
         ({"width": 33}, "width", "nearest is 34"),
         ({"height": 4096}, "height", "nearest is 2048"),
         ({"strength": 0.5}, "strength", "without an image"),
+        ({"mask": {"sha256": "0" * 64}}, "mask", "without an image"),
         ({"seed": 2**53 - 1, "count": 2}, "seed", "over"),
         ({"seed": None}, "seed", "missing"),
         ({"options": {"other": {}}}, "options.other", "'stable-diffusion'"),
@@ -129,6 +130,42 @@ def test_sizes_that_do_not_halve_evenly_work(tiny: Any, size: tuple[int, int]) -
     for tile in ("none", "xy"):
         made = tiny.make("generate", {**TINY, "width": size[0], "height": size[1], "tile": tile, "steps": 2})
         assert made.outputs[0].pixels.shape == (size[1], size[0], 3)
+
+
+def masked_in(tiny: Any, mask: bytes, **more: Any) -> Any:
+    data = png(32, 16)
+    blobs = {hashlib.sha256(part).hexdigest(): part for part in (data, mask)}
+    image, where = ({"sha256": name} for name in (hashlib.sha256(data).hexdigest(), hashlib.sha256(mask).hexdigest()))
+    return tiny.make("generate", {**TINY, "image": image, "mask": where, **more}, blobs).outputs[0].pixels
+
+
+def mask_of(right: int, left: int = 0) -> bytes:
+    """Columns of the right half have one grey, those of the left another."""
+    pixels = np.full((16, 32), left, np.uint8)
+    pixels[:, 16:] = right
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_black_in_a_mask_keeps_pixels_byte_for_byte(tiny: Any) -> None:
+    source = np.asarray(Image.open(io.BytesIO(png(32, 16))))
+    made = masked_in(tiny, mask_of(255))
+    assert np.array_equal(made[:, :16], source[:, :16])
+    assert not np.array_equal(made[:, 16:], source[:, 16:])
+
+
+def test_grey_in_a_mask_changes_less_than_white(tiny: Any) -> None:
+    """What is kept through the first steps keeps the picture's colours."""
+    white, grey, dark = (masked_in(tiny, mask_of(value, 255), strength=1.0)[:, 16:].astype(int) for value in (255, 128, 64))
+    assert not np.array_equal(white, grey)
+    assert not np.array_equal(grey, dark)
+
+
+def test_a_mask_that_would_paint_nothing_is_refused(tiny: Any) -> None:
+    with pytest.raises(InvalidRequest, match="black all over") as caught:
+        masked_in(tiny, mask_of(0))
+    assert caught.value.field == "mask"
 
 
 def test_strength_goes_from_the_picture_to_something_new(tiny: Any) -> None:
