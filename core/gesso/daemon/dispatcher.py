@@ -220,6 +220,8 @@ class Dispatcher:
 
     def _wait(self, job: LiveJob, *, again: bool) -> None:
         job.state, job.worker = "accepted", None
+        job.waits_since = time.monotonic()
+        job.steps.clear()
         job.turn += 1
         position = self.waiting.push(job, front=again)
         self._publish(job.stream.add("queued", {"position": position}))
@@ -250,6 +252,7 @@ class Dispatcher:
             await self._endings.cancel(job)
             return
         job.began = time.monotonic()
+        self._metrics.queue_seconds.observe(job.began - job.waits_since)
         steps.reached("lease.send")
         self._link.send(worker.name, link.Lease(job.id, job.attempt, job.request, job.spec, job.priority, job.client))
         steps.reached("lease.sent")
@@ -283,6 +286,8 @@ class Dispatcher:
         if job is None or kind not in _EVENTS:
             return
         body = {key: value for key, value in message.body.items() if key not in ("type", "job", "seq")}
+        if kind == "progress":
+            self._metrics.progress(job.steps, body)
         payload = message.blobs[0] if kind == "preview" and message.blobs else b""
         try:
             frames = wire.encode(body, payload)

@@ -111,7 +111,8 @@ class Endings:
         metrics = self._metrics
         setattr(metrics, state, getattr(metrics, state) + 1)
         metrics.poisoned += bool(error and error.get("code") == "poisoned")
-        metrics.job_seconds += time.monotonic() - job.began if job.began else 0.0
+        if job.began:
+            metrics.job_seconds.observe(time.monotonic() - job.began)
         code = error.get("code") if error else None
         _log.info("a job ended", extra={"job": job.id, "state": state, "code": code, "attempt": job.attempt})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,7 +35,9 @@ class LiveJob:
     turn: int = 0
     worker: str | None = None
     ending: bool = False
-    began: float = field(default=0.0)
+    waits_since: float = field(default_factory=time.monotonic)
+    began: float = 0.0
+    steps: dict[int, int] = field(default_factory=dict)
 
     @property
     def owner(self) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -108,6 +109,15 @@ class Requests:
 
     async def serve(self, peer: Peer, message: wire.Message) -> None:
         """Check, do, answer. Raises PeerGone."""
+        began = time.monotonic()
+        try:
+            await self._answered(peer, message)
+        finally:
+            metrics = self._parts.metrics
+            metrics.requests += 1
+            (metrics.accept_seconds if message.type == "submit" else metrics.answer_seconds).observe(time.monotonic() - began)
+
+    async def _answered(self, peer: Peer, message: wire.Message) -> None:
         ident = message.header.get("id")
         re = {"re": ident} if isinstance(ident, str) and len(ident) <= wire.ID_LENGTH else {}
         try:
