@@ -67,6 +67,11 @@ def _print_state(state: Mapping[str, Any]) -> None:
             "storage",
             f"{storage['blobs']} blobs, {size(storage['used'])} of {size(storage['limit'])}; {size(storage['disk_free'])} free",
         ),
+        ("memory", ", ".join(f"{name} {size(taken)}" for name, taken in state["metrics"].get("memory", {}).items()) or "not known here"),
+        *((("leaves", "when nobody has needed it for a while (setting idle.exit)"),) if state.get("on_demand") else ()),
+        *((("leaves", "when the jobs that run have ended"),) if state.get("draining") else ()),
+        *((("settings", f"not in force: {state['settings_fault']}"),) if state.get("settings_fault") else ()),
+        *((("journal", f"a damaged one was moved to {storage['journal_moved_aside']}"),) if storage.get("journal_moved_aside") else ()),
     ]
     for name, text in rows:
         print(f"{name:8} {text}")

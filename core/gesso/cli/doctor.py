@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import stat
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -16,8 +17,10 @@ from typing import Literal
 from gesso import __version__
 from gesso.cli import report
 from gesso.cli.schema import Surface
+from gesso.config import load
+from gesso.config.units import size
 from gesso.errors import GessoError, UnsafeState
-from gesso.wire.discovery import DaemonInfo, is_alive, read
+from gesso.wire.discovery import DaemonInfo, is_alive, is_owned, read
 from gesso.wire.home import Home, check_private
 
 State = Literal["ok", "warning", "problem"]
@@ -38,6 +41,12 @@ PACKAGES = (
 )
 """Distributions whose absence stops the worker or the front; pyzmq is looked at with its library."""
 
+_ASK_TORCH = """
+import torch
+gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+print(", ".join(gpus) or f"the processor, by torch {torch.__version__}; no GPU that it can use")
+"""
+_DEVICE_SECONDS = 60.0
 LIBZMQ_NEEDED = (4, 3, 5)
 DISK_NEEDED = 1 * 2**30
 DISK_COMFORT = 5 * 2**30
@@ -60,10 +69,12 @@ def run(args: argparse.Namespace, surface: Surface) -> int:
         _python,
         _packages,
         _libraries,
+        _settings,
         _schemas,
         _models,
         _plugins,
         _state,
+        _left_over,
         _disk,
         _daemon,
     )
@@ -102,7 +113,10 @@ def _libraries(_home: Home, _surface: Surface) -> Iterator[Finding]:
 
     try:
         sqlite3.connect(":memory:").close()
-        yield Finding("sqlite", "ok", sqlite3.sqlite_version)
+        note = "has the WAL-reset defect of SQLite before 3.51.3, from which the journal's single connection is safe"
+        fix = "open journal.sqlite with no other program while the daemon runs, or use a Python with SQLite 3.51.3 or newer"
+        flawed = wal_reset_defect(sqlite3.sqlite_version_info)
+        yield Finding("sqlite", "ok", f"{sqlite3.sqlite_version}{f', {note}' if flawed else ''}", fix if flawed else None)
     except sqlite3.Error as fault:
         yield Finding("sqlite", "problem", f"SQLite does not work: {fault}", "install a Python that was built with SQLite")
     try:
@@ -115,6 +129,24 @@ def _libraries(_home: Home, _surface: Surface) -> Iterator[Finding]:
         yield Finding("libzmq", "problem", f"{text} has known holes", f"{sys.executable} -m pip install --upgrade 'pyzmq>=26'")
     else:
         yield Finding("libzmq", "ok", text)
+
+
+def wal_reset_defect(version: tuple[int, int, int]) -> bool:
+    """Whether this SQLite can lose committed writes of a WAL database that two connections use (sqlite.org/changes.html, 3.51.3)."""
+    repaired = (
+        version >= (3, 51, 3) or (version[:2], version[2] >= 7) == ((3, 50), True) or (version[:2], version[2] >= 6) == ((3, 44), True)
+    )
+    return version >= (3, 7, 0) and not repaired
+
+
+def _settings(home: Home, _surface: Surface) -> Iterator[Finding]:
+    try:
+        settings = load(home.config_file)
+    except GessoError as fault:
+        yield Finding("settings", "problem", fault.message, fault.hint or "gesso config list shows what a setting may be")
+        return
+    changed = [name for name, source in settings.sources.items() if source != "default"]
+    yield Finding("settings", "ok", f"{home.config_file}: {', '.join(changed) or 'every setting has its default'}")
 
 
 def _schemas(_home: Home, surface: Surface) -> Iterator[Finding]:
@@ -174,10 +206,27 @@ def _state(home: Home, _surface: Surface) -> Iterator[Finding]:
         yield Finding("state", "ok", f"{place}; log: {home.daemon_log}")
 
 
+def _left_over(home: Home, _surface: Surface) -> Iterator[Finding]:
+    """What crashes leave behind. The next start sweeps most of it; while a daemon runs, nothing of it can be told from work under way."""
+    for path in sorted(home.state.glob("journal-damaged-*.sqlite")) if home.state.is_dir() else ():
+        fix = "what it holds can be looked at with the sqlite3 program; remove it once you need it no more"
+        yield Finding("stale", "warning", f"{path} is a damaged journal that was moved aside", fix)
+    if is_owned(home):
+        return
+    rest = [
+        *(home.blobs.glob(".tmp-*") if home.blobs.is_dir() else ()),
+        *(home.incoming.iterdir() if home.incoming.is_dir() else ()),
+        *(home.runtime.glob("worker-*.box") if home.runtime.is_dir() else ()),
+    ]
+    if rest:
+        text = f"{len(rest)} file{'' if len(rest) == 1 else 's'} of a daemon that did not end in peace, such as {rest[0]}"
+        yield Finding("stale", "warning", text, "the next start of the daemon looks at them and sweeps them away")
+
+
 def _disk(home: Home, _surface: Surface) -> Iterator[Finding]:
     place = next(path for path in (home.data, *home.data.parents) if path.exists())
     free = shutil.disk_usage(place).free
-    text = f"{free / 2**30:.1f} GiB free at {place}"
+    text = f"{size(free)} free at {place}"
     fix = "free some space there, or move the state with GESSO_HOME"
     if free < DISK_NEEDED:
         yield Finding("disk", "problem", text, fix)
@@ -199,6 +248,7 @@ def _daemon(home: Home, _surface: Surface) -> Iterator[Finding]:
         else:
             yield Finding("daemon", "ok", "none runs; commands that generate start one")
         yield from _socket(home)
+        yield _device()
         return
     if not is_alive(info.pid):
         yield Finding(
@@ -207,6 +257,19 @@ def _daemon(home: Home, _surface: Surface) -> Iterator[Finding]:
         yield from _socket(home)
         return
     yield from _running(info)
+
+
+def _device() -> Finding:
+    """Ask torch in a process of its own, since no worker has reported anything: a broken driver must not end the doctor."""
+    try:
+        told = subprocess.run([sys.executable, "-c", _ASK_TORCH], check=True, capture_output=True, text=True, timeout=_DEVICE_SECONDS)
+        return Finding("device", "ok", told.stdout.strip())
+    except subprocess.TimeoutExpired:
+        return Finding("device", "problem", "torch does not answer", "restart the machine, or its graphics driver")
+    except (OSError, subprocess.CalledProcessError) as fault:
+        said = (getattr(fault, "stderr", "") or str(fault)).strip().splitlines()
+        fix = f"{sys.executable} -m pip install --force-reinstall torch"
+        return Finding("device", "problem", f"torch cannot be imported: {said[-1] if said else fault}", fix)
 
 
 def _socket(home: Home) -> Iterator[Finding]:
@@ -243,9 +306,12 @@ def _running(info: DaemonInfo) -> Iterator[Finding]:
     version = str(state.get("version"))
     text = f"running, process {state.get('pid')}, version {version}"
     if version != __version__:
-        yield Finding("daemon", "warning", f"{text}; this is {__version__}", "gesso stop, then start it again")
+        fix = "the next command that generates restarts it if it is the older one; or: gesso stop --drain"
+        yield Finding("daemon", "warning", f"{text}; this is {__version__}", fix)
     else:
         yield Finding("daemon", "ok", text)
+    if state.get("settings_fault"):
+        yield Finding("settings", "problem", f"not in force: {state['settings_fault']}", "correct that line; the daemon notices by itself")
     for worker in state.get("workers", ()):
         for broken in (worker.get("info") or {}).get("plugin_faults", ()):
             yield Finding("plugins", "problem", str(broken), "gesso plugins list shows them; the daemon's worker.log has the details")

@@ -18,7 +18,7 @@ import zmq
 
 from gesso import manifest
 from gesso.config import Settings
-from gesso.daemon import files, rows, sockets, steps
+from gesso.daemon import files, memory, rows, sockets, steps
 from gesso.daemon import states as states_of_jobs
 from gesso.daemon.blobs import BlobStore
 from gesso.daemon.dispatcher import Dispatcher
@@ -47,6 +47,7 @@ from gesso.wire.message import PACKAGE_VERSION, PROTOCOL_VERSION, Message
 
 _log = logging.getLogger(__name__)
 _TICK = 0.5
+_SAMPLE = 5.0
 _GRACE = 4.0
 _LINGER_MS = 500
 CRASHES_WITH_FRONT = 10
@@ -87,7 +88,7 @@ class Front:
         identity = self._identity
         at = {name: endpoints.get(name) for name in ("ipc", "tcp", "curve")}
         discovery.write(self._home, discovery.DaemonInfo(PROTOCOL_VERSION, identity.version, identity.pid, token=identity.token, **at))
-        work = (self._tick(), self._store.reconcile(), self._retention.run(), self._guard.run())
+        work = (self._tick(), self._store.reconcile(), self._retention.run(), self._sample(), self._guard.run())
         self._tasks = [asyncio.create_task(part) for part in work]
         for task in self._tasks:
             task.add_done_callback(self._background_ended)
@@ -255,6 +256,18 @@ class Front:
             _log.error("a background task of the front failed", exc_info=fault)
             self.stopped.set()
 
+    def _memory(self) -> dict[str, int]:
+        """Bytes that the front and its worker take now, where that can be told."""
+        pids = [("front", os.getpid()), *(("worker", worker["pid"]) for worker in self._supervisor.status() if worker["pid"])]
+        return {name: taken for name, pid in pids if (taken := memory.resident(pid)) is not None}
+
+    async def _sample(self) -> None:
+        histograms = {"front": self._metrics.front_bytes, "worker": self._metrics.worker_bytes}
+        while True:
+            for name, taken in self._memory().items():
+                histograms[name].observe(taken)
+            await asyncio.sleep(_SAMPLE)
+
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK)
@@ -279,6 +292,7 @@ class Front:
         states = await self._journal.submit(rows.count_states)
         metrics = {
             **self._metrics.as_dict(),
+            "memory": self._memory(),
             "worker_restarts": self._supervisor.restarts,
             "worker_output_dropped": self._output.dropped,
             "refused_peers": self._zap.refused,

@@ -62,9 +62,7 @@ class Lending:
         if worker is None:
             return
         self._link.send(worker.name, link.Unload(model or ""))
-        await self._until(
-            lambda: self._supervisor.worker is not worker or not [name for name in worker.resident if model in (None, name)]
-        )
+        await self._until(lambda: self._supervisor.worker is not worker or not [name for name in worker.resident if model in (None, name)])
 
     async def _until(self, done: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE

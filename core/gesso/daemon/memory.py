@@ -57,6 +57,14 @@ class Guard:
         _log.warning("the front takes too much memory; connections were ended", extra={"mib": resident >> 20, "connections": ended})
 
 
+def resident(pid: int) -> int | None:
+    """Bytes of a process in memory, or None where that cannot be told."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * resource.getpagesize()
+    except (OSError, IndexError, ValueError):
+        return None
+
+
 def bound(limit: int) -> None:
     """The last resort, for this process and none of its children: `unbound` takes it from a worker."""
     if sys.platform == "linux":

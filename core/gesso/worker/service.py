@@ -378,7 +378,8 @@ class Service:
         self._told = resident, free
         faults = [*(fault.message for fault in self._registry.faults), *self._strangers.notices]
         known = {"device": self._environment["device"], "environment": self._environment}
-        info = {**self._setup.info, **known, "resident": list(resident), "suspended": free, "plugin_faults": faults}
+        held = {"resident": list(resident), "weights": self._models.resident, "suspended": free}
+        info = {**self._setup.info, **known, **held, "plugin_faults": faults}
         self._link.send(Heartbeat(stalled=0.0, info=info))
 
     def _sweep(self) -> None:
