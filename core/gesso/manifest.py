@@ -20,6 +20,8 @@ KINDS = (
     "lifecycles", "datasets",
 )  # fmt: skip
 """What a plugin may provide, each by its names."""
+ISOLATED_KINDS = ("samplers", "schedules", "operations")
+"""What a plugin with an environment of its own may provide: what crosses between processes as data."""
 
 PERMISSIONS = ("network", "files", "subprocess")
 """What a plugin may say that it does beyond computing. It is shown to the owner, not enforced: a plugin is not a sandbox."""
@@ -29,6 +31,8 @@ MEMORY = ("none", "small", "medium", "large")
 _DEFAULTS: Mapping[str, type] = {"sampler": str, "schedule": str, "steps": int, "guidance": float, "width": int, "height": int}
 _LIMITS: Mapping[str, type] = {"smallest": int, "largest": int, "multiple": int}
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+_ISOLATION = re.compile(r"none|venv")
+_REQUIREMENT = re.compile(r"[A-Za-z0-9][^\n]*")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _TARGET = re.compile(rf"{_MODULE.pattern}:[A-Za-z_]\w*")
 _RESOURCE = re.compile(rf"{_MODULE.pattern}:[\w./-]+")
@@ -38,6 +42,7 @@ _RESOURCE = re.compile(rf"{_MODULE.pattern}:[\w./-]+")
 class PluginEntry:
     """One plugin as declared. ``provides`` maps a kind (samplers, schedules, operations, families, ...) to names; ``permissions`` and
     ``memory`` are what it asks for; ``recognises`` names the file of tables by which `gesso.library` tells models apart.
+    ``isolation``: "venv" where it runs in a process and a virtual environment of its own, into which pip installs ``requires``.
     """
 
     name: str
@@ -50,6 +55,8 @@ class PluginEntry:
     permissions: tuple[str, ...] = ()
     memory: str = "none"
     recognises: str = ""
+    isolation: str = "none"
+    requires: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -163,7 +170,11 @@ def parse(text: str, path: str) -> Manifest:
 
 
 def _plugin(table: _Table) -> PluginEntry:
-    table.allow("name", "module", "title", "summary", "licence", "provides", "extras", "permissions", "memory", "recognises")
+    table.allow(
+        "name", "module", "title", "summary", "licence", "provides", "extras", "permissions", "memory", "recognises", "isolation",
+        "requires",
+    )  # fmt: skip
+    isolation, requires = table.isolated()
     return PluginEntry(
         name=table.text("name", _NAME, "lower-case letters, digits, '.', '_' and '-'"),
         module=table.text("module", _MODULE, "a dotted module name"),
@@ -175,6 +186,8 @@ def _plugin(table: _Table) -> PluginEntry:
         permissions=table.some_of("permissions", PERMISSIONS),
         memory=table.one_of("memory", MEMORY, MEMORY[0]),
         recognises=table.text("recognises", _RESOURCE, "package:file") if "recognises" in table else "",
+        isolation=isolation,
+        requires=requires,
     )
 
 
@@ -258,6 +271,19 @@ class _Table:
         if unknown:
             raise self._fault(f"provides.{unknown[0]}", f"is not known; allowed are {', '.join(KINDS)}")
         return {kind: self._names(f"provides.{kind}", names) for kind, names in value.items()}
+
+    def isolated(self) -> tuple[str, tuple[str, ...]]:
+        """Whether the plugin has an environment of its own, and what pip installs into it."""
+        isolation, requires = self.text("isolation", _ISOLATION, '"venv" or "none"', "none"), self.texts("requires")
+        if isolation == "none":
+            if requires:
+                raise self._fault("requires", 'needs isolation = "venv"; without it, dependencies belong into the distribution\'s own')
+            return isolation, requires
+        if other := [kind for kind in self.provides() if kind not in ISOLATED_KINDS]:
+            raise self._fault("isolation", f'"venv" is for {", ".join(ISOLATED_KINDS)}; {other[0]} have to run in the worker itself')
+        if wrong := [text for text in requires if not _REQUIREMENT.fullmatch(text)]:
+            raise self._fault("requires", f'must be a list of requirements such as "pillow<12", not {wrong[0]!r}')
+        return isolation, requires
 
     def settings(self, key: str, kinds: Mapping[str, type]) -> dict[str, Any]:
         """A table of names to texts or to numbers above zero."""

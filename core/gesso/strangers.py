@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from gesso import statefiles
+from gesso import environments, statefiles
 from gesso.errors import PluginError
 from gesso.manifest import ModelEntry, PluginEntry
 
@@ -32,6 +32,7 @@ Source = Literal["file", "distribution"]
 class Record:
     """What the owner decided about one plugin, and what its check found. ``reason``: why it is off, where nobody turned it off.
     ``asks``: the extras, permissions and memory that it declared when it was enabled.
+    ``environment``: the folder beside the list that holds its own virtual environment, where it has one.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Record:
     provides: Mapping[str, Sequence[str]] = field(default_factory=dict)
     models: Sequence[Mapping[str, Any]] = ()
     asks: Mapping[str, Any] = field(default_factory=dict)
+    environment: str = ""
 
     @property
     def entry(self) -> PluginEntry:
@@ -58,13 +60,17 @@ class Record:
 
 @dataclass(frozen=True)
 class Stranger:
-    """A plugin that may be imported now. ``code`` is a single file's content exactly as it was hashed."""
+    """A plugin that may be imported now. ``code`` is a single file's content exactly as it was hashed.
+
+    ``environment``: it is to be imported there and nowhere else.
+    """
 
     entry: PluginEntry
     origin: Path | None = None
     code: bytes | None = None
     models: tuple[ModelEntry, ...] = ()
     sha256: str = ""
+    environment: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,7 @@ class Shelf:
             self._save(records)
             for path in (self.source(name), self.compiled(name), self._mark(name)):
                 path.unlink(missing_ok=True)
+        environments.remove(name, self.folder)
 
     def touch(self) -> None:
         """Make running daemons look again."""
@@ -161,7 +168,8 @@ class Shelf:
         record = standing.record
         models = tuple(_model(entry) for entry in record.models)
         if record.source == "distribution":
-            return Stranger(record.entry, models=models, sha256=record.sha256)
+            environment = self.folder / record.environment if record.environment else None
+            return Stranger(record.entry, models=models, sha256=record.sha256, environment=environment)
         code = self._code(record)
         if hashlib.sha256(code).hexdigest() != record.sha256:
             return None

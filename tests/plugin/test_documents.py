@@ -110,7 +110,8 @@ def test_the_examples_work(build: Callable[..., Registry]) -> None:
     from gesso.engine.loop import Engine, Hooks
     from gesso.engine.task import Ticket
     from gesso.model import Parametrisation
-    from gesso.worker.context import WorkerContext, validated
+    from gesso.plugin.specs import validated
+    from gesso.worker.context import WorkerContext
     from gesso.worker.filtering import after
     from gesso.worker.models import WorkerCatalogue
 

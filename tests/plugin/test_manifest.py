@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -107,3 +108,39 @@ def test_a_missing_file_and_a_missing_package_are_said(tmp_path: Path) -> None:
         manifest.read(tmp_path / "none.toml")
     with pytest.raises(PluginError, match="not installed"):
         manifest.resource("no_such_package.deeper:file")
+
+
+ISOLATED = """
+schema = 1
+
+[[plugin]]
+name = "warm"
+module = "warm.plugin"
+title = "Warm"
+summary = "For tests."
+licence = "MIT"
+"""
+
+
+def test_an_isolated_plugin_names_what_it_requires() -> None:
+    lines = 'isolation = "venv"\nrequires = ["pillow<12"]\nprovides = { samplers = ["a"] }\n'
+    found = manifest.parse(ISOLATED + lines, "m.toml").plugins[0]
+    assert (found.isolation, found.requires) == ("venv", ("pillow<12",))
+    assert manifest.parse(ISOLATED, "m.toml").plugins[0].isolation == "none"
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ('isolation = "venv"\nprovides = { families = ["a"] }', "families have to run in the worker itself"),
+        ('isolation = "venv"\nprovides = { guidances = ["a"] }', "guidances have to run in the worker itself"),
+        ('isolation = "docker"', 'must be "venv" or "none", not \'docker\''),
+        ('requires = ["pillow"]', 'needs isolation = "venv"'),
+        ('isolation = "venv"\nrequires = ["--index-url=x"]', "must be a list of requirements"),
+        ('isolation = "venv"\nrequires = "pillow"', "must be a list of names"),
+    ],
+)
+def test_isolation_that_cannot_be_is_refused(lines: str, said: str) -> None:
+    with pytest.raises(PluginError, match=re.escape(said)) as refused:
+        manifest.parse(f"{ISOLATED}{lines}\n", "m.toml")
+    assert "m.toml, line 10" in refused.value.message or "m.toml, line 11" in refused.value.message

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gesso import environments
 from gesso.errors import PluginError
 
 LIMIT_VARIABLE = "GESSO_PLUGIN_CHECK_SECONDS"
@@ -31,14 +32,19 @@ class Checked:
     compiled: Mapping[str, Any]
 
 
-def check(name: str, file: Path | None = None) -> Checked:
-    """Check a single file, or the installed plugin of that name; PluginError names the plugin, the hook and the fault."""
+def check(name: str, file: Path | None = None, environment: Path | None = None) -> Checked:
+    """Check a single file, or the installed plugin of that name; PluginError names the plugin, the hook and the fault.
+
+    ``environment``: where an isolated plugin is to be imported.
+    """
+    python = sys.executable if environment is None else str(environments.python_of(environment))
+    inherited = None if environment is None else environments.environ()
     with tempfile.TemporaryDirectory(prefix="gesso-check-") as folder:
         out, words = Path(folder, "report.json"), Path(folder, "words")
-        command = [sys.executable, "-P", "-m", "gesso.plugin.check", "--out", str(out), "--name", name]
+        command = [python, "-P", "-m", "gesso.plugin.check", "--out", str(out), "--name", name]
         if file is not None:
             command += ["--file", str(file.absolute())]
-        status = _run(name, command, words)
+        status = _run(name, command, words, inherited)
         report = _report(out)
         if report is None:
             last = words.read_text(encoding="utf-8", errors="replace").strip()[-_WORDS:]
@@ -49,13 +55,14 @@ def check(name: str, file: Path | None = None) -> Checked:
     return Checked(report["entry"], tuple(report["models"]), report["compiled"])
 
 
-def _run(name: str, command: list[str], words: Path) -> int:
+def _run(name: str, command: list[str], words: Path, environ: Mapping[str, str] | None) -> int:
     limit = float(os.environ.get(LIMIT_VARIABLE, LIMIT))
     traced = bool(os.environ.get("GESSO_TRACE_PLUGINS"))
     with words.open("wb") as sink:
         process = subprocess.Popen(
             command,
             cwd=words.parent,
+            env=environ,
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=None if traced else sink,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gesso import distributions
+from gesso import distributions, environments
 from gesso.cli import report
 from gesso.cli.schema import Surface
 from gesso.errors import PluginError, UsageError
@@ -157,15 +158,37 @@ def enable(args: argparse.Namespace, _surface: Surface) -> int:
     elif _is_first_party(args.name):
         raise PluginError(f"{args.name!r} ships with Gesso and is always on.", field="name")
     else:
-        offer = distributions.find(args.name)
-        before = distributions.content_hash(offer)
-        found = check(args.name)
-        entry = {**found.entry, "version": offer.version}
-        fresh = Record(
-            args.name, "distribution", True, entry.pop("version"), before, distribution=offer.distribution, models=found.models, **entry
-        )
-        here.put(fresh, found.compiled)
+        _enable_distribution(args.name, here)
     return _tell(args, args.name, "on", "It is checked and on. A plugin is not a sandbox: it runs with your rights.")
+
+
+def _enable_distribution(name: str, here: Shelf) -> None:
+    """Check an installed plugin, in an environment made for it where it asks for one, and record it."""
+    from gesso.cli.checking import check
+
+    offer = distributions.find(name)
+    before = distributions.content_hash(offer)
+    with _environment(name, here.folder) as place:
+        found = check(name, environment=place)
+        entry = {**found.entry, "version": offer.version, "environment": place.name if place else ""}
+        record = Record(name, "distribution", True, sha256=before, distribution=offer.distribution, models=found.models, **entry)
+        here.put(record, found.compiled)
+    environments.remove(name, here.folder, but=place)
+
+
+@contextlib.contextmanager
+def _environment(name: str, folder: Path | None = None) -> Iterator[Path | None]:
+    """A new environment for an installed plugin that asks for one, else None. It stays in ``folder``, unless something fails."""
+    entry = distributions.declaration(distributions.find(name)).plugins[0]
+    if entry.isolation == "none":
+        yield None
+        return
+    with contextlib.ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gesso-check-")))
+        place = environments.make(name, entry.requires, folder or scratch, report.note)
+        stack.callback(environments.remove_one, place)
+        yield place
+        stack.pop_all().close() if folder is None else stack.pop_all()
 
 
 def disable(args: argparse.Namespace, _surface: Surface) -> int:
@@ -212,7 +235,11 @@ def check(args: argparse.Namespace, _surface: Surface) -> int:
     else:
         name = args.target
         record = shelf().records().get(name)
-        found = look(name, shelf().source(name) if record is not None and record.source == "file" else None)
+        if record is not None and record.source == "file":
+            found = look(name, shelf().source(name))
+        else:
+            with _environment(name) as place:
+                found = look(name, environment=place)
     provided = {kind: list(names) for kind, names in found.entry["provides"].items()}
     if args.json:
         report.document({"plugin": name, "faults": [], "provides": provided, "models": [model["name"] for model in found.models]})

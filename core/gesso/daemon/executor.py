@@ -106,11 +106,3 @@ class LocalExecutor:
             self._loop.call_soon_threadsafe(exited, status)
 
 
-def describe_exit(status: int) -> str:
-    """``-11`` -> ``was ended by SIGSEGV``."""
-    if status >= 0:
-        return f"ended with exit status {status}"
-    try:
-        return f"was ended by {signal.Signals(-status).name}"
-    except ValueError:
-        return f"was ended by signal {-status}"

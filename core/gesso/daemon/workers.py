@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gesso.daemon.executor import Credentials, Executor, Handle, describe_exit
+from gesso.daemon.executor import Credentials, Executor, Handle
 from gesso.daemon.jobs import LiveJob
 from gesso.daemon.output import WorkerOutput
 from gesso.link import BlackBox
+from gesso.link.exits import describe_exit
 from gesso.link.front_link import FrontLink
 from gesso.link.messages import Heartbeat, Prefer, Ready, Reload, Shutdown
 

@@ -220,11 +220,11 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 }
 
 
-def decode(frames: Sequence[bytes]) -> Message:
-    """Frames -> message, with fields of the declared types; raises ProtocolError."""
+def decode(frames: Sequence[bytes], kinds: Mapping[str, type[Message]] = KINDS) -> Message:
+    """Frames -> message of one of ``kinds``, with fields of the declared types; raises ProtocolError."""
     try:
         header = json.loads(frames[0])
-        kind = KINDS[header.pop("type")]
+        kind = kinds[header.pop("type")]
         for f in fields(kind):
             if f.name in header and not isinstance(header[f.name], _TYPES.get(str(f.type), ())):
                 raise ValueError(f"{f.name} of {kind.type} is not of the type {f.type}")

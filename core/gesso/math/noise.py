@@ -5,8 +5,8 @@ seed gives the same noise on every device. Nothing here touches torch's global g
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -75,6 +75,28 @@ class Noise:
     def seed(self) -> int:
         """The seed of the image."""
         return self._seed
+
+    def state(self) -> dict[str, Any]:
+        """All that the next draws depend on, as JSON."""
+        return {
+            "shape": list(self._shape),
+            "seed": self._seed,
+            "device": str(self._device),
+            "dtype": str(self._dtype).removeprefix("torch."),
+            "drawn": self._drawn,
+        }
+
+    @staticmethod
+    def restored(state: Mapping[str, Any]) -> Noise:
+        """The noise that `state` was taken of, in this process; it draws on from there."""
+        dtype = getattr(torch, state["dtype"])
+        noise = Noise(state["shape"], state["seed"], device=state["device"], dtype=dtype)
+        noise._drawn = state["drawn"]
+        return noise
+
+    def follow(self, state: Mapping[str, Any]) -> None:
+        """Go on from where noise that was `restored` elsewhere has come to."""
+        self._drawn = state["drawn"]
 
     def __call__(self, sigma: float, sigma_next: float) -> Tensor:  # noqa: ARG002 (the protocol names the step; fresh noise ignores it)
         """Fresh noise, independent of all that was drawn before."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from gesso.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from gesso.plugin.context import JobContext, ResolveContext
@@ -144,3 +146,19 @@ class Operation(Protocol, Generic[P]):
     def run(self, ctx: JobContext, params: P) -> Generator[Any, Any, Any]:
         """The job: yields calls, returns a sequence of `gesso.media.Output`."""
         ...
+
+
+def validated(operation: Operation[Any], params: Mapping[str, Any]) -> OperationParams:
+    """The operation's parameters as their type; InvalidRequest names the first field at fault and says what is wrong with it."""
+    try:
+        return operation.Params.model_validate(params)
+    except ValidationError as fault:
+        errors = fault.errors(include_url=False, include_context=False, include_input=False)
+        field = ".".join(str(part) for part in errors[0]["loc"])
+        said = errors[0]["msg"]
+        others = [".".join(str(part) for part in error["loc"]) for error in errors[1:]]
+        raise InvalidRequest(
+            f"The value of {field or 'the parameters'!r} cannot be used: {said[:1].lower()}{said[1:]}.",
+            field=field or None,
+            details={"others": others} if others else {},
+        ) from fault

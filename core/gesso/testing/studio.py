@@ -16,8 +16,9 @@ from gesso.engine import Ended, Engine, Hooks, Job, Ticket
 from gesso.manifest import ModelEntry
 from gesso.media import Output
 from gesso.plugin import OperationParams, Registry, add_stranger, build_plugins
+from gesso.plugin.specs import validated
 from gesso.strangers import Stranger
-from gesso.worker.context import WorkerContext, validated
+from gesso.worker.context import WorkerContext
 from gesso.worker.models import WorkerCatalogue
 
 CAPABILITIES = ("encode_text", "denoise", "decode", "encode_image")

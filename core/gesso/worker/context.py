@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
 from gesso.errors import BlobMissing, InvalidRequest
 from gesso.model import ModelCard
 from gesso.plugin import (
     GuidanceSpec,
     JobContext,
     Level,
-    Operation,
-    OperationParams,
     Registry,
     SamplerSpec,
     ScheduleSpec,
@@ -22,6 +18,7 @@ from gesso.plugin import (
     StyleSpec,
     UpscalerSpec,
 )
+from gesso.plugin.specs import validated
 from gesso.worker.models import WorkerCatalogue
 
 
@@ -94,22 +91,6 @@ class WorkerContext:
         operation = self._registry.operation(name)
         resolved = operation.resolve(self, validated(operation, params))
         return (yield from operation.run(self, resolved))
-
-
-def validated(operation: Operation[Any], params: Mapping[str, Any]) -> OperationParams:
-    """The operation's parameters as their type; InvalidRequest names the first field at fault and says what is wrong with it."""
-    try:
-        return operation.Params.model_validate(params)
-    except ValidationError as fault:
-        errors = fault.errors(include_url=False, include_context=False, include_input=False)
-        field = ".".join(str(part) for part in errors[0]["loc"])
-        said = errors[0]["msg"]
-        others = [".".join(str(part) for part in error["loc"]) for error in errors[1:]]
-        raise InvalidRequest(
-            f"The value of {field or 'the parameters'!r} cannot be used: {said[:1].lower()}{said[1:]}.",
-            field=field or None,
-            details={"others": others} if others else {},
-        ) from fault
 
 
 def _is_a_job_context(context: WorkerContext) -> JobContext:

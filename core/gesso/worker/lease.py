@@ -14,8 +14,9 @@ from gesso.engine import All, Host, Ticket
 from gesso.errors import InvalidRequest, ModelError, OutOfMemory
 from gesso.link.messages import Lease
 from gesso.plugin import Level, Registry
+from gesso.plugin.specs import validated
 from gesso.worker import filtering
-from gesso.worker.context import WorkerContext, validated
+from gesso.worker.context import WorkerContext
 from gesso.worker.models import WorkerCatalogue
 from gesso.worker.reports import Reporter
 from gesso.worker.results import Encoded, Form, Spec, checked, encoded

@@ -125,7 +125,7 @@ class Service:
 
     def __init__(self, link: WorkerLink, base: Registry, device: torch.device, pool: ThreadPoolExecutor, setup: Setup) -> None:
         self._link = link
-        self._strangers = Strangers(base, setup.plugins, setup.config)
+        self._strangers = Strangers(base, setup.plugins, setup.config, setup.threads)
         self._registry = registry = self._strangers.registry()
         self._pool = pool
         self._setup = setup

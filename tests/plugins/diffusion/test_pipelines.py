@@ -20,7 +20,7 @@ from gesso.errors import InvalidRequest, ModelError
 from gesso.library import read_layouts
 from gesso.manifest import ModelEntry, first_party
 from gesso.media.images import quantised
-from gesso.worker.context import validated
+from gesso.plugin.specs import validated
 from gesso_plugins.diffusion.pipelines import PIPELINES, PipelineFamily
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")  # what diffusers tells itself
