@@ -38,7 +38,7 @@ def _decoded(data: bytes, field: str, read: Callable[[Image.Image], npt.NDArray[
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-                _check_size(picture.width, picture.height, field)
+                check_size(picture.width, picture.height, field)
                 picture.load()
                 return read(ImageOps.exif_transpose(picture))
     except UnidentifiedImageError as fault:
@@ -51,7 +51,8 @@ def _decoded(data: bytes, field: str, read: Callable[[Image.Image], npt.NDArray[
         raise InvalidRequest(f"The {field} is damaged and cannot be read: {fault}.", field=field) from fault
 
 
-def _check_size(width: int, height: int, field: str) -> None:
+def check_size(width: int, height: int, field: str) -> None:
+    """Refuse a picture of more than 16384 pixels a side or 40 megapixels, before a pixel of it is decoded."""
     if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
         raise InvalidRequest(
             f"The {field} has {width} x {height} pixels; {MAX_SIDE} a side and {MAX_PIXELS // 1_000_000} million in all are allowed.",

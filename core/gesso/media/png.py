@@ -25,8 +25,8 @@ def encode(output: Output, recipe: Recipe | None) -> bytes:
     return write(output.pixels, texts)
 
 
-def write(pixels: npt.NDArray[Any], texts: dict[str, str]) -> bytes:
-    """Pixels uint8 or uint16, (H, W), (H, W, 3) or (H, W, 4) -> a PNG file with these text chunks.
+def write(pixels: npt.NDArray[Any], texts: dict[str, str], icc: bytes | None = None) -> bytes:
+    """Pixels uint8 or uint16, (H, W), (H, W, 3) or (H, W, 4) -> a PNG file with these text chunks and this colour profile.
 
     Every row takes the Paeth filter and zlib only looks for runs: on photographs and textures that is smaller than the usual search for
     repeats, and three times faster.
@@ -41,8 +41,9 @@ def write(pixels: npt.NDArray[Any], texts: dict[str, str]) -> bytes:
     compressor = zlib.compressobj(3, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
     bands = (_filtered(raw, start, channels * depth // 8) for start in range(0, height, _BAND))
     data = b"".join([*(compressor.compress(band.tobytes()) for band in bands), compressor.flush()])
-    chunks = [_chunk(b"IHDR", header), *(_text(key, value) for key, value in texts.items()), _chunk(b"IDAT", data), _chunk(b"IEND", b"")]
-    return SIGNATURE + b"".join(chunks)
+    profile = [] if icc is None else [_chunk(b"iCCP", b"icc\0\0" + zlib.compress(icc))]
+    words = [_text(key, value) for key, value in texts.items()]
+    return SIGNATURE + b"".join([_chunk(b"IHDR", header), *profile, *words, _chunk(b"IDAT", data), _chunk(b"IEND", b"")])
 
 
 def _filtered(raw: npt.NDArray[np.uint8], start: int, stride: int) -> npt.NDArray[np.uint8]:

@@ -1,0 +1,146 @@
+"""Pictures as documents: read and written in their own depth, channels and colour profile. It reads no path.
+
+PNG keeps 8 and 16 bits, TIFF 8, 16 and 32 bits (whole or float), OpenEXR half and float; JPEG and WebP are 8 bits.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from gesso.errors import InvalidRequest
+from gesso.media import exr
+from gesso.media.images import FORMATS, check_size
+from gesso.media.png import SIGNATURE
+from gesso.media.png import write as write_png
+from gesso.media.profile import LINEAR, Profile, read_profile
+
+Pixels = npt.NDArray[Any]
+DEPTHS = ("uint8", "uint16", "float16", "float32")
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+READS = "PNG, JPEG, WebP, TIFF and OpenEXR"
+
+
+@dataclass(frozen=True)
+class Document:
+    """pixels (H, W, 1 to 4) of uint8, uint16, float16 or float32: grey, grey and alpha, RGB, RGBA. ``kind``: png, jpeg, webp, tiff, exr."""
+
+    pixels: Pixels
+    profile: Profile
+    kind: str
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+
+def read(data: bytes, field: str = "image") -> Document:
+    """A document from the bytes of a file. Raises InvalidRequest; the size is checked before pixels are decoded."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            if data.startswith(TIFF_SIGNATURES):
+                return _tiff(data, field)
+            if data.startswith(exr.SIGNATURE):
+                return Document(exr.read(data, field), LINEAR, "exr")
+            return _common(data, field)
+    except UnidentifiedImageError as fault:
+        raise InvalidRequest(f"The {field} is not a picture that Gesso reads; it reads {READS}.", field=field) from fault
+    except (OSError, SyntaxError, ValueError, RuntimeError, KeyError, Image.DecompressionBombWarning, zlib.error) as fault:
+        raise InvalidRequest(f"The {field} is damaged and cannot be read: {fault}.", field=field) from fault
+
+
+def write(document: Document, kind: str | None = None) -> bytes:
+    """The bytes of a file of the document's own kind, or another: png (8 and 16 bits), tiff (any depth), exr (floats)."""
+    wanted = kind or document.kind
+    if wanted == "exr":
+        return exr.write(document.pixels)
+    if wanted == "tiff" or document.pixels.dtype.kind == "f":
+        return _to_tiff(document)
+    pixels = document.pixels
+    if pixels.shape[2] == 2:
+        pixels = np.concatenate([np.repeat(pixels[..., :1], 3, 2), pixels[..., 1:]], 2)
+    return write_png(pixels[..., 0] if pixels.shape[2] == 1 else pixels, {}, document.profile.icc)
+
+
+def _common(data: bytes, field: str) -> Document:
+    with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+        check_size(picture.width, picture.height, field)
+        _refuse(picture, field)
+        profile, kind = read_profile(picture.info.get("icc_profile"), field), str(picture.format).lower()
+        if data.startswith(SIGNATURE) and data[24] == 16:
+            import imagecodecs
+
+            return Document(_shaped(imagecodecs.png_decode(data)), profile, kind)
+        upright = ImageOps.exif_transpose(picture)
+        alpha = upright.mode in ("LA", "PA", "RGBA") or "transparency" in upright.info
+        grey = upright.mode in ("1", "L", "LA")
+        mode = ("L" if grey else "RGB") + ("A" if alpha else "")
+        return Document(_shaped(np.asarray(upright.convert(mode))), profile, kind)
+
+
+def _refuse(picture: Image.Image, field: str) -> None:
+    if picture.mode == "CMYK":
+        raise InvalidRequest(
+            f"The {field} is in CMYK, and Gesso works in RGB and grey.", field=field, hint="Convert a copy to RGB, in sRGB or Display P3."
+        )
+    if getattr(picture, "n_frames", 1) > 1:
+        raise InvalidRequest(
+            f"The {field} is an animation of {getattr(picture, 'n_frames', 0)} pictures.", field=field, hint="Save one of them by itself."
+        )
+
+
+def _tiff(data: bytes, field: str) -> Document:
+    import tifffile
+
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page: Any = file.pages[0]
+        check_size(page.imagewidth, page.imagelength, field)
+        if len(file.pages) > 1:
+            raise InvalidRequest(f"The {field} has {len(file.pages)} pages.", field=field, hint="Save one of them by itself.")
+        if page.photometric not in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.MINISBLACK):
+            said = f"The {field} has {page.photometric.name} colours, and Gesso works in RGB and grey."
+            raise InvalidRequest(said, field=field, hint="Convert a copy to RGB.")
+        pixels = page.asarray()
+        if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and pixels.ndim == 3:
+            pixels = np.moveaxis(pixels, 0, 2)
+        icc = page.tags.get("InterColorProfile")
+    if str(pixels.dtype) not in DEPTHS:
+        sorts = ", ".join(DEPTHS)
+        raise InvalidRequest(f"The {field} has samples of the type {pixels.dtype}; Gesso keeps {sorts}.", field=field)
+    profile = read_profile(bytes(icc.value), field) if icc is not None else read_profile(None) if pixels.dtype.kind == "u" else LINEAR
+    return Document(_shaped(pixels), profile, "tiff")
+
+
+def _to_tiff(document: Document) -> bytes:
+    import tifffile
+
+    pixels = document.pixels
+    channels = pixels.shape[2]
+    target = io.BytesIO()
+    tifffile.imwrite(
+        target,
+        pixels[..., 0] if channels == 1 else pixels,
+        photometric="rgb" if channels > 2 else "minisblack",
+        planarconfig="contig" if channels > 1 else None,
+        extrasamples=["unassalpha"] if channels in (2, 4) else None,
+        compression="zlib",
+        predictor=True if pixels.dtype.kind == "u" else None,
+        iccprofile=document.profile.icc,
+        software=False,
+        metadata=None,
+    )
+    return target.getvalue()
+
+
+def _shaped(pixels: Pixels) -> Pixels:
+    """(H, W, channels)."""
+    return np.ascontiguousarray(pixels[..., None] if pixels.ndim == 2 else pixels)
