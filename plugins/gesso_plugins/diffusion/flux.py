@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -37,8 +38,15 @@ class FluxFamily(LatentFamily):
         vocabularies={"tokenizer": CLIP_TOKENIZERS, "tokenizer_2": T5_TOKENIZERS},
     )
 
+    def single_file(self, path: Path) -> Source:
+        """In the original layout, its other parts in the file or near it."""
+        from gesso_plugins.diffusion.transformer_file import FLUX, TransformerFile
+
+        return TransformerFile(path, FLUX)
+
     def traits(self, source: Source) -> Traits:
         """The schedule of dev moves with the size, that of schnell stands still."""
+        source.vocabulary("tokenizer_2")  # what is missing is said now, not when the model is first asked for
         latent = latent_of(source, "transformer", source.settings("vae"))
         token = PATCH * latent.factor
         parametrisation, shift = flow_of(source.settings("scheduler"), token)

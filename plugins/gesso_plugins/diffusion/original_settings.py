@@ -17,18 +17,18 @@ Shapes = Mapping[str, tuple[int, ...]]
 def unet_settings(shapes: Shapes, sample_size: int) -> dict[str, Any]:
     """Of a `UNet2DConditionModel`. Heads: 8 where the projections are convolutions (SD 1.x), else 64 channels each."""
     widths, depths, layers = _unet_levels(shapes)
-    linear = len(_shape(shapes, "middle_block.1.proj_in.weight")) == 2
-    middle = _count(shapes, "middle_block.1.transformer_blocks.")
+    linear = len(shape_of(shapes, "middle_block.1.proj_in.weight")) == 2
+    middle = count(shapes, "middle_block.1.transformer_blocks.")
     settings: dict[str, Any] = {
         "sample_size": sample_size,
-        "in_channels": _shape(shapes, "input_blocks.0.0.weight")[1],
-        "out_channels": _shape(shapes, "out.2.weight")[0],
+        "in_channels": shape_of(shapes, "input_blocks.0.0.weight")[1],
+        "out_channels": shape_of(shapes, "out.2.weight")[0],
         "block_out_channels": widths,
         "layers_per_block": layers,
         "down_block_types": ["CrossAttnDownBlock2D" if depth else "DownBlock2D" for depth in depths],
         "up_block_types": ["CrossAttnUpBlock2D" if depth else "UpBlock2D" for depth in reversed(depths)],
         "transformer_layers_per_block": [depth or middle for depth in depths],
-        "cross_attention_dim": _shape(shapes, "middle_block.1.transformer_blocks.0.attn2.to_k.weight")[1],
+        "cross_attention_dim": shape_of(shapes, "middle_block.1.transformer_blocks.0.attn2.to_k.weight")[1],
         "attention_head_dim": [max(width // 64, 1) for width in widths] if linear else 8,
         "use_linear_projection": linear,
     }
@@ -53,7 +53,7 @@ def _unet_levels(shapes: Shapes) -> tuple[list[int], list[int], int]:
             widths, depths, layers = [*widths, 0], [*depths, 0], [*layers, 0]
         elif f"{block}.0.out_layers.3.weight" in shapes:
             widths[-1] = shapes[f"{block}.0.out_layers.3.weight"][0]
-            depths[-1] = _count(shapes, f"{block}.1.transformer_blocks.")
+            depths[-1] = count(shapes, f"{block}.1.transformer_blocks.")
             layers[-1] += 1
         else:
             break
@@ -69,8 +69,8 @@ def codec_settings(shapes: Shapes, scaling_factor: float) -> dict[str, Any]:
     return {
         "in_channels": 3,
         "out_channels": 3,
-        "latent_channels": _shape(shapes, "decoder.conv_in.weight")[1],
-        "block_out_channels": [_shape(shapes, f"encoder.down.{i}.block.0.conv1.weight")[0] for i in range(levels)],
+        "latent_channels": shape_of(shapes, "decoder.conv_in.weight")[1],
+        "block_out_channels": [shape_of(shapes, f"encoder.down.{i}.block.0.conv1.weight")[0] for i in range(levels)],
         "layers_per_block": layers,
         "down_block_types": ["DownEncoderBlock2D"] * levels,
         "up_block_types": ["UpDecoderBlock2D"] * levels,
@@ -82,36 +82,36 @@ def codec_settings(shapes: Shapes, scaling_factor: float) -> dict[str, Any]:
 
 def codec_levels(shapes: Shapes) -> tuple[int, int]:
     """How many levels the autoencoder has, and how many resnets each."""
-    return _count(shapes, "encoder.down."), _count(shapes, "encoder.down.0.block.")
+    return count(shapes, "encoder.down."), count(shapes, "encoder.down.0.block.")
 
 
 def clip_settings(shapes: Shapes) -> dict[str, Any]:
     """Of CLIP's text encoder under its names in transformers."""
-    tokens, width = _shape(shapes, "embeddings.token_embedding.weight")
+    tokens, width = shape_of(shapes, "embeddings.token_embedding.weight")
     return _text(
         tokens,
         width,
-        _shape(shapes, "embeddings.position_embedding.weight")[0],
-        _count(shapes, "encoder.layers."),
-        _shape(shapes, "encoder.layers.0.mlp.fc1.weight")[0],
+        shape_of(shapes, "embeddings.position_embedding.weight")[0],
+        count(shapes, "encoder.layers."),
+        shape_of(shapes, "encoder.layers.0.mlp.fc1.weight")[0],
     ) | {"hidden_act": "quick_gelu"}
 
 
 def open_clip_settings(shapes: Shapes, layers: int) -> dict[str, Any]:
     """Of an OpenCLIP text encoder, as many of its layers as are used."""
-    tokens, width = _shape(shapes, "token_embedding.weight")
+    tokens, width = shape_of(shapes, "token_embedding.weight")
     return _text(
         tokens,
         width,
-        _shape(shapes, "positional_embedding")[0],
+        shape_of(shapes, "positional_embedding")[0],
         layers,
-        _shape(shapes, "transformer.resblocks.0.mlp.c_fc.weight")[0],
+        shape_of(shapes, "transformer.resblocks.0.mlp.c_fc.weight")[0],
     ) | {"hidden_act": "gelu", "projection_dim": shapes.get("text_projection", (width, width))[1]}
 
 
 def open_clip_layers(shapes: Shapes) -> int:
     """How many layers there are."""
-    return _count(shapes, "transformer.resblocks.")
+    return count(shapes, "transformer.resblocks.")
 
 
 def _text(tokens: int, width: int, positions: int, layers: int, inner: int) -> dict[str, Any]:
@@ -128,13 +128,14 @@ def _text(tokens: int, width: int, positions: int, layers: int, inner: int) -> d
     }
 
 
-def _shape(shapes: Shapes, key: str) -> tuple[int, ...]:
+def shape_of(shapes: Shapes, key: str) -> tuple[int, ...]:
+    """The shape of a tensor that must be there."""
     if key not in shapes:
         raise ModelError(f"The file lacks the tensor {key}.", hint="Download the model again.")
     return shapes[key]
 
 
-def _count(shapes: Shapes, prefix: str) -> int:
+def count(shapes: Shapes, prefix: str) -> int:
     """How many numbers follow a prefix."""
     numbers = {key[len(prefix) :].split(".")[0] for key in shapes if key.startswith(prefix)}
     return len([number for number in numbers if number.isdecimal()])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -38,6 +39,12 @@ class StableDiffusion3Family(LatentFamily):
         vocabularies={"tokenizer": CLIP_TOKENIZERS, "tokenizer_2": CLIP_TOKENIZERS, "tokenizer_3": T5_TOKENIZERS},
         optional=frozenset({"text_encoder_3", "tokenizer_3"}),
     )
+
+    def single_file(self, path: Path) -> Source:
+        """In the original layout, its other parts in the file or near it."""
+        from gesso_plugins.diffusion.transformer_file import SD3, TransformerFile
+
+        return TransformerFile(path, SD3)
 
     def traits(self, source: Source) -> Traits:
         """The size is the one that its position embedding was trained for."""

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from gesso.errors import ModelError
 from gesso_plugins.diffusion import original_settings as settings_of
-from gesso_plugins.diffusion.files import AGAIN, file_digest, read_header
+from gesso_plugins.diffusion.files import file_digest, read_header
 from gesso_plugins.diffusion.original_names import Names, codec_names, open_clip_names, unet_names
+from gesso_plugins.diffusion.source import read_keys
 
 UNET, CODEC = "model.diffusion_model.", "first_stage_model."
 VOCABULARY = Path(__file__).parent / "clip_vocabulary"
@@ -114,9 +115,9 @@ class SingleFile:
         bare = {key.removeprefix(prefix): value for key, value in read.items()}
         shapes = self._shapes(component)
         if component == "unet":
-            return _renamed(bare, unet_names(settings_of.unet_shape(shapes)))
+            return renamed(bare, unet_names(settings_of.unet_shape(shapes)))
         if component == "vae":
-            return _flat_attention(_renamed(bare, codec_names(*settings_of.codec_levels(shapes))))
+            return flat_attention(renamed(bare, codec_names(*settings_of.codec_levels(shapes))))
         if self._is_open_clip(component):
             return _from_open_clip(bare, self._open_clip_layers(shapes), projected=component != "text_encoder")
         return bare
@@ -156,27 +157,21 @@ class SingleFile:
         return {**_SCHEDULE, "prediction_type": prediction, "rescale_betas_zero_snr": "ztsnr" in self._keys}
 
     def _read(self, keys: list[str], device: torch.device) -> dict[str, Tensor]:
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(self._path, framework="pt", device=str(device)) as file:
-                return {key: file.get_tensor(key) for key in keys}
-        except (SafetensorError, OSError) as fault:
-            raise ModelError(f"{self._path} cannot be read: {fault}.", hint=AGAIN) from fault
+        return read_keys(self._path, keys, device)
 
 
-def _renamed(weights: Mapping[str, Tensor], names: Names) -> dict[str, Tensor]:
+def renamed(weights: Mapping[str, Tensor], names: Names) -> dict[str, Tensor]:
     """Under the names of diffusers; what has none (averages of the training, counters) is left out."""
     return {new: value for key, value in weights.items() if (new := names.renamed(key)) is not None}
 
 
-def _flat_attention(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def flat_attention(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """The autoencoder's attention was made of convolutions of one pixel."""
     return {key: value.flatten(1) if ".attentions." in key and value.dim() == 4 else value for key, value in weights.items()}
 
 
 def _from_open_clip(weights: Mapping[str, Tensor], layers: int, *, projected: bool) -> dict[str, Tensor]:
-    found = _renamed(weights, open_clip_names(layers))
+    found = renamed(weights, open_clip_names(layers))
     for layer in range(layers):
         for leaf in ("weight", "bias"):
             fused = weights.get(f"transformer.resblocks.{layer}.attn.in_proj_{leaf}")

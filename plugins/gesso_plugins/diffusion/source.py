@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -102,6 +103,35 @@ class Directory:
         """Over weights and the configurations of the components."""
         configurations = [path for path in self._root.glob("*/*.json") if path.parent.name in (*components, "scheduler")]
         return digest(self._root, [*weights, *configurations])
+
+
+@dataclass(frozen=True)
+class Part:
+    """Those tensors of a safetensors file whose names start with a prefix; they are called without it."""
+
+    path: Path
+    prefix: str = ""
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """From the header alone."""
+        named = read_header(self.path).items()
+        return {key.removeprefix(self.prefix): shape for key, (_, shape) in named if key.startswith(self.prefix)}
+
+    def read(self, device: torch.device) -> dict[str, Tensor]:
+        """The tensors, in the number format they lie in."""
+        keys = [key for key in read_header(self.path) if key.startswith(self.prefix)]
+        return {key.removeprefix(self.prefix): value for key, value in read_keys(self.path, keys, device).items()}
+
+
+def read_keys(path: Path, keys: Iterable[str], device: torch.device) -> dict[str, Tensor]:
+    """Some tensors of a file that was found sound."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            return {key: file.get_tensor(key) for key in keys}
+    except (SafetensorError, OSError) as fault:
+        raise ModelError(f"{path} cannot be read: {fault}.", hint=AGAIN) from fault
 
 
 def read_tensors(path: Path, device: torch.device) -> dict[str, Tensor]:

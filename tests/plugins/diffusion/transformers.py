@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from tests.plugins.conftest import write_tokenizer
+from tests.plugins.diffusion.unets import REAL, real_tokenizer, text_encoder
 
 VAE_CHANNELS = 16
 
@@ -29,49 +30,67 @@ def clip(tokenizer: Any, *, projected: bool, width: int = 32) -> Any:
     return (CLIPTextModelWithProjection if projected else CLIPTextModel)(config)
 
 
-def t5(length: int = 512, width: int = 32) -> tuple[Any, Any]:
+def t5(length: int = 512, width: int = 32, **settings: Any) -> tuple[Any, Any]:
     """A T5 tokenizer that spells, and an encoder."""
     from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
     letters = "abcdefghijklmnopqrstuvwxyz ,.-"
     vocab = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0), *((letter, -3.0) for letter in letters)]
     tokenizer = T5Tokenizer(vocab=vocab, extra_ids=0, model_max_length=length)
-    encoder = T5EncoderModel(T5Config(vocab_size=len(vocab), d_model=width, d_kv=8, d_ff=37, num_heads=4, num_layers=2))
-    return tokenizer, encoder
+    size = {"vocab_size": len(vocab), "d_model": width, "d_kv": 8, "d_ff": 37, "num_heads": 4, "num_layers": 2, **settings}
+    return tokenizer, T5EncoderModel(T5Config(**size))
 
 
-def autoencoder() -> Any:
+REAL_T5 = {"d_kv": 64, "num_heads": 1, "feed_forward_proj": "gated-gelu"}
+"""What the shapes in a file do not tell is what T5-XXL has."""
+
+
+def real_clip(kind: str, *, pad: str | None = None, **settings: Any) -> tuple[Any, Any]:
+    """CLIP's own vocabulary and an encoder whose settings the shapes in a file tell."""
+    tokenizer = real_tokenizer(**({} if pad is None else {"pad_token": pad}))
+    return tokenizer, text_encoder(tokenizer, kind, **{**REAL["text"], **settings})
+
+
+def autoencoder(scale: float = 1.5, shift: float = 0.06, groups: int = 8) -> Any:
     from diffusers import AutoencoderKL
 
     return AutoencoderKL(
-        block_out_channels=(16, 32),
+        block_out_channels=(2 * groups, 4 * groups),
         down_block_types=("DownEncoderBlock2D",) * 2,
         up_block_types=("UpDecoderBlock2D",) * 2,
-        norm_num_groups=8,
+        norm_num_groups=groups,
         latent_channels=VAE_CHANNELS,
-        scaling_factor=1.5,
-        shift_factor=0.06,
+        scaling_factor=scale,
+        shift_factor=shift,
         use_quant_conv=False,
         use_post_quant_conv=False,
     )
 
 
-def sd3(folder: Path, *, with_t5: bool = True) -> Path:
+def sd3(folder: Path, *, with_t5: bool = True, real: bool = False) -> Path:
+    """``real``: one that a file of the original layout can hold."""
     from diffusers import FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel, StableDiffusion3Pipeline
 
     torch.manual_seed(0)
-    spelling = write_tokenizer(folder / "made", 77)
-    tokenizer_3, text_encoder_3 = t5(256, 64) if with_t5 else (None, None)
+    projecting = "CLIPTextModelWithProjection"
+    if real:
+        first = real_clip(projecting, projection_dim=64)
+        second = real_clip(projecting, pad="!", hidden_act="gelu", hidden_size=128, projection_dim=128)
+    else:
+        spelling = write_tokenizer(folder / "made", 77)
+        first, second = ((spelling, clip(spelling, projected=True)) for _ in range(2))
+    width = 192 if real else 64
+    tokenizer_3, text_encoder_3 = t5(256, width, **(REAL_T5 if real else {})) if with_t5 else (None, None)
     transformer = SD3Transformer2DModel(
-        sample_size=16,
+        sample_size=128 if real else 16,
         patch_size=2,
         in_channels=VAE_CHANNELS,
         num_layers=2,
-        attention_head_dim=8,
-        num_attention_heads=4,
-        joint_attention_dim=64,
-        caption_projection_dim=32,
-        pooled_projection_dim=64,
+        attention_head_dim=64 if real else 8,
+        num_attention_heads=1 if real else 4,
+        joint_attention_dim=width,
+        caption_projection_dim=64 if real else 32,
+        pooled_projection_dim=width,
         out_channels=VAE_CHANNELS,
         pos_embed_max_size=24,
         dual_attention_layers=(0,),
@@ -81,11 +100,11 @@ def sd3(folder: Path, *, with_t5: bool = True) -> Path:
         StableDiffusion3Pipeline(
             transformer=transformer,
             scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-            vae=autoencoder(),
-            text_encoder=clip(spelling, projected=True),
-            tokenizer=spelling,
-            text_encoder_2=clip(spelling, projected=True),
-            tokenizer_2=spelling,
+            vae=autoencoder(*((1.5305, 0.0609, 32) if real else ())),
+            text_encoder=first[1],
+            tokenizer=first[0],
+            text_encoder_2=second[1],
+            tokenizer_2=second[0],
             text_encoder_3=text_encoder_3,
             tokenizer_3=tokenizer_3,
         ),
@@ -93,30 +112,35 @@ def sd3(folder: Path, *, with_t5: bool = True) -> Path:
     )
 
 
-def flux(folder: Path, *, guided: bool = True) -> Path:
+def flux(folder: Path, *, guided: bool = True, real: bool = False) -> Path:
+    """``real``: one that a file of the original layout can hold."""
     from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
 
     torch.manual_seed(0)
-    spelling = write_tokenizer(folder / "made", 77)
-    tokenizer_2, text_encoder_2 = t5()
+    if real:
+        spelling, words = real_clip("CLIPTextModel")
+    else:
+        spelling = write_tokenizer(folder / "made", 77)
+        words = clip(spelling, projected=False)
+    tokenizer_2, text_encoder_2 = t5(**(REAL_T5 if real else {}))
     transformer = FluxTransformer2DModel(
         patch_size=1,
         in_channels=4 * VAE_CHANNELS,
         num_layers=1,
         num_single_layers=1,
-        attention_head_dim=16,
-        num_attention_heads=2,
+        attention_head_dim=32 if real else 16,
+        num_attention_heads=1 if real else 2,
         joint_attention_dim=32,
-        pooled_projection_dim=32,
+        pooled_projection_dim=words.config.hidden_size,
         guidance_embeds=guided,
-        axes_dims_rope=(4, 4, 8),
+        axes_dims_rope=(4, 14, 14) if real else (4, 6, 6),
     )
-    moving = FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True, base_shift=0.5, max_shift=1.15)
+    moving = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, base_shift=0.5, max_shift=1.15)
     return saved(
         FluxPipeline(
             scheduler=moving if guided else FlowMatchEulerDiscreteScheduler(shift=1.0),
-            vae=autoencoder(),
-            text_encoder=clip(spelling, projected=False),
+            vae=autoencoder(*((0.3611, 0.1159, 32) if real else ())),
+            text_encoder=words,
             tokenizer=spelling,
             text_encoder_2=text_encoder_2,
             tokenizer_2=tokenizer_2,
