@@ -110,6 +110,49 @@ def test_every_deterministic_order_is_tested() -> None:
             assert tested[spec.name] == spec.order, spec.name
 
 
+def chosen_noise_scale(tau: float) -> float:
+    """The paper's phi for few steps (Cui et al. 2023, appendix A.8)."""
+    return tau * (math.exp(tau**0.3) + 10)
+
+
+def without_noise(model: Parametrisation, steps: int = 400) -> Tensor:
+    """Classic Runge-Kutta on dy / d log phi = y - D: what ER-SDE solves where its noise is left out."""
+    space, denoiser = Space.of(model), mixture(model)
+    y = start(model) / space.alpha(space.from_ratio(START))
+    lam, h = math.log(START), math.log(END / START) / steps
+
+    def slope(log_tau: float, y: Tensor) -> Tensor:
+        tau = math.exp(log_tau)
+        growth = 1 + 0.3 * tau**0.3 * math.exp(tau**0.3) / (math.exp(tau**0.3) + 10)  # d log phi / d log tau
+        sigma = space.from_ratio(tau)
+        return growth * (y - denoiser(space.alpha(sigma) * y, sigma).denoised)
+
+    for _ in range(steps):
+        k_1 = slope(lam, y)
+        k_2 = slope(lam + h / 2, y + h / 2 * k_1)
+        k_3 = slope(lam + h / 2, y + h / 2 * k_2)
+        k_4 = slope(lam + h, y + h * k_3)
+        y = y + h / 6 * (k_1 + 2 * k_2 + 2 * k_3 + k_4)
+        lam += h
+    return space.alpha(space.from_ratio(END)) * y
+
+
+@pytest.mark.parametrize("model", [epsilon_model(), flow_model()], ids=["epsilon", "flow"])
+def test_order_of_er_sde_without_its_noise(model: Parametrisation) -> None:
+    """No setting of it is the probability-flow ODE: its own drift decides. The third term lowers the error, not its order, because the
+    first derivative stays a plain backward difference, as the authors have it.
+    """
+    solution, last = without_noise(model), math.inf
+    for terms, order in ((1, 1), (2, 2), (3, SPECS["er_sde"].order)):
+        errors = []
+        for n in (48, 96):
+            x = run(SPECS["er_sde"], mixture(model), start(model), levels(model, n), model=model, order=terms, s_noise=0.0)
+            errors.append((x - solution).abs().max().item())
+        assert abs(math.log2(errors[0] / errors[1]) - order) < 0.2
+        assert errors[1] < 0.8 * last
+        last = errors[1]
+
+
 SUMS = ["lms", "ipndm_v", "ipndm", "plms"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import math
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -50,6 +51,63 @@ def test_draws_a_mixture(spec: SamplerSpec, model: Parametrisation) -> None:
     drawn = run(spec, peaks, x, sigmas, noise=Noise.like(x, 2), model=model, **options)
     assert drawn.mean().item() == pytest.approx(peaks.mean, abs=0.09)
     assert drawn.var().item() == pytest.approx(peaks.variance, rel=0.08)
+
+
+class Consistent:
+    """The exact consistency function of three peaks: along the probability-flow ODE of one dimension every x keeps its quantile."""
+
+    def __init__(self, model: Parametrisation, peaks: Mixture) -> None:
+        self.space, self.peaks = Space.of(model), peaks
+        self.grid = torch.linspace(-5.0, 5.0, 20001, dtype=torch.float64)
+
+    def below(self, x: Tensor, alpha: float, sigma: float) -> Tensor:
+        """The distribution function at x of alpha x0 + sigma z."""
+        terms = [w * torch.special.ndtr((x - alpha * m) / math.hypot(alpha * s, sigma)) for w, m, s in self.peaks.parts]
+        return torch.stack(terms).sum(0)
+
+    def __call__(self, x: Tensor, sigma: float) -> Denoised:
+        place = torch.searchsorted(self.below(self.grid, 1.0, 0.0), self.below(x, self.space.alpha(sigma), sigma).flatten())
+        d = self.grid[place.clamp(max=len(self.grid) - 1)].view_as(x)
+        return Denoised(d, d)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4, 8])
+@pytest.mark.parametrize("model", MODELS, ids=["epsilon", "flow"])
+def test_lcm_draws_a_mixture_from_its_consistency_function(model: Parametrisation, steps: int) -> None:
+    """However few the steps: that is what a consistency model promises."""
+    peaks = Mixture(model, [0.4, 0.35, 0.25], [-2.0, 0.5, 1.5], [0.3, 0.2, 0.4])
+    sigmas = schedule(model, steps)
+    unit = initial_noise((1, 1, 64, 64), 4).double()
+    x = Space.of(model).mix(peaks.mean + 0 * unit, unit, sigmas[0])
+    drawn = run(SPECS["lcm"], Consistent(model, peaks), x, sigmas, noise=Noise.like(x, 2), model=model)
+    assert drawn.mean().item() == pytest.approx(peaks.mean, abs=0.09)
+    assert drawn.var().item() == pytest.approx(peaks.variance, rel=0.08)
+    left = (drawn < -0.75).double().mean().item()
+    assert left == pytest.approx(0.4, abs=0.03)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=["epsilon", "flow"])
+def test_tcd_without_noise_is_ddim(model: Parametrisation) -> None:
+    """gamma 0 (Zheng et al. 2024, section 4.3): so it has the order of DDIM, which is tested."""
+    sigmas = schedule(model, 15)
+    x = initial_noise((1, 2, 4, 4), 1).double() * sigmas[0]
+    found = run(SPECS["tcd"], Wavy(model), x, sigmas, noise=Noise.like(x, 2), model=model, gamma=0.0)
+    expected = run(SPECS["ddim"], Wavy(model), x, sigmas, noise=Noise.like(x, 2), model=model)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=["epsilon", "flow"])
+def test_tcd_comes_back_up_to_the_noise_of_its_level(model: Parametrisation) -> None:
+    """Where x0 is known, each level is reached with as much noise as it names, whatever gamma is: what is past is added afresh."""
+    picture = torch.full((1, 1, 96, 96), 0.4, dtype=torch.float64)
+    unit = initial_noise((1, 1, 96, 96), 4).double()
+    space, sigmas = Space.of(model), schedule(model, 6)
+    for gamma in (0.0, 0.3, 0.9):
+        x = space.mix(picture, unit, sigmas[0])
+        done = trace(SPECS["tcd"], lambda x, sigma: Denoised(picture, picture), x, sigmas, noise=Noise.like(x, 2), model=model, gamma=gamma)
+        for x, sigma in done.requests:
+            noise = (x - space.alpha(sigma) * picture) / sigma
+            assert noise.std().item() == pytest.approx(1.0, abs=0.03)
 
 
 DETERMINISTIC: list[tuple[str, dict[str, Any]]] = [
