@@ -106,16 +106,21 @@ def add(args: argparse.Namespace, _surface: Surface) -> int:
     layouts = read_layouts(first_party())
     if path.is_dir() and not is_model(path):
         return _add_folder(args, path, layouts)
-    found = examine(path, layouts)
-    if args.family is None and not found.kind:
+    entry, found = take_in(examine(path, layouts), args.name, args.family, args.kind)
+    return _tell_added(args, [(entry, found)], ())
+
+
+def take_in(found: Found, name: str | None, family: str | None = None, kind: str | None = None) -> tuple[ModelEntry, Found]:
+    """Put one model on the list."""
+    if family is None and not found.kind:
         raise ModelError(
-            f"{path} is sound, but no table of Gesso says what model it is.",
+            f"{found.path} is sound, but no table of Gesso says what model it is.",
             hint="`gesso models add --family NAME --kind KIND` takes it on your word; `gesso plugins list` names the families.",
         )
-    entry = _entry(found, args.name or _own_name(found), args.family, args.kind)
+    entry = _entry(found, name or _own_name(found), family, kind)
     _refuse_taken([entry], replacing=True)
     model_list().put([entry])
-    return _tell_added(args, [(entry, found)], ())
+    return entry, found
 
 
 def _add_folder(args: argparse.Namespace, path: Path, layouts: Layouts) -> int:

@@ -71,6 +71,19 @@ class Layout:
         return next((said for word, said in self.told_by.items() if word in words), self.prediction)
 
 
+@dataclass(frozen=True)
+class Source:
+    """A name for a model on a hub: ``[[source]]`` in a table. ``revision``, ``file`` and ``variant`` as `gesso models pull` takes them."""
+
+    name: str
+    repo: str
+    title: str = ""
+    licence: str = ""
+    revision: str | None = None
+    file: str | None = None
+    variant: str | None = None
+
+
 class _Names:
     """The tensors' names of one header, asked by pattern."""
 
@@ -97,8 +110,9 @@ def _pattern(text: str) -> str:
 class Layouts:
     """All tables of one installation, in order."""
 
-    def __init__(self, layouts: Sequence[Layout]) -> None:
+    def __init__(self, layouts: Sequence[Layout], sources: Sequence[Source] = ()) -> None:
         self.all = tuple(layouts)
+        self.sources = {source.name: source for source in sources}
 
     def of_header(self, header: Header) -> Layout | None:
         """The layout of a single file, if any fits."""
@@ -120,13 +134,14 @@ def read_layouts(manifest: Manifest) -> Layouts:
     """The tables of all plugins of a manifest; PluginError names the file and the fault."""
     from gesso.manifest import resource
 
-    return Layouts([layout for entry in manifest.plugins if entry.recognises for layout in _read(resource(entry.recognises))])
+    read = [_read(resource(entry.recognises)) for entry in manifest.plugins if entry.recognises]
+    return Layouts([layout for layouts, _ in read for layout in layouts], [source for _, sources in read for source in sources])
 
 
-def _read(path: Path) -> list[Layout]:
+def _read(path: Path) -> tuple[list[Layout], list[Source]]:
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))["layout"]
-        return [_layout(table) for table in tables]
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        return [_layout(table) for table in content["layout"]], [Source(**table) for table in content.get("source", ())]
     except (OSError, ValueError, KeyError, TypeError) as fault:
         raise PluginError(f"The table of models {path} cannot be used: {fault}.", details={"path": str(path)}) from fault
 

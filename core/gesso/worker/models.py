@@ -12,6 +12,7 @@ import torch
 
 from gesso.errors import GessoError, InvalidRequest, ModelError
 from gesso.library import ModelList
+from gesso.library.snapshot import INDEX, check_snapshot
 from gesso.manifest import ModelEntry
 from gesso.model import Model, ModelCard
 from gesso.plugin import Registry
@@ -59,6 +60,8 @@ class WorkerCatalogue:
             now = _signature(entry)
             held = self._cards.get(entry.name)
             if held is None or held[0] != now:
+                if entry.path is not None and (entry.path / INDEX).is_file():
+                    check_snapshot(entry.path)  # whatever the family looks at: no directory that carries code is used
                 card = replace(self._registry.family(entry.family).inspect(entry), family=entry.family)
                 held = self._cards[entry.name] = (now, card)
             return held[1]
