@@ -13,14 +13,18 @@ from gesso_plugins.diffusion.emphasis import parse
 
 
 class T5Text:
-    """A T5 tokenizer and encoder. Prompts are padded to ``length`` tokens, as denoisers were trained; longer ones stay whole."""
+    """A T5 tokenizer and encoder. Prompts are padded to ``length`` tokens, as denoisers were trained; longer ones stay whole.
 
-    def __init__(self, tokenizer: Any, encoder: Any, device: torch.device, length: int) -> None:
+    ``masked``: the encoder is told which tokens are padding.
+    """
+
+    def __init__(self, tokenizer: Any, encoder: Any, device: torch.device, length: int, *, masked: bool = False) -> None:
         self.networks = (encoder,)
         self._tokenizer = tokenizer
         self._encoder = encoder
         self._device = device
         self._length = length
+        self._masked = masked
 
     def hear(self, text: str) -> tuple[Tensor, int]:
         """The states (1, L, D), and how many tokens at the front are words and the end."""
@@ -40,7 +44,8 @@ class T5Text:
 
     def _encoded(self, ids: list[int], length: int) -> Tensor:
         padded = ids + [self._tokenizer.pad_token_id] * (length - len(ids))
-        states: Tensor = self._encoder(torch.tensor([padded], device=self._device))[0]
+        mask = torch.arange(length, device=self._device)[None] < len(ids) if self._masked else None
+        states: Tensor = self._encoder(torch.tensor([padded], device=self._device), attention_mask=mask)[0]
         return states.to(torch.float32)
 
 

@@ -99,9 +99,17 @@ def qwen3(source: Source, component: str, place: Place) -> nn.Module:
 
 
 def _recompute(module: nn.Module, device: torch.device) -> None:
-    """Frequencies of rotary embeddings, which no file carries: their small owners are built once more, off the meta device."""
+    """Buffers that no file carries, off the meta device: rotary embeddings are built once more, positions of patches computed again."""
+    from diffusers.models.embeddings import PatchEmbed, get_2d_sincos_pos_embed
+
     for name, part in list(module.named_modules()):
-        if any(buffer.is_meta for buffer in part.buffers(recurse=False)) and hasattr(part, "config"):
+        if not any(buffer.is_meta for buffer in part.buffers(recurse=False)):
+            continue
+        if isinstance(part, PatchEmbed):
+            scale = {"base_size": part.base_size, "interpolation_scale": part.interpolation_scale}
+            places = get_2d_sincos_pos_embed(part.proj.out_channels, part.height, **scale, output_type="pt")
+            part.pos_embed = places.float()[None].to(device)
+        elif hasattr(part, "config"):
             module.set_submodule(name, type(part)(config=part.config).to(device))
 
 
@@ -126,6 +134,7 @@ def diffusers_network(kind: Any, source: Source, component: str, place: Place) -
     except (TypeError, ValueError, RuntimeError, KeyError) as fault:
         raise _unfit(source, component, fault) from fault
     _assign(module, _renamed(_read(source, component, place)), source, component)
+    _recompute(module, place.device)
     return _ready(module)
 
 

@@ -16,6 +16,7 @@ def gesso_families() -> Iterable[Family]:
     """Each runs what diffusers keeps in a directory."""
     from gesso_plugins.diffusion.flux import FluxFamily
     from gesso_plugins.diffusion.pipelines import PipelineFamily
+    from gesso_plugins.diffusion.pixart import PixArtFamily
     from gesso_plugins.diffusion.sd3 import StableDiffusion3Family
     from gesso_plugins.diffusion.stable_diffusion import StableDiffusionFamily
     from gesso_plugins.diffusion.stable_diffusion_xl import StableDiffusionXLFamily
@@ -27,5 +28,6 @@ def gesso_families() -> Iterable[Family]:
         StableDiffusion3Family(),
         FluxFamily(),
         ZImageFamily(),
+        PixArtFamily(),
         PipelineFamily(),
     ]

@@ -201,6 +201,28 @@ def z_image(folder: Path) -> Path:
     return saved(ZImagePipeline(scheduler, autoencoder(), words, tokenizer, transformer), folder)
 
 
+def pixart(folder: Path, *, sigma: bool = False) -> Path:
+    """``sigma``: PixArt-sigma; else the alpha model that is told the size."""
+    from diffusers import DDIMScheduler, PixArtAlphaPipeline, PixArtSigmaPipeline, PixArtTransformer2DModel
+
+    torch.manual_seed(0)
+    tokenizer, words = t5()
+    transformer = PixArtTransformer2DModel(
+        num_attention_heads=2,
+        attention_head_dim=12,
+        in_channels=VAE_CHANNELS,
+        out_channels=2 * VAE_CHANNELS,
+        num_layers=2,
+        cross_attention_dim=24,
+        sample_size=16 if sigma else 128,
+        caption_channels=32,
+        use_additional_conditions=not sigma,
+    )
+    kind = PixArtSigmaPipeline if sigma else PixArtAlphaPipeline
+    scheduler = DDIMScheduler(beta_start=0.0001, beta_end=0.02, clip_sample=False)
+    return saved(kind(tokenizer, words, autoencoder(1.5, 0.0), transformer, scheduler), folder)
+
+
 def aura_flow(folder: Path) -> Path:
     from diffusers import AuraFlowPipeline, AuraFlowTransformer2DModel, FlowMatchEulerDiscreteScheduler
     from transformers import UMT5Config, UMT5EncoderModel
