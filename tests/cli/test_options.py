@@ -49,6 +49,37 @@ def test_every_kind_of_parameter_arrives(surface: Surface) -> None:
     assert typed(surface, "--no-hires", "--count", "0") == {"hires": False, "count": 0}
 
 
+def test_weights_are_numbers_by_names_that_may_hold_dots() -> None:
+    surface = parse(
+        {
+            "schema": 1,
+            "operations": {
+                "pick": {
+                    "title": "Pick",
+                    "params": {
+                        "type": "object",
+                        "properties": {
+                            "score": {"type": "object", "additionalProperties": {"type": "number"}, "default": {}},
+                            "images": {"type": "array", "items": {"type": "object"}, "x-ui": {"widget": "image", "positional": True}},
+                        },
+                    },
+                }
+            },
+        }
+    )
+
+    def picked(*words: str) -> dict[str, Any]:
+        return given(build(surface).parse_args(["pick", *words]))
+
+    assert picked("--score", "clip=1, my.own=-0.5", "--score", "seam=2") == {"score": {"clip": 1.0, "my.own": -0.5, "seam": 2.0}}
+    assert picked("a.png", "b.png") == {"images": ["a.png", "b.png"]}
+    assert picked("--images", "a.png", "--images", "b.png") == {"images": ["a.png", "b.png"]}
+    assert picked() == {}
+    for wrong in ("clip", "clip=much", "clip=1,,", "=1"):
+        with pytest.raises(UsageError):
+            picked("--score", wrong)
+
+
 def test_options_of_a_family_nest_at_dots(surface: Surface) -> None:
     words = ["--options", "sd.clip_skip=2", "--options", "sd.name=abc", "--options", "sd.on=true"]
     assert typed(surface, *words) == {"options": {"sd": {"clip_skip": 2, "name": "abc", "on": True}}}

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace, surface: Surface) -> int:
             return work.detached(job.id, as_json=args.json)
         result = work.follow(job, operation.name, quiet=args.quiet)
         outcome = work.save(job.id, operation.name, job.params, result, place)
-    outcome = replace(outcome, notes=tuple(_incomparable(asked.recipe, result)))
+    outcome = replace(outcome, notes=tuple(_incomparable(asked.recipe, result)), inputs=_typed(operation, asked.params))
     return work.tell(outcome, as_json=args.json, quiet=args.quiet)
 
 
@@ -85,11 +85,11 @@ def _incomparable(recipe: Recipe | None, result: Result) -> Iterator[str]:
 
 def _place(args: argparse.Namespace, operation: OperationSchema, params: dict[str, Any]) -> Destination:
     """The checked destination; files that a known seed will surely name are refused now, not after the work."""
-    count = params.get("count", 1)
+    count = params.get("keep") or params.get("count", 1)
     place = destination(args.output, pattern=args.pattern, force=args.force, count=count)
     seed = params.get("seed")
     fields = work.fields(operation.name, params)
-    if isinstance(seed, int) and isinstance(count, int) and 0 < count <= 1000:
+    if isinstance(seed, int) and isinstance(count, int) and 0 < count <= 1000 and not params.get("best_of"):
         place.paths([Picture(seed + n, n + 1, "image") for n in range(count)], fields)
     else:
         place.unchecked().paths([Picture(0, 1, "image")], fields)
@@ -106,6 +106,12 @@ def _with_images(operation: OperationSchema, params: dict[str, Any]) -> dict[str
         elif isinstance(value, list):
             sent[name] = [_image(name, item) if isinstance(item, str) else item for item in value]
     return sent
+
+
+def _typed(operation: OperationSchema, params: dict[str, Any]) -> tuple[str, ...]:
+    """The pictures of the one parameter that takes several, as they were typed."""
+    several = [params[name] for name in operation.images if isinstance(params.get(name), list)]
+    return tuple(str(item) for item in several[0]) if several else ()
 
 
 def _image(name: str, typed: str) -> Path:

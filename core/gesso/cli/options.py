@@ -58,6 +58,17 @@ def pair(name: str, text: str) -> tuple[tuple[str, ...], Any]:
     return tuple(key.split(".")), parsed
 
 
+def weights(name: str, text: str) -> list[tuple[tuple[str, ...], Any]]:
+    """``a=1,b=0.5`` -> numbers by name; a name may hold dots."""
+    found: list[tuple[tuple[str, ...], Any]] = []
+    for part in text.split(","):
+        key, equals, value = part.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"{name} takes NAME=NUMBER, several with commas between, not {text!r}.", field=name)
+        found.append(((key.strip(),), number(name, value)))
+    return found
+
+
 SCALARS: Mapping[str, Callable[[str, str], Any]] = {"integer": integer, "number": number}
 
 
@@ -94,9 +105,9 @@ def _add(parser: argparse.ArgumentParser, parameter: Property) -> None:
         parser.add_argument(f"{PREFIX}{parameter.name}", nargs="?", metavar=parameter.name.upper(), **keywords)
         return
     if parameter.positional:
-        shown: dict[str, Any] = {"metavar": _metavar(parameter), "help": keywords["help"], "default": argparse.SUPPRESS}
-        shown |= {"nargs": "*", "action": "extend"} if parameter.kind == "images" else {"nargs": "?"}
-        parser.add_argument(f"{PREFIX}{parameter.name}", **shown)
+        unflagged: dict[str, Any] = {"metavar": _metavar(parameter), "help": keywords["help"], "default": argparse.SUPPRESS}
+        unflagged |= {"nargs": "*", "action": "extend"} if parameter.kind == "images" else {"nargs": "?"}
+        parser.add_argument(f"{PREFIX}{parameter.name}", **unflagged)
     flags = [f"--{parameter.name.replace('_', '-')}"]
     if parameter.name == "count":
         flags.insert(0, "-n")
@@ -104,7 +115,8 @@ def _add(parser: argparse.ArgumentParser, parameter: Property) -> None:
     if parameter.kind == "boolean":
         keywords["action"] = argparse.BooleanOptionalAction
     elif parameter.kind == "object":
-        keywords.update(action="append", metavar="NAME=VALUE", type=partial(pair, parameter.name))
+        read, shown = (weights, "NAME=X,...") if parameter.weights else (pair, "NAME=VALUE")
+        keywords.update(action="append", metavar=shown, type=partial(read, parameter.name))
     elif parameter.kind in ("array", "images"):
         keywords.update(action="append", metavar=_metavar(parameter), type=_scalar(parameter.item, parameter.name))
     else:
@@ -156,6 +168,8 @@ def given(args: argparse.Namespace) -> dict[str, Any]:
             found.update(zip(SIZE, value, strict=True))
         elif isinstance(value, list) and value and isinstance(value[0], tuple):
             found[name] = _nest(value)
+        elif isinstance(value, list) and value and isinstance(value[0], list):
+            found[name] = _nest([pair for typed in value for pair in typed])
         else:
             found[name] = value
     return found

@@ -31,6 +31,7 @@ class Property:
     item: str = "string"
     advanced: bool = False
     positional: bool = False
+    weights: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,5 +143,6 @@ def _property(name: str, raw: Mapping[str, Any], required: bool) -> Property:
         required=required,
         item=_type(items),
         advanced=bool(hints.get("advanced")) if isinstance(hints, Mapping) else False,
+        weights=isinstance(raw.get("additionalProperties"), Mapping) and raw["additionalProperties"].get("type") == "number",
         positional=bool(hints.get("positional")) if isinstance(hints, Mapping) else False,
     )

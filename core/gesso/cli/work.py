@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,18 +18,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished job, and where its pictures lie."""
+    """A finished job, and where its pictures lie. ``inputs``: the pictures that were typed, where an operation takes several."""
 
     job: str
     operation: str
     result: Result
     paths: tuple[Path, ...]
     notes: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> list[str]:
         """What the daemon warned of, and what was found here."""
         return [*self.result.warnings, *self.notes]
+
+    def scores(self) -> Iterator[str]:
+        """A line for each picture that was scored, and one for each place of a ranking."""
+        for path, image in zip(self.paths, self.result.images, strict=True):
+            if image.info.get("scores") is not None and image.role in ("image", "base_color"):
+                yield f"{path.name}: {_score(image.score, image.info['scores'])}"
+            for place, entry in enumerate(image.info.get("ranking", ()), 1):
+                name = self.inputs[entry["image"]] if entry["image"] < len(self.inputs) else f"picture {entry['image'] + 1}"
+                yield f"{place}. {name}: {_score(entry['score'], entry['scores'])}"
 
     def document(self) -> dict[str, Any]:
         """The JSON object of the command."""
@@ -43,6 +53,7 @@ class Outcome:
                 "height": image.height,
                 "role": image.role,
                 "score": image.score,
+                **image.info,
             }
             for path, image in zip(self.paths, images, strict=True)
         ]
@@ -56,6 +67,11 @@ class Outcome:
             "seconds": self.result.seconds,
             "warnings": self.warnings,
         }
+
+
+def _score(total: float | None, parts: Mapping[str, float]) -> str:
+    said = "no score" if total is None else f"{total:.3f}"
+    return said if len(parts) < 2 else f"{said} ({', '.join(f'{name} {part:.3f}' for name, part in parts.items())})"
 
 
 def connect(*, start: bool) -> Client:
@@ -117,6 +133,8 @@ def tell(outcome: Outcome, *, as_json: bool, quiet: bool) -> int:
     if not quiet:
         for note in outcome.notes:
             report.note(note)
+        for line in outcome.scores():
+            report.note(line)
         report.note(f"{len(outcome.paths)} file{'' if len(outcome.paths) == 1 else 's'} in {outcome.result.seconds:.1f} s")
     for path in outcome.paths:
         print(path)

@@ -17,7 +17,9 @@ _FORMATS: Mapping[str, str] = {"uint8": "B", "uint16": "H", "float32": "f"}
 
 @dataclass(frozen=True)
 class ResultImage:
-    """One picture. ``dtype`` is uint8, uint16 or float32; ``role`` is ``image`` or a map's name; ``recipe`` makes it again."""
+    """One picture. ``dtype`` is uint8, uint16 or float32; ``role`` is ``image`` or a map's name; ``recipe`` makes it again.
+    ``info`` has, where there is something to say: ``scores`` by scorer, ``filters`` (what they did), ``ranking`` (of a contact sheet).
+    """
 
     sha256: str
     media_type: str
@@ -32,6 +34,7 @@ class ResultImage:
     score: Optional[float]
     recipe: Optional[Mapping[str, Any]]
     data: bytes = field(repr=False)
+    info: Mapping[str, Any] = field(default_factory=dict)
 
     def read(self) -> bytes:
         """The file's bytes, or the plane's where ``output="raw"`` was asked for."""
@@ -91,6 +94,7 @@ def build_result(job: str, wire: Mapping[str, Any], blobs: Mapping[str, bytes]) 
                 index=int(image.get("index", position)),
                 seed=image.get("seed"),
                 score=image.get("score"),
+                info={key: image[key] for key in ("scores", "filters", "ranking") if key in image},
                 recipe=image.get("recipe"),
                 data=blobs[str(image["sha256"])],
             )

@@ -23,6 +23,8 @@ from gesso.plugin import (
     UpscalerSpec,
     build_plugins,
 )
+from gesso.plugin.choosing import Scores
+from gesso.scoring import Pictures, Shown, scored
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class RemoteContext:
         """One of Gesso's guidances."""
         return _gesso().guidance(name)
 
-    def scorer(self, name: str) -> ScorerSpec:
+    def scorer(self, name: str | None) -> ScorerSpec:
         """One of Gesso's scorers."""
         return _gesso().scorer(name)
 
@@ -92,6 +94,12 @@ class RemoteContext:
     def operation(self, name: str, params: Mapping[str, Any]) -> Generator[Any, Any, Any]:
         """Another operation, run by the worker."""
         return (yield Delegated(name, params))
+
+    def scores(
+        self, weights: Mapping[str, float], pictures: Pictures, *, prompt: str = "", tile: str = "none", progress: float = 1.0
+    ) -> Generator[Any, Any, list[Scores]]:
+        """What Gesso's scorers say; they run here, and their calls in the worker."""
+        return (yield from scored(self, weights, Shown(pictures, prompt, tile, progress)))
 
 
 @cache

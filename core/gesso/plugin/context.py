@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from gesso.plugin.specs import GuidanceSpec, SamplerSpec, ScheduleSpec
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from gesso.manifest import Manifest
     from gesso.model import ModelCard
+    from gesso.plugin.choosing import Scores
     from gesso.plugin.scoring import ScorerSpec
     from gesso.plugin.styles import StyleSpec
     from gesso.plugin.upscaling import UpscalerSpec
@@ -44,8 +48,8 @@ class ResolveContext(Protocol):
         """The guidance of that name or alias."""
         ...
 
-    def scorer(self, name: str) -> ScorerSpec:
-        """The scorer of that name or alias."""
+    def scorer(self, name: str | None) -> ScorerSpec:
+        """The scorer of that name or alias; None means one that compares with the prompt, where there is one."""
         ...
 
     def style(self, name: str) -> StyleSpec:
@@ -82,4 +86,16 @@ class JobContext(ResolveContext, Protocol):
 
     def operation(self, name: str, params: Mapping[str, Any]) -> Generator[Any, Any, Any]:
         """Another operation as a sub-generator: ``outputs = yield from ctx.operation("generate", {...})``."""
+        ...
+
+    def scores(
+        self,
+        weights: Mapping[str, float],
+        pictures: Sequence[npt.NDArray[np.uint8]],
+        *,
+        prompt: str = "",
+        tile: str = "none",
+        progress: float = 1.0,
+    ) -> Generator[Any, Any, Sequence[Scores]]:
+        """What scorers say of pictures uint8 (H, W, 3), combined by weights. A scorer that fails costs its score and a warning."""
         ...

@@ -103,8 +103,10 @@ class Registry:
         """The model family of that name."""
         return self.families.get(name)
 
-    def scorer(self, name: str) -> ScorerSpec:
-        """The scorer of that name, alias or title."""
+    def scorer(self, name: str | None) -> ScorerSpec:
+        """The scorer of that name, alias or title; None: the first that compares with the prompt, else the first."""
+        if name is None:
+            name = min(self.scorers, key=lambda spec: not spec.prompted).name if len(self.scorers) else "any"
         return self.scorers.get(name)
 
     def style(self, name: str) -> StyleSpec:

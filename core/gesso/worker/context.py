@@ -18,7 +18,9 @@ from gesso.plugin import (
     StyleSpec,
     UpscalerSpec,
 )
+from gesso.plugin.choosing import Scores
 from gesso.plugin.specs import validated
+from gesso.scoring import Pictures, Shown, scored
 from gesso.worker.models import WorkerCatalogue
 
 
@@ -45,8 +47,8 @@ class WorkerContext:
         """The guidance of that name or alias."""
         return self._registry.guidance(name)
 
-    def scorer(self, name: str) -> ScorerSpec:
-        """The scorer of that name or alias."""
+    def scorer(self, name: str | None) -> ScorerSpec:
+        """The scorer of that name or alias, or the one to take where none is named."""
         return self._registry.scorer(name)
 
     def style(self, name: str) -> StyleSpec:
@@ -91,6 +93,12 @@ class WorkerContext:
         operation = self._registry.operation(name)
         resolved = operation.resolve(self, validated(operation, params))
         return (yield from operation.run(self, resolved))
+
+    def scores(
+        self, weights: Mapping[str, float], pictures: Pictures, *, prompt: str = "", tile: str = "none", progress: float = 1.0
+    ) -> Generator[Any, Any, list[Scores]]:
+        """What scorers say of pictures, combined by weights."""
+        return (yield from scored(self, weights, Shown(pictures, prompt, tile, progress)))
 
 
 def _is_a_job_context(context: WorkerContext) -> JobContext:

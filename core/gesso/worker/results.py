@@ -107,7 +107,7 @@ def encoded(output: Output, spec: Spec, form: Form) -> Encoded:
         "score": output.score,
         "recipe": json.loads(recipe.dumps()),
     }
-    entry |= {key: output.info[key] for key in ("scores", "filters") if output.info.get(key)}
+    entry |= {key: output.info[key] for key in ("scores", "filters", "ranking") if output.info.get(key)}
     json.dumps(entry, allow_nan=False)  # what cannot cross the wire is the operation's fault, here and now
     return Encoded(entry, content)
 

@@ -292,7 +292,7 @@ class Service:
 
     def _frozen(self, leased: Leased, spec: Any) -> None:
         leased.stage, leased.spec = "frozen", spec
-        leased.reporter = Reporter(spec.params.get("count"), 1 / self._setup.habits.previews)
+        leased.reporter = Reporter(spec.params.get("best_of") or spec.params.get("count"), 1 / self._setup.habits.previews)
         self._link.send(Resolved(job=leased.lease.job, spec=spec.to_wire()))
         leased.missing = set(inputs_of(spec.params))
         for sha256 in leased.missing:

@@ -24,7 +24,6 @@ from gesso.engine import (
     Prompted,
     Run,
     Warn,
-    drive,
     guided,
     masked,
     plain,
@@ -35,10 +34,12 @@ from gesso.math import Noise, Space, initial_noise
 from gesso.media import Output, Rendered, images
 from gesso.model import Conditioning, ModelCard, Parametrisation, Patch, Seamless
 from gesso.plugin import JobContext, OperationParams, ResolveContext, SamplerSpec, ScheduleSpec
+from gesso.plugin.choosing import alone, candidates, choose
 from gesso_plugins.imaging.guiding import guides
 from gesso_plugins.imaging.masking import Mask, nothing_kept, read_mask
 from gesso_plugins.imaging.painting import paint_all
-from gesso_plugins.imaging.params import GenerateParams, alone
+from gesso_plugins.imaging.params import GenerateParams
+from gesso_plugins.imaging.pruning import Candidate, Judging, pruned
 from gesso_plugins.imaging.resolve import resolve_generate
 
 
@@ -57,10 +58,12 @@ class Generate:
         """All pictures at once, one generator each."""
         card = ctx.model(params.model)
         if "denoise" in card.capabilities:
-            return (yield from _sample_all(ctx, card, params))
-        if "paint" in card.capabilities:
-            return (yield from paint_all(card, params))
-        return (yield from _render_all(card, params))
+            made = yield from _sample_all(ctx, card, params)
+        elif "paint" in card.capabilities:
+            made = yield from paint_all(card, params)
+        else:
+            made = yield from _render_all(card, params)
+        return (yield from choose(ctx, params, made))
 
 
 def _sample_all(ctx: JobContext, card: ModelCard, params: GenerateParams) -> Generator[Any, Any, list[Output]]:
@@ -70,7 +73,9 @@ def _sample_all(ctx: JobContext, card: ModelCard, params: GenerateParams) -> Gen
     task = Sampling(ctx, card, params, started(levels, params.strength))
     yield Load(task.model)
     yield from task.prepare()
-    return list((yield All(*(task.picture(i) for i in range(params.count)))))
+    if params.prune and len(levels) > 1:
+        return (yield from task.survivors())
+    return list((yield All(*(task.picture(i) for i in range(candidates(params))))))
 
 
 class Sampling:
@@ -129,10 +134,16 @@ class Sampling:
 
     def picture(self, index: int) -> Generator[Any, Any, Output]:
         """One picture: noise, sampler, decoder."""
-        params = self._params
-        assert params.seed is not None
-        seed = params.seed + index
-        latent = yield from self.latent(seed, index)
+        return (yield from self._finished(index, (yield from self.latent(index))))
+
+    def survivors(self) -> Generator[Any, Any, list[Output]]:
+        """The pictures that are left of all candidates, in the order of their seeds."""
+        started = [self.candidate(i) for i in range(candidates(self._params))]
+        latents = yield from pruned(Judging(self._ctx, self._params, self.model, self._patches), self._total, started)
+        return list((yield All(*(self._finished(index, latent) for index, latent in sorted(latents.items())))))
+
+    def _finished(self, index: int, latent: Any) -> Generator[Any, Any, Output]:
+        seed = self._seed(index)
         image = yield Decode(self.model, latent, self._patches)
         pixels = images.to_uint8(image)
         if self._mask is not None and self._source is not None:
@@ -142,15 +153,24 @@ class Sampling:
             role="image",
             index=index,
             seed=seed,
-            params=alone(params, seed),
+            params=alone(self._params, seed),
             model=self._card.name,
             info={"labels": {"sampler": self._sampler.title, "schedule": self._schedule.title}},
         )
 
-    def latent(self, seed: int, index: int) -> Generator[Any, Any, Any]:
+    def _seed(self, index: int) -> int:
+        assert self._params.seed is not None
+        return self._params.seed + index
+
+    def latent(self, index: int) -> Generator[Any, Any, Any]:
         """The sampled latent of one picture; with no step to take, the one it starts from."""
         if len(self._sigmas) == 1:
             return self._start
+        return (yield from self.candidate(index).advance(None))
+
+    def candidate(self, index: int) -> Candidate:
+        """One picture before its first step."""
+        seed = self._seed(index)
         params, sigmas, parametrisation = self._params, self._sigmas, self._parametrisation
         unit = initial_noise(self._shape, seed)
         x = pure_noise(unit, sigmas[0], parametrisation)
@@ -167,7 +187,7 @@ class Sampling:
             denoiser = masked(denoiser, kept, parametrisation)
         denoiser = reporting(denoiser, image=index, model=self.model, sigmas=sigmas, total=self._total)
         sampler = _called(self._sampler, x, sigmas, Noise.like(x, seed), parametrisation)
-        return (yield from drive(Run(sampler, name=self._sampler.name), denoiser))
+        return Candidate(index, Run(sampler, name=self._sampler.name), denoiser)
 
 
 def noise_levels(schedule: ScheduleSpec, parametrisation: Parametrisation, steps: int) -> list[float]:
@@ -223,7 +243,7 @@ def _called(
 def _render_all(card: ModelCard, params: GenerateParams) -> Generator[Any, Any, list[Output]]:
     model = ModelRef(card.name, card.digest)
     yield Load(model)
-    return list((yield All(*(_render(model, card, params, i) for i in range(params.count)))))
+    return list((yield All(*(_render(model, card, params, i) for i in range(candidates(params))))))
 
 
 def _render(model: ModelRef, card: ModelCard, params: GenerateParams, index: int) -> Generator[Any, Any, Output]:

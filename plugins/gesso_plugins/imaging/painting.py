@@ -8,14 +8,15 @@ from typing import Any
 from gesso.engine import All, Apply, Emit, Load, ModelRef, Preview, Progress
 from gesso.media import Output
 from gesso.model import ModelCard, Stage
-from gesso_plugins.imaging.params import GenerateParams, alone
+from gesso.plugin.choosing import alone, candidates
+from gesso_plugins.imaging.params import GenerateParams
 
 
 def paint_all(card: ModelCard, params: GenerateParams) -> Generator[Any, Any, list[Output]]:
     """All pictures of a job, one generator each."""
     model = ModelRef(card.name, card.digest)
     yield Load(model)
-    return list((yield All(*(_paint(model, params, index) for index in range(params.count)))))
+    return list((yield All(*(_paint(model, params, index) for index in range(candidates(params))))))
 
 
 def _paint(model: ModelRef, params: GenerateParams, index: int) -> Generator[Any, Any, Output]:

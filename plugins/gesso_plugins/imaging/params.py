@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from gesso.plugin.choosing import BestOf, Keep, Prune, Score
 from gesso.plugin.fields import SEED_MAX, InputBlob, Tile, ui
 from gesso.plugin.specs import OperationParams
 
@@ -95,7 +96,7 @@ class GenerateParams(OperationParams):
     options: dict[str, dict[str, Any]] = Field({}, title="Options", json_schema_extra=ui("hidden", 140, "advanced", advanced=True))
     """Parameters of one model family, under the family's name."""
 
-
-def alone(params: GenerateParams, seed: int) -> dict[str, Any]:
-    """The parameters of the job that makes just this picture of several."""
-    return params.model_copy(update={"count": 1, "seed": seed}).model_dump(mode="json")
+    best_of: BestOf = None
+    keep: Keep = None
+    score: Score = Field({})
+    prune: Prune = Field([])

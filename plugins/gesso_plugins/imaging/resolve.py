@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gesso.errors import InvalidRequest
+from gesso.plugin.choosing import settled
 from gesso.plugin.fields import SEED_MAX
 from gesso_plugins.imaging.guiding import SCALE, extra_guidance
 from gesso_plugins.imaging.params import GenerateParams
@@ -33,7 +34,7 @@ def resolve_generate(ctx: ResolveContext, params: GenerateParams) -> GeneratePar
     width, height = card.size(params.width, params.height)
     filled = {"model": card.name, "width": width, "height": height}
     how = next(how for capability, how in _WAYS.items() if capability in card.capabilities)
-    return params.model_copy(update={**filled, **how(ctx, card, params)})
+    return params.model_copy(update={**filled, **how(ctx, card, params), **settled(ctx, params)})
 
 
 def _sampled(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> dict[str, Any]:
@@ -97,6 +98,10 @@ def _text_only(card: ModelCard, params: GenerateParams) -> None:
                 field=name,
                 hint="Choose another model.",
             )
+    if params.prune:
+        raise InvalidRequest(
+            f"The model {card.name!r} shows no picture on its way that could be judged.", field="prune", hint="Leave it out."
+        )
 
 
 def _without(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from gesso.plugin.choosing import BestOf, Keep, Score
 from gesso.plugin.fields import SEED_MAX, Tile, ui
 from gesso.plugin.specs import OperationParams
 
@@ -33,3 +34,7 @@ class TextureParams(OperationParams):
 
     tile: Tile = Field("xy", title="Tile", json_schema_extra=ui("tile", 60, "size"))
     """Make the material wrap around without a seam along x, y or both."""
+
+    best_of: BestOf = None
+    keep: Keep = None
+    score: Score = Field({})

@@ -9,6 +9,7 @@ from gesso.engine import All, Apply, Emit, Load, ModelRef, Warn
 from gesso.errors import InvalidRequest
 from gesso.media import MaterialMaps, Output, images
 from gesso.plugin import JobContext, OperationParams, ResolveContext
+from gesso.plugin.choosing import alone, candidates, choose, settled
 from gesso.plugin.fields import SEED_MAX
 from gesso_plugins.texture.params import TextureParams
 
@@ -32,15 +33,15 @@ class Texture:
         if params.seed + params.count - 1 > SEED_MAX:
             raise InvalidRequest(f"The seed of the last material would be over {SEED_MAX}; choose a smaller seed.", field="seed")
         width, height = card.size(params.width, params.height)
-        return params.model_copy(update={"model": card.name, "width": width, "height": height})
+        return params.model_copy(update={"model": card.name, "width": width, "height": height, **settled(ctx, params)})
 
     def run(self, ctx: JobContext, params: TextureParams) -> Generator[Any, Any, list[Output]]:
         """All materials at once, six pictures each."""
         card = ctx.model(params.model, capability=CAPABILITY)
         model = ModelRef(card.name, card.digest)
         yield Load(model)
-        made = yield All(*(_material(model, params, i) for i in range(params.count)))
-        return [output for outputs in made for output in outputs]
+        made = yield All(*(_material(model, params, i) for i in range(candidates(params))))
+        return (yield from choose(ctx, params, [output for outputs in made for output in outputs]))
 
 
 def _material(model: ModelRef, params: TextureParams, index: int) -> Generator[Any, Any, list[Output]]:
@@ -50,7 +51,7 @@ def _material(model: ModelRef, params: TextureParams, index: int) -> Generator[A
     maps: MaterialMaps = yield Apply(model, CAPABILITY, inputs)
     for warning in maps.warnings if index == 0 else ():
         yield Emit(Warn(warning))
-    alone = params.model_copy(update={"count": 1, "seed": seed}).model_dump(mode="json")
+    own = alone(params, seed)
     planes = {
         "base_color": images.quantised(maps.base_color, 8),
         "height": images.quantised(maps.height, 16),
@@ -59,4 +60,4 @@ def _material(model: ModelRef, params: TextureParams, index: int) -> Generator[A
         "metallic": images.quantised(maps.metallic, 8),
         "ambient_occlusion": images.quantised(maps.ambient_occlusion, 8),
     }
-    return [Output(pixels=pixels, role=role, index=index, seed=seed, params=alone, model=model.name) for role, pixels in planes.items()]
+    return [Output(pixels=pixels, role=role, index=index, seed=seed, params=own, model=model.name) for role, pixels in planes.items()]

@@ -1,0 +1,82 @@
+"""Best of N with pruning: at given fractions of the run the pictures so far are scored, and the samplers of the worst are closed. What is
+left is what it would have been without the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from gesso.engine import All, Decode, Denoised, Denoiser, Emit, ModelRef, Progress, Run, drive
+from gesso.errors import InvalidRequest
+from gesso.media import images
+from gesso.model import Patch
+from gesso.plugin import JobContext
+from gesso.plugin.choosing import best, survivors
+from gesso_plugins.imaging.params import GenerateParams
+
+
+@dataclass(eq=False)
+class Candidate:
+    """One picture under way: its sampler, what answers it, and the newest x0."""
+
+    index: int
+    run: Run
+    denoiser: Denoiser
+    x0: Tensor | None = None
+
+    def advance(self, steps: int | None) -> Generator[Any, Any, Tensor]:
+        """So many evaluations more; None: to the end."""
+        return (yield from drive(self.run, self._watched, steps))
+
+    def _watched(self, x: Tensor, sigma: float) -> Generator[Any, Any, Denoised]:
+        reply = yield from self.denoiser(x, sigma)
+        self.x0 = reply.denoised
+        return reply
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What the pictures so far are judged by, and how a latent becomes one."""
+
+    ctx: JobContext
+    params: GenerateParams
+    model: ModelRef
+    patches: tuple[Patch, ...]
+
+    def best(self, left: list[Candidate], keep: int, progress: float) -> Generator[Any, Any, list[Candidate]]:
+        """The ``keep`` best, in the order in which they came."""
+        if keep >= len(left):
+            return left
+        decoded = yield All(*(Decode(self.model, each.x0, self.patches) for each in left if each.x0 is not None))
+        pictures = [images.to_uint8(picture) for picture in decoded]
+        params = self.params
+        scores = yield from self.ctx.scores(params.score, pictures, prompt=params.prompt, tile=params.tile, progress=progress)
+        return [left[place] for place in sorted(best(scores, keep))]
+
+
+def pruned(judging: Judging, total: int | None, started: Sequence[Candidate]) -> Generator[Any, Any, dict[int, Tensor]]:
+    """Drive all candidates, giving the worst up on the way; the final latents of the others by their index."""
+    params, left, done = judging.params, list(started), 0
+    if total is None:
+        hint = "Choose another sampler, or leave prune out."
+        raise InvalidRequest(f"The sampler {params.sampler!r} cannot say how many evaluations it takes.", field="prune", hint=hint)
+    try:
+        for fraction, keep in zip(params.prune, survivors(len(left), params.keep or 1, len(params.prune)), strict=True):
+            steps = max(round(fraction * total), done + 1)
+            yield All(*(candidate.advance(steps - done) for candidate in left))
+            done = steps
+            kept = yield from judging.best(left, keep, min(done / total, 1.0))
+            for candidate in left:
+                if candidate not in kept:
+                    candidate.run.close()
+                    yield Emit(Progress(candidate.index, done, total, 0.0, 1.0))
+            left = kept
+        latents = yield All(*(candidate.advance(None) for candidate in left))
+    finally:
+        for candidate in started:
+            candidate.run.close()
+    return {candidate.index: latent for candidate, latent in zip(left, latents, strict=True)}

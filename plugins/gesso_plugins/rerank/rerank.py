@@ -1,0 +1,41 @@
+"""The operation `rerank`: pictures in, their order and a contact sheet out."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from gesso.engine import All, Host
+from gesso.media import Output, images
+from gesso.plugin import JobContext, OperationParams, ResolveContext
+from gesso.plugin.choosing import best, weights
+from gesso_plugins.rerank.params import RerankParams
+from gesso_plugins.rerank.sheet import Placed, sheet
+
+
+class Rerank:
+    """Puts pictures in order by any scorers, and draws a sheet that shows it. The order stands in the result."""
+
+    name: ClassVar[str] = "rerank"
+    title: ClassVar[str] = "Rerank"
+    Params: ClassVar[type[OperationParams]] = RerankParams
+
+    def resolve(self, ctx: ResolveContext, params: RerankParams) -> RerankParams:
+        """The scorers by their canonical names; one where none is named."""
+        return params.model_copy(update={"score": weights(ctx, params.score) or {ctx.scorer(None).name: 1.0}})
+
+    def run(self, ctx: JobContext, params: RerankParams) -> Generator[Any, Any, list[Output]]:
+        """All pictures are scored together."""
+        pictures = yield All(*(Host(_pixels, (ctx.blob(image.sha256), i)) for i, image in enumerate(params.images)))
+        scores = yield from ctx.scores(params.score, pictures, prompt=params.prompt, tile=params.tile)
+        order = best(scores, len(pictures))
+        pixels = yield Host(sheet, ([Placed(pictures[i], i + 1, scores[i]) for i in order],))
+        ranking = [{"image": i, "score": scores[i].total, "scores": dict(scores[i].parts)} for i in order]
+        return [Output(pixels, "contact_sheet", 0, 0, params.model_dump(mode="json"), "", info={"ranking": ranking})]
+
+
+def _pixels(data: bytes, number: int) -> npt.NDArray[np.uint8]:
+    return images.quantised(images.decode(data, f"images.{number}"), 8)
