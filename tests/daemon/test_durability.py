@@ -221,7 +221,7 @@ def test_a_journal_of_a_newer_gesso_is_left_alone(make_daemon: Make) -> None:
 
 @pytest.mark.parametrize("nth", [4, 6, *(pytest.param(nth, marks=SLOW) for nth in (3, 5, 7, 8, 9))])
 def test_a_transaction_that_fails_refuses_honestly_and_heals(make_daemon: Make, nth: int) -> None:
-    daemon = make_daemon().start(sabotage={"do": "fail", "step": "journal.commit", "nth": nth, "times": 1})
+    daemon = make_daemon().start(sabotage={"do": "fail", "step": "journal.commit", "nth": nth, "times": 2})
     with daemon.talk() as talk:
         done = 0
         for number in range(3):

@@ -33,6 +33,8 @@ _PRAGMAS = (
     "busy_timeout=5000",
     "fullfsync=ON",
     "checkpoint_fullfsync=ON",
+    "wal_autocheckpoint=256",
+    "journal_size_limit=1048576",
 )
 _OF_THE_DISK = (
     "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_FULL", "SQLITE_READONLY", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_NOMEM", "SQLITE_PERM"
@@ -173,18 +175,33 @@ class Journal:
 def _run_batch(db: sqlite3.Connection, batch: list[_Work]) -> list[tuple[asyncio.Future[Any], Any, BaseException | None]]:
     """One transaction for all; a call that raises undoes only itself, a failing disk fails every call of the batch."""
     try:
-        steps.reached("journal.begin")
-        db.execute("BEGIN IMMEDIATE")
-        outcomes = [(future, *_run_one(db, work)) for work, future in batch]
-        steps.reached("journal.commit")
-        db.execute("COMMIT")
-        steps.reached("journal.committed")
+        return _transaction(db, batch)
     except (sqlite3.Error, OSError) as fault:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        error = as_gesso_error(fault)
-        _log.error("a transaction failed", extra={"fault": str(fault)})
-        return [(future, None, error) for _, future in batch]
+        _undo(db, fault)
+        first = fault
+    try:
+        # What stands in the write-ahead log stands in the file as well once it was copied there: that may be all the room that is needed.
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return _transaction(db, batch)
+    except (sqlite3.Error, OSError) as fault:
+        _undo(db, fault)
+    error = as_gesso_error(first)
+    return [(future, None, error) for _, future in batch]
+
+
+def _undo(db: sqlite3.Connection, fault: sqlite3.Error | OSError) -> None:
+    if db.in_transaction:
+        db.execute("ROLLBACK")
+    _log.error("a transaction failed", extra={"fault": str(fault)})
+
+
+def _transaction(db: sqlite3.Connection, batch: list[_Work]) -> list[tuple[asyncio.Future[Any], Any, BaseException | None]]:
+    steps.reached("journal.begin")
+    db.execute("BEGIN IMMEDIATE")
+    outcomes = [(future, *_run_one(db, work)) for work, future in batch]
+    steps.reached("journal.commit")
+    db.execute("COMMIT")
+    steps.reached("journal.committed")
     return outcomes
 
 

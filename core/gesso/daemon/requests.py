@@ -215,8 +215,10 @@ class Requests:
         if known is not None:
             parts.metrics.duplicates += 1
             return known, True
-        if files.free_bytes(parts.store.root) < parts.store.reserve:
-            raise StorageFull("The disk is full: no new jobs are accepted.", field=None, hint="Free some disk space; it heals by itself.")
+        try:
+            await parts.store.make_room(0)
+        except StorageFull as fault:
+            raise StorageFull("The disk is full: no new jobs are accepted.", hint="Free some disk space; it heals by itself.") from fault
         parts.dispatcher.admit((peer.principal, peer.client))
         checked = parts.schemas.check(str(request["operation"]), header["params"])
         parts.store.require(checked.blobs)
