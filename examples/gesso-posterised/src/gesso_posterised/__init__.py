@@ -1,0 +1,1 @@
+"""Posterises a picture, with a Pillow that Gesso does not run with."""
