@@ -52,7 +52,9 @@ class Latent:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """Everything the job needs to know to be resolved and planned. ``capabilities`` are names of `gesso.model.capabilities`, snake_case.
+    """Everything the job needs to know to be resolved and planned. ``capabilities`` are names of `gesso.model.capabilities`, snake_case;
+    ``instruct`` beside ``denoise``: it does to a picture what the prompt says, and takes the picture's latent as ``extras["reference"]``
+    of each conditioning.
 
     parametrisation and latent are set where the model can ``denoise``. options: the keys that ``options.<family>`` of a request may have.
     shift: how the noise levels move with the size of the picture. layers: the parts of the network that guidance may perturb

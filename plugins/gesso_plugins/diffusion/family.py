@@ -67,6 +67,7 @@ class Traits:
     base: str = ""
     shift: Shift | None = None
     extra_channels: int = 0
+    abilities: frozenset[str] = frozenset()
     info: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -96,7 +97,7 @@ class LatentFamily(ABC):
             digest=source.digest(weights, (*networks, *self.layout.vocabularies)),
             title=entry.title,
             path=source.path,
-            capabilities=frozenset({"encode_text", "denoise", "decode", "encode_image"}),
+            capabilities=frozenset({"encode_text", "denoise", "decode", "encode_image"}) | traits.abilities,
             defaults=overlaid(entry.name, traits.defaults, entry.defaults),
             limits=overlaid(entry.name, traits.limits, entry.limits),
             licence=entry.licence,

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PATCH = 2
 _SIDE = 1024
+KONTEXT = "FluxKontextPipeline"
+"""Its networks are those of dev, trained to do to a picture what the prompt says."""
 
 
 class FluxFamily(LatentFamily):
@@ -28,7 +30,7 @@ class FluxFamily(LatentFamily):
 
     name = "flux"
     layout: ClassVar[Layout] = Layout(
-        pipelines=frozenset({"FluxPipeline", "FluxImg2ImgPipeline", "FluxInpaintPipeline"}),
+        pipelines=frozenset({"FluxPipeline", "FluxImg2ImgPipeline", "FluxInpaintPipeline", KONTEXT}),
         networks={
             "text_encoder": frozenset({("transformers", "CLIPTextModel")}),
             "text_encoder_2": T5_ENCODER,
@@ -60,6 +62,7 @@ class FluxFamily(LatentFamily):
             limits=Limits(token, 4096, token),
             embeds_guidance=guided,
             base="flux1",
+            abilities=frozenset({"instruct"}) if source.index["_class_name"] == KONTEXT else frozenset(),
         )
 
     def build(self, card: ModelCard, source: Source, on: torch.device) -> LatentDiffusion:
@@ -106,20 +109,26 @@ class FluxDenoiser(FlowDenoiser):
         self._guided = bool(network.config.guidance_embeds)
 
     def velocity(self, x: Tensor, sigma: Tensor, cond: Conditioning) -> Tensor:
-        """With the guidance scale, where the network takes one."""
+        """With the guidance scale, where the network takes one, and the tokens of a reference behind those of the picture."""
         assert cond.pooled is not None
         height, width = x.shape[2:]
+        tokens, ids = packed(x), places(height // PATCH, width // PATCH, x.device)
+        seen = tokens.shape[1]
+        if "reference" in cond.extras:
+            reference = cond.extras["reference"].to(x)
+            tokens = torch.cat([tokens, packed(reference)], dim=1)
+            ids = torch.cat([ids, places(reference.shape[2] // PATCH, reference.shape[3] // PATCH, x.device, first=1)])
         output = self.network(
-            hidden_states=packed(x),
+            hidden_states=tokens,
             timestep=sigma,
             guidance=cond.extras["guidance"].to(x.device) if self._guided else None,
             pooled_projections=cond.pooled.to(x),
             encoder_hidden_states=cond.tokens.to(x),
             txt_ids=torch.zeros(cond.tokens.shape[1], 3, device=x.device),
-            img_ids=places(height // PATCH, width // PATCH, x.device),
+            img_ids=ids,
             return_dict=False,
         )[0]
-        return unpacked(output, height, width)
+        return unpacked(output[:, :seen], height, width)
 
 
 def packed(x: Tensor) -> Tensor:
@@ -136,7 +145,7 @@ def unpacked(tokens: Tensor, height: int, width: int) -> Tensor:
     return patches.reshape(rows, -1, height, width)
 
 
-def places(height: int, width: int, device: torch.device) -> Tensor:
-    """(h w, 3): 0, row, column of every token."""
+def places(height: int, width: int, device: torch.device, first: int = 0) -> Tensor:
+    """(h w, 3): which picture, row, column of every token."""
     down, across = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
-    return torch.stack([torch.zeros_like(down), down, across], dim=-1).view(-1, 3).to(torch.float32)
+    return torch.stack([torch.full_like(down, first), down, across], dim=-1).view(-1, 3).to(torch.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -29,6 +30,9 @@ class PatchDenoiser(ABC):
     def x0(self, x: Tensor, sigma: Tensor, cond: Conditioning) -> Tensor:
         """The prediction, of a rolled latent where the picture wraps."""
         offsets = [_offset(level, x.shape[2:], self._patch, self._wrapped) for level in sigma.tolist()]
+        if "reference" in cond.extras:
+            reference = _rolled(cond.extras["reference"].to(x.device), offsets, 1)
+            cond = replace(cond, extras={**cond.extras, "reference": reference})
         return _rolled(self.predict(_rolled(x, offsets, 1), sigma, cond), offsets, -1)
 
     def seamless(self, x: bool, y: bool) -> PatchDenoiser:

@@ -120,6 +120,8 @@ class Sampling:
             self._start = yield EncodeImage(self.model, picture, self._patches)
             if params.mask is not None:
                 self._mask = yield Host(read_mask, (self._ctx.blob(params.mask.sha256), params.width, params.height))
+            if "instruct" in self._card.capabilities:
+                self._conds = tuple(replace(cond, extras={**cond.extras, "reference": self._start}) for cond in self._conds)
         if self._card.extra_channels:
             yield from self._cut_out()
 
@@ -174,7 +176,7 @@ class Sampling:
         params, sigmas, parametrisation = self._params, self._sigmas, self._parametrisation
         unit = initial_noise(self._shape, seed)
         x = pure_noise(unit, sigmas[0], parametrisation)
-        from_nothing = self._mask is not None and params.strength == 1
+        from_nothing = params.strength is None or (self._mask is not None and params.strength == 1)
         if self._start is not None and not from_nothing:
             x = Space.of(parametrisation).mix(self._start, unit, sigmas[0])
         if self._guides:

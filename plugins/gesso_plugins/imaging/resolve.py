@@ -54,7 +54,7 @@ def _sampled(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> di
     if params.image is None and params.mask is not None:
         raise InvalidRequest("A mask was given without an image to paint in.", field="mask", hint="Give an image, or leave it out.")
     strength = params.strength
-    if params.image is not None and strength is None:
+    if params.image is not None and strength is None and "instruct" not in card.capabilities:
         strength = DEFAULT_STRENGTH if params.mask is None else 1.0
     return {
         "sampler": sampler,

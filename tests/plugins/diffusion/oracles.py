@@ -88,7 +88,7 @@ def ours(studio: Any, folder: Path, sigmas: Sequence[float], **params: Any) -> t
 
     def job() -> Any:
         yield from task.prepare()
-        return (yield from task.latent(SEED, 0))
+        return (yield from task.latent(0))
 
     latents: torch.Tensor = studio.run(job())
     return latents

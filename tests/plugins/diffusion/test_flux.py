@@ -9,8 +9,10 @@ import pytest
 import torch
 from tests.plugins.diffusion import transformers as tiny
 from tests.plugins.diffusion.flows import diffusers_pipeline, noise, ours, theirs
-from tests.plugins.diffusion.oracles import SIDE, apart
+from tests.plugins.diffusion.oracles import SIDE, apart, picture
 
+from gesso.engine import EncodeImage, ModelRef
+from gesso.media import images
 from gesso_plugins.diffusion.flux import packed, unpacked
 
 pytestmark = pytest.mark.families
@@ -44,6 +46,27 @@ def test_schnell(studio: Any, tmp_path: Path) -> None:
     found = ours(studio, folder, "flux", None, steps=4)
     assert apart(found, unpacked(wanted, SIDE // 2, SIDE // 2)) < 1e-4
     assert studio.context().model("tiny").defaults.steps == 4
+
+
+def test_kontext_looks_at_a_picture_and_starts_from_noise(studio: Any, tmp_path: Path) -> None:
+    folder = tiny.flux(tmp_path, kind="FluxKontextPipeline")
+    studio.add("tiny", folder, "flux")
+    name, data = picture()
+    card = studio.context().model("tiny")
+
+    def encoded() -> Any:
+        return (yield EncodeImage(ModelRef("tiny", card.digest), images.to_planes(data, SIDE, SIDE)))
+
+    pipeline = diffusers_pipeline("FluxKontextPipeline", folder)
+    wanted, _ = theirs(
+        pipeline, latents=packed(noise()), image=studio.run(encoded()), guidance_scale=2.5, max_area=SIDE * SIDE, _auto_resize=False
+    )
+    asked = {"guidance": 2.5, "image": {"sha256": name}}
+    found = ours(studio, folder, "flux", None, {name: data}, **asked)
+    assert apart(found, unpacked(wanted, SIDE // 2, SIDE // 2)) < 1e-4
+    assert apart(found, ours(studio, folder, "flux", None, guidance=2.5)) > 1e-3
+    resolved, _ = studio.resolve("generate", {"prompt": "a", "model": "tiny", "seed": 1, "width": 32, "height": 32, **asked})
+    assert resolved.strength is None
 
 
 def test_packing_is_undone() -> None:

@@ -112,9 +112,10 @@ def sd3(folder: Path, *, with_t5: bool = True, real: bool = False) -> Path:
     )
 
 
-def flux(folder: Path, *, guided: bool = True, real: bool = False) -> Path:
+def flux(folder: Path, *, guided: bool = True, real: bool = False, kind: str = "FluxPipeline") -> Path:
     """``real``: one that a file of the original layout can hold."""
-    from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
+    import diffusers
+    from diffusers import FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
 
     torch.manual_seed(0)
     if real:
@@ -137,7 +138,7 @@ def flux(folder: Path, *, guided: bool = True, real: bool = False) -> Path:
     )
     moving = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, base_shift=0.5, max_shift=1.15)
     return saved(
-        FluxPipeline(
+        getattr(diffusers, kind)(
             scheduler=moving if guided else FlowMatchEulerDiscreteScheduler(shift=1.0),
             vae=autoencoder(*((0.3611, 0.1159, 32) if real else ())),
             text_encoder=words,

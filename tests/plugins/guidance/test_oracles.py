@@ -67,7 +67,7 @@ def ours(studio: Any, sigmas: list[float], asked: dict[str, Any]) -> Tensor:
 
     def job() -> Any:
         yield from task.prepare()
-        return (yield from task.latent(SEED, 0))
+        return (yield from task.latent(0))
 
     found: Tensor = studio.run(job())
     return found
