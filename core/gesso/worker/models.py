@@ -116,7 +116,7 @@ class WorkerCatalogue:
         if stamp != self._stamp:
             owned = self._list.read()
             self._stamp = stamp
-            self._registry.models = (*self._declared, *(entry for entry in owned if entry.kind == "checkpoint"))
+            self._registry.models = (*self._declared, *(entry for entry in owned if entry.kind == "checkpoint" or entry.family))
 
     @property
     def entries(self) -> Sequence[ModelEntry]:

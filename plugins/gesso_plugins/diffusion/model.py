@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from gesso.errors import InvalidRequest
-from gesso.model import Conditioning, ModelCard, Parametrisation, Patch, Perturbation, Seamless
+from gesso.model import Conditioning, Lora, ModelCard, Parametrisation, Patch, Perturbation, Seamless
 from gesso.model.seamless import make_seamless
 from gesso_plugins.diffusion.codec import Codec
+from gesso_plugins.diffusion.lora import Layers, PutOn
 from gesso_plugins.diffusion.perturbing import perturbed
 
 
@@ -78,6 +79,8 @@ class LatentDiffusion:
         self._device = device
         self._patches: tuple[Patch, ...] = ()
         self._injected: list[Ejects] = []
+        self.layers: Layers | None = None
+        """What LoRAs may change, set by families that take them."""
 
     @property
     def nbytes(self) -> int:
@@ -87,7 +90,9 @@ class LatentDiffusion:
 
     @contextlib.contextmanager
     def patched(self, patches: Sequence[Patch]) -> Iterator[None]:
-        """Seamless padding. It stays in place until a call with other patches comes, so that the steps of one job change nothing."""
+        """Seamless padding, LoRAs and learned words. They stay in place until a call with other patches comes, so that the steps of one job
+        change nothing.
+        """
         wanted = tuple(patches)
         if wanted != self._patches:
             self._eject()
@@ -95,12 +100,21 @@ class LatentDiffusion:
         yield
 
     def _inject(self, patches: tuple[Patch, ...]) -> None:
-        if len(patches) > 1:
-            raise InvalidRequest(f"The model {self.card.name!r} takes seamless padding once, and nothing beside it.")
-        for patch in patches:
-            if not isinstance(patch, Seamless):
-                raise InvalidRequest(f"The model {self.card.name!r} cannot take {type(patch).__name__}.")
-            self._injected = [self._denoiser.seamless(patch.x, patch.y), make_seamless(self._codec.network, patch.x, patch.y)]
+        if sum(isinstance(patch, Seamless) for patch in patches) > 1:
+            raise InvalidRequest(f"The model {self.card.name!r} takes seamless padding once.")
+        loras = [(patch.weights, patch.weight) for patch in patches if isinstance(patch, Lora)]
+        try:
+            for patch in patches:
+                if isinstance(patch, Seamless):
+                    self._injected.append(self._denoiser.seamless(patch.x, patch.y))
+                    self._injected.append(make_seamless(self._codec.network, patch.x, patch.y))
+                elif not isinstance(patch, Lora) or self.layers is None:
+                    raise InvalidRequest(f"The model {self.card.name!r} cannot take {type(patch).__name__}.")
+            if loras and self.layers is not None:
+                self._injected.append(PutOn(self.layers, loras, self.card))
+        except BaseException:
+            self._eject()
+            raise
         self._patches = patches
 
     def _eject(self) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def gesso_families() -> Iterable[Family]:
     """Each runs what diffusers keeps in a directory."""
     from gesso_plugins.diffusion.flux import FluxFamily
+    from gesso_plugins.diffusion.lora import LoraFamily
     from gesso_plugins.diffusion.pipelines import PipelineFamily
     from gesso_plugins.diffusion.pixart import PixArtFamily
     from gesso_plugins.diffusion.sd3 import StableDiffusion3Family
@@ -29,5 +30,6 @@ def gesso_families() -> Iterable[Family]:
         FluxFamily(),
         ZImageFamily(),
         PixArtFamily(),
+        LoraFamily(),
         PipelineFamily(),
     ]

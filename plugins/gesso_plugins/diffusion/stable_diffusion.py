@@ -54,6 +54,7 @@ class StableDiffusionFamily(LatentFamily):
         from gesso_plugins.diffusion import loading
         from gesso_plugins.diffusion.clip import ClipText
         from gesso_plugins.diffusion.codec import Codec
+        from gesso_plugins.diffusion.lora import Layers, original_aliases
         from gesso_plugins.diffusion.model import LatentDiffusion
         from gesso_plugins.diffusion.unet import UNetDenoiser
 
@@ -62,4 +63,6 @@ class StableDiffusionFamily(LatentFamily):
         full, half = loading.places(on)
         words = ClipText(loading.tokenizer("CLIPTokenizer", source, "tokenizer"), loading.clip_text(source, "text_encoder", full), on)
         denoiser = UNetDenoiser(loading.unet(source, half), card.parametrisation, card.latent)
-        return LatentDiffusion(card, words, denoiser, Codec(loading.autoencoder(source, full), card.latent.channels, on), on)
+        model = LatentDiffusion(card, words, denoiser, Codec(loading.autoencoder(source, full), card.latent.channels, on), on)
+        model.layers = Layers({"unet": denoiser.network, "text_encoder": words.networks[0]}, original_aliases(denoiser.network))
+        return model

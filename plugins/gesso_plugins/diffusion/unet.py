@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gesso.errors import ModelError
 from gesso.model import Conditioning, Defaults, Latent, Limits, Parametrisation
 from gesso.model.seamless import make_seamless
+from gesso_plugins.diffusion.bases import BASES
 from gesso_plugins.diffusion.border import Border, parametrisation_of
 from gesso_plugins.diffusion.family import Traits, latent_of
 from gesso_plugins.diffusion.perturbing import layers_of
@@ -19,9 +20,6 @@ from gesso_plugins.diffusion.perturbing import layers_of
 if TYPE_CHECKING:
     from gesso_plugins.diffusion.model import Ejects
     from gesso_plugins.diffusion.source import Source
-
-BASES = {768: "sd1", 1024: "sd2", 2048: "sdxl", 1280: "sdxl-refiner"}
-"""What LoRAs and ControlNets are made for, by the width of the text states."""
 
 
 def unet_traits(source: Source) -> Traits:

@@ -35,6 +35,7 @@ from gesso.media import Output, Rendered, images
 from gesso.model import Conditioning, ModelCard, Parametrisation, Patch, Seamless
 from gesso.plugin import JobContext, OperationParams, ResolveContext, SamplerSpec, ScheduleSpec
 from gesso.plugin.choosing import alone, candidates, choose
+from gesso_plugins.imaging.adapting import patches
 from gesso_plugins.imaging.guiding import guides
 from gesso_plugins.imaging.masking import Mask, nothing_kept, read_mask
 from gesso_plugins.imaging.painting import paint_all
@@ -94,9 +95,10 @@ class Sampling:
         self._sampler = ctx.sampler(params.sampler)
         self._schedule = ctx.schedule(params.schedule)
         self._sigmas = sigmas
-        self._patches: tuple[Patch, ...] = ()
+        self._adapters: tuple[Patch, ...] = patches(ctx, params.lora)
+        self._patches = self._adapters
         if params.tile != "none":
-            self._patches = (Seamless("x" in params.tile, "y" in params.tile),)
+            self._patches = (Seamless("x" in params.tile, "y" in params.tile), *self._adapters)
         self._conds: tuple[Conditioning, ...] = ()
         self._start: Any = None
         self._source: torch.Tensor | None = None
@@ -106,9 +108,9 @@ class Sampling:
     def prepare(self) -> Generator[Any, Any, None]:
         """Encode the words, and the picture to start from, once for all pictures."""
         params = self._params
-        asked = [EncodeText(self.model, (params.prompt,))]
+        asked = [EncodeText(self.model, (params.prompt,), self._adapters)]
         if self._guides:
-            asked.append(EncodeText(self.model, (params.negative,), negative=True))
+            asked.append(EncodeText(self.model, (params.negative,), self._adapters, negative=True))
         self._conds = tuple(cond for (cond,) in (yield All(*asked)))
         if self._card.embeds_guidance:
             scale = torch.tensor([params.guidance], dtype=torch.float32)

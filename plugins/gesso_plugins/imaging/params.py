@@ -93,6 +93,9 @@ class GenerateParams(OperationParams):
     mask: InputBlob | None = Field(None, title="Mask", json_schema_extra=ui("mask", 135, "image"))
     """Where the starting picture is painted anew: white all, black nothing, grey later and less. Only together with an image."""
 
+    lora: dict[str, float] = Field({}, title="LoRAs", max_length=16, json_schema_extra=ui("hidden", 138, "adapters"))
+    """LoRAs by name, each with its weight (NAME=0.8). They belong to this job alone."""
+
     options: dict[str, dict[str, Any]] = Field({}, title="Options", json_schema_extra=ui("hidden", 140, "advanced", advanced=True))
     """Parameters of one model family, under the family's name."""
 
