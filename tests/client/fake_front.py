@@ -41,7 +41,7 @@ class FakeJob:
 class FakeFront:
     """``swallow[type]`` answers are lost; ``refuse[type]`` is the error to answer with; ``same_files`` offers paths; ``honest`` proofs."""
 
-    def __init__(self, home: Home, *, transport: str = "ipc", version: int = 1) -> None:
+    def __init__(self, home: Home, *, transport: str = os.environ.get("GESSO_TRANSPORT") or "ipc", version: int = 1) -> None:
         self.home = home
         self.transport = transport
         self.version = version

@@ -29,6 +29,13 @@ def tcp_front(home: Path) -> Iterator[FakeFront]:
     front.close()
 
 
+@pytest.fixture
+def ipc_front(home: Path) -> Iterator[FakeFront]:
+    front = FakeFront(Home.find(home), transport="ipc")
+    yield front
+    front.close()
+
+
 def publish(home: Path, **changes: object) -> None:
     info = {"protocol": 1, "version": "0.1.0", "pid": os.getpid(), "ipc": None, "tcp": None, "token": None, **changes}
     discovery.write(Home.find(home), DaemonInfo(**info))  # type: ignore[arg-type]
@@ -67,7 +74,7 @@ def test_a_stranger_s_token_opens_nothing(tcp_front: FakeFront, home: Path) -> N
     assert tcp_front.requests == []
 
 
-def test_the_transport_that_was_asked_for(front: FakeFront, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_transport_that_was_asked_for(ipc_front: FakeFront, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="does not listen on tcp") as caught:
         Client(start=False, transport="tcp")
     assert caught.value.field == "transport"
@@ -89,7 +96,7 @@ def test_no_daemon(home: Path) -> None:
 def test_a_stale_daemon_file(home: Path) -> None:
     publish(home, ipc=f"ipc://{home}/run/front.sock")
     with pytest.raises(Unreachable, match="can be reached"):
-        Client(start=False)
+        Client(start=False, transport="ipc")
 
 
 def test_somebody_else_on_the_old_port(home: Path) -> None:
@@ -147,13 +154,13 @@ def test_a_listener_that_never_answers(front: FakeFront, home: Path) -> None:
 def test_a_deep_state_directory_has_its_socket_elsewhere_and_still_private(home: Path) -> None:
     deep = Home.find(home / ("deep" * 30))
     make_private(deep.socket_path().parent)
-    front = FakeFront(deep)
+    front = FakeFront(deep, transport="ipc")
     try:
-        with Client(start=False, home=deep) as client:
+        with Client(start=False, home=deep, transport="ipc") as client:
             client.ping()
         deep.socket_path().parent.chmod(0o777)
         with pytest.raises(UnsafeState, match="0777"):
-            Client(start=False, home=deep)
+            Client(start=False, home=deep, transport="ipc")
     finally:
         front.close()
         shutil.rmtree(deep.socket_path().parent)

@@ -17,6 +17,11 @@ from gesso.daemon.main import on_demand
 from gesso.errors import GessoError
 
 HERE = Path(__file__).parent
+TOUCHING = {
+    "open": 1, "os.mkdir": 1, "os.remove": 1, "os.rmdir": 1, "os.chmod": 1, "os.listdir": 1, "os.scandir": 1,
+    "os.rename": 2, "os.link": 2, "os.symlink": 2,
+}  # fmt: skip
+"""Audit events of files, and how many of their arguments are paths."""
 
 
 class Saboteur:
@@ -41,8 +46,23 @@ class Saboteur:
             raise OSError(errno.ENOSPC, "No space left on device")
 
 
+def write_down_opens(target: Path) -> None:
+    """Every path that this process opens, makes, renames or removes from now on, one a line, as Python itself reports it."""
+    paths = target.open("a", encoding="utf-8", errors="backslashreplace")
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        count = TOUCHING.get(event, 0)
+        if count:
+            paths.writelines(os.fsdecode(path) + "\n" for path in arguments[:count] if isinstance(path, (str, bytes, os.PathLike)))
+            paths.flush()
+
+    sys.addaudithook(hook)
+
+
 def main() -> int:
     plan = json.loads(sys.argv[1])
+    if "opens" in plan:
+        write_down_opens(Path(plan["opens"]))
     if "--version" in sys.argv:
         print(json.dumps({"version": plan.get("version", front.PACKAGE_VERSION)}))
         return 0

@@ -20,6 +20,7 @@ from gesso.wire import discovery
 from .conftest import Make
 from .talk import Daemon, Talk, memory_of
 
+RACES = int(os.environ.get("GESSO_TEST_RACES", "8"))
 FORBIDDEN = ("torch", "numpy", "PIL", "pydantic", "pydantic_core", "diffusers", "transformers", "safetensors", "pluggy", "gesso_plugins")
 
 
@@ -56,6 +57,24 @@ def test_five_started_at_once_end_as_one(make_daemon: Make) -> None:
     assert len(living) == 1
     with living[0].talk() as talk:
         assert talk.run("image:64")["type"] == "done"
+
+
+@pytest.mark.reliability
+@pytest.mark.timeout(900)
+def test_two_started_at_once_end_as_one_every_time(make_daemon: Make) -> None:
+    """Races for one state directory; each loser says so, each winner answers."""
+    for race in range(RACES):
+        began = time.monotonic()
+        pair = [make_daemon(prewarm=False).start(wait=False) for _ in range(2)]
+        while all(front.is_alive() for front in pair):
+            assert time.monotonic() - began < 60, "both live"
+            time.sleep(0.005)
+        winner, loser = sorted(pair, key=Daemon.is_alive, reverse=True)
+        assert json.loads(loser.output())["code"] == "already_running", race
+        with winner.talk() as talk:
+            assert talk.ask("ping")["type"] == "pong"
+        winner.kill() if race % 2 else winner.stop()  # every other one leaves its traces behind
+    print(f"{RACES} races, one winner each")
 
 
 def test_what_a_dead_daemon_left_is_taken_over(make_daemon: Make) -> None:
