@@ -90,6 +90,11 @@ def deterministic() -> object:
     return None
 
 
+def kernels() -> object:
+    torch.backends.mkldnn.set_flags(False)
+    return None
+
+
 LEAKS = [
     grad,
     held_grad,
@@ -105,6 +110,7 @@ LEAKS = [
     python_seed,
     thread_count,
     deterministic,
+    kernels,
 ]
 
 

@@ -156,7 +156,9 @@ class Inline(Executor):
 class Bench:
     """An engine over one toy model; ``events`` and ``marks`` are what it told."""
 
-    def __init__(self, *, pool: Executor | None = None, model: Any = None, clock: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self, *, pool: Executor | None = None, model: Any = None, clock: Callable[[], float] | None = None, threads: Sequence[int] = ()
+    ) -> None:
         self.model = model or ToyModel(CARD)
         self.models = OneModel(self.model)
         self.events: list[tuple[str, JobEvent]] = []
@@ -164,7 +166,7 @@ class Bench:
         hooks = Hooks(lambda job, event: self.events.append((job, event)), lambda ids: self.marks.append(tuple(ids)))
         if clock is not None:
             hooks = Hooks(hooks.events, hooks.mark, clock=clock)
-        self.engine = Engine(self.models, pool or Inline(), hooks)
+        self.engine = Engine(self.models, pool or Inline(), hooks, threads=threads)
 
     def start(self, job: str, generator: Job, *, log: ReplayLog | None = None, **ticket: Any) -> None:
         self.engine.start(Ticket(job=job, title="the operation 'toy'", plugin="toys", **ticket), generator, log)

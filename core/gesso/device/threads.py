@@ -26,8 +26,16 @@ def thread_count(environ: Mapping[str, str] = os.environ) -> int:
     chosen = environ.get(VARIABLE, "")
     if chosen.isdecimal() and int(chosen) > 0:
         return int(chosen)
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(usable - 1, MOST))
+    return max(1, min(_usable() - 1, MOST))
+
+
+def alternatives(environ: Mapping[str, str] = os.environ) -> tuple[int, ...]:
+    """Counts that jobs of level `fast` may try beside that: one, and all cores; none where the owner chose."""
+    return () if environ.get(VARIABLE, "").isdecimal() else tuple(dict.fromkeys((1, min(_usable(), MOST))))
+
+
+def _usable() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def prepare(threads: int, environ: MutableMapping[str, str] = os.environ) -> None:

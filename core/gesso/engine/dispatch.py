@@ -5,18 +5,22 @@ from __future__ import annotations
 import logging
 import queue
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from gesso.engine.batching import Knee
-from gesso.engine.calls import Apply, Denoise, DenoiseGrad, EncodeText, Host
+from gesso.engine.calls import Apply, Decode, Denoise, DenoiseGrad, EncodeImage, EncodeText, Host
 from gesso.engine.fairness import Fairness
 from gesso.engine.forward import Forward, Models, TextCache, belongs_on_pool
 from gesso.engine.hosting import Hosting, Outcomes, Pool
+from gesso.engine.kernels import Kernels, choices
 from gesso.engine.resume import OUT_OF_MEMORY, Resumer, out_of_memory, shortened
 from gesso.engine.task import Pending
 from gesso.errors import GessoError, ModelError, PluginError
 
 _log = logging.getLogger(__name__)
+_TUNED = (Denoise, Decode, EncodeImage)
+"""Calls whose threads and kernels adapt in `fast`. Not `EncodeText`: jobs of `exact` share its cache."""
 
 
 class Posts:
@@ -50,7 +54,7 @@ class Posts:
 class Dispatcher:
     """The calls that wait for the device (``pending``), and those of the thread pool (``hosting``)."""
 
-    def __init__(self, models: Models, pool: Pool, resumer: Resumer, outcomes: Outcomes) -> None:
+    def __init__(self, models: Models, pool: Pool, resumer: Resumer, outcomes: Outcomes, threads: Sequence[int] = ()) -> None:
         self.pending: list[Pending] = []
         self.hosting = Hosting(models, pool, resumer, outcomes)
         self.forwards = 0
@@ -62,6 +66,7 @@ class Dispatcher:
         self._outcomes = outcomes
         self._forward = Forward(models, self._texts)
         self._knee = Knee()
+        self._kernels = Kernels(choices(models.device, threads))
 
     def add(self, call: Pending) -> None:
         """Take a call in."""
@@ -109,14 +114,23 @@ class Dispatcher:
 
     def run(self, batch: Sequence[Pending], clock: Callable[[], float]) -> None:
         """Run calls of one key together; where that fails, each by itself, so that only the guilty one gets the error."""
+        first = batch[0]
+        tuned = first.running.ticket.level == "fast" and isinstance(first.call, _TUNED)
+        rows = sum(call.rows for call in batch)
+        choice = self._kernels.pick(first.key, rows) if tuned else None
         started = clock()
         try:
-            replies = self._run(batch)
+            with choice.applied() if choice is not None else nullcontext():
+                replies = self._run(batch)
         except Exception as fault:
             self._failed(batch, fault, clock)
             return
         if replies is not None:
-            self._charge(batch, clock() - started)
+            seconds = clock() - started
+            settled = choice is None or self._kernels.settled(first.key, rows, choice)
+            if choice is not None:
+                self._kernels.record(first.key, rows, choice, seconds)
+            self._charge(batch, seconds, settled)
             for call, reply in zip(batch, replies, strict=True):
                 self._outcomes.reply(call, reply)
 
@@ -146,11 +160,11 @@ class Dispatcher:
         else:
             self._outcomes.fault(batch[0], fault)
 
-    def _charge(self, batch: Sequence[Pending], seconds: float) -> None:
+    def _charge(self, batch: Sequence[Pending], seconds: float, settled: bool) -> None:
         rows = sum(call.rows for call in batch) or 1
         self.forwards += 1
         self.evaluations += sum(isinstance(call.call, (Denoise, DenoiseGrad)) for call in batch)
-        if batch[0].call.batched:
+        if batch[0].call.batched and settled:
             self._knee.record(batch[0].key, rows, seconds)
         for call in batch:
             share = seconds * call.rows / rows

@@ -31,6 +31,7 @@ class _Flags(NamedTuple):
     thread_count: int
     deterministic: bool
     matmul_precision: str
+    onednn: bool
 
 
 def _flags() -> _Flags:
@@ -47,6 +48,7 @@ def _flags() -> _Flags:
         torch.get_num_threads(),
         torch._C._get_deterministic_algorithms(),
         torch._C._get_float32_matmul_precision(),
+        torch._C._get_mkldnn_enabled(),
     )
 
 
@@ -101,6 +103,7 @@ class Ambient:
         torch.set_num_threads(was.thread_count)
         torch.use_deterministic_algorithms(was.deterministic)
         torch.set_float32_matmul_precision(was.matmul_precision)
+        torch._C._set_mkldnn_enabled(was.onednn)
         torch.set_rng_state(self._torch)
         np.random.mtrand.set_bit_generator(self._numpy_bits)
         np.random.set_state(self._numpy)

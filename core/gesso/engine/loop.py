@@ -52,16 +52,18 @@ class Engine:
     """Jobs as coroutines over one device. All methods but `post` belong to the thread that calls `turn`.
 
     ``width``: how many calls may be on the thread pool at once. ``log_after``: seconds of device time after which a job's replies go to its
-    replay log.
+    replay log. ``threads``: counts that `fast` may try beside torch's own.
     """
 
-    def __init__(self, models: Models, pool: Executor, hooks: Hooks, *, width: int = 2, log_after: float = 0.0) -> None:
+    def __init__(
+        self, models: Models, pool: Executor, hooks: Hooks, *, width: int = 2, log_after: float = 0.0, threads: Sequence[int] = ()
+    ) -> None:
         self._hooks = hooks
         self._log_after = log_after
         self._posts = Posts(hooks.wake)
         self._resumer = Resumer(self._emit, lambda: bool(self._calls.hosting.flying))
         outcomes = Outcomes(self._deliver, self._deliver_fault, self._mark, self._posts.put)
-        self._calls = Dispatcher(models, Pool(pool, width), self._resumer, outcomes)
+        self._calls = Dispatcher(models, Pool(pool, width), self._resumer, outcomes, threads)
         self._jobs: dict[str, Running] = {}
         self._ready: deque[_Ready] = deque()
         self._orders = itertools.count()

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gesso import __version__, logs, telemetry
-from gesso.device.threads import prepare, thread_count
+from gesso.device.threads import alternatives, prepare, thread_count
 from gesso.link import BlackBox, WorkerLink, die_with_parent, take_secret
 from gesso.link.messages import Bye, Ready
 
@@ -55,10 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from gesso.worker.service import Habits, Replay, Setup, serve
 
+    others = () if options.threads else alternatives()
     habits = Habits(options.idle_weights, options.previews, options.memory)
     replay = Replay(options.replay, options.log_after)
     try:
-        serve(link, box, Setup(options.device, threads, options.models, replay, info, habits, options.plugins, options.config))
+        serve(link, box, Setup(options.device, threads, options.models, replay, info, habits, options.plugins, options.config, others))
         box.clear()
         link.send(Bye())
     finally:

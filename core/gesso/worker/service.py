@@ -79,7 +79,7 @@ class Habits:
 
 @dataclass(frozen=True)
 class Setup:
-    """What the command line said. ``info``: what the front was told with Ready."""
+    """What the command line said. ``info``: what the front was told with Ready. ``alternatives``: threads that `fast` may try."""
 
     device: str
     threads: int
@@ -89,6 +89,7 @@ class Setup:
     habits: Habits
     plugins: Path | None = None
     config: Path | None = None
+    alternatives: tuple[int, ...] = ()
 
     @property
     def width(self) -> int:
@@ -160,7 +161,10 @@ class Service:
     def run(self, box: BlackBox) -> None:
         """Serve until told to leave."""
         hooks = Hooks(events=self._on_event, mark=partial(self._mark, box), wake=lambda: self._link.inbox.put(_Wake()))
-        self._engine = Engine(self._models, self._pool, hooks, width=self._setup.width, log_after=self._setup.replay.after)
+        setup = self._setup
+        self._engine = Engine(
+            self._models, self._pool, hooks, width=setup.width, log_after=setup.replay.after, threads=setup.alternatives
+        )
         self._tell_info(again=True)
         for ticket, job in self._announcer.started(self._catalogue):
             self._engine.start(ticket, job)
