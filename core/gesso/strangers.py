@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from gesso import environments, statefiles
 from gesso.errors import PluginError
@@ -26,6 +27,9 @@ STRIKES = 2
 """A plugin is turned off after it has ended the worker so often while it was imported; once may have been somebody else's doing."""
 
 Source = Literal["file", "distribution"]
+Risk = Literal["imported", "started"]
+RISKS: tuple[Risk, ...] = get_args(Risk)
+"""When a plugin's code runs that is no job's: one that ends the process then would end the next one too."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,7 @@ class Shelf:
             records = self.records()
             del records[name]
             self._save(records)
-            for path in (self.source(name), self.compiled(name), self._mark(name)):
+            for path in (self.source(name), self.compiled(name), *(self._mark(name, what) for what in RISKS)):
                 path.unlink(missing_ok=True)
         environments.remove(name, self.folder)
 
@@ -190,28 +194,30 @@ class Shelf:
         )
 
     @contextlib.contextmanager
-    def importing(self, name: str) -> Iterator[None]:
-        """Around the import of a plugin in a worker: a process that ends in between leaves a strike against it."""
-        mark = self._mark(name)
+    def risking(self, name: str, what: Risk) -> Iterator[None]:
+        """Around a plugin's import or its start in a worker: a process that ends in between leaves a strike against it."""
+        mark = self._mark(name, what)
         strikes = int(mark.read_text() or "0") if mark.exists() else 0
         mark.write_text(str(strikes + 1), encoding="ascii")
-        yield
-        mark.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            mark.unlink(missing_ok=True)
 
     def judge(self) -> list[str]:
-        """Turn off what has ended the worker too often while it was imported; sentences about these."""
+        """Turn off what has ended the worker too often while it was imported or started; sentences about these."""
         said = []
-        for name, record in self.records().items():
-            mark = self._mark(name)
+        for (name, record), what in itertools.product(self.records().items(), RISKS):
+            mark = self._mark(name, what)
             if record.enabled and mark.exists() and int(mark.read_text() or "0") >= STRIKES:
-                reason = f"The plugin {name!r} ended the worker while it was imported, {STRIKES} times, and is off."
+                reason = f"The plugin {name!r} ended the worker while it was {what}, {STRIKES} times, and is off."
                 self.put(replace(record, enabled=False, reason=reason))
                 mark.unlink()
                 said.append(reason)
         return said
 
-    def _mark(self, name: str) -> Path:
-        return self.folder / f"{name}.importing"
+    def _mark(self, name: str, what: Risk) -> Path:
+        return self.folder / f"{name}.{what}"
 
     def _code(self, record: Record) -> bytes:
         path = self.source(record.name)

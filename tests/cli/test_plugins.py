@@ -254,3 +254,28 @@ def test_a_plugin_that_ends_the_worker_at_import_is_found_out(owner: Owner) -> N
     assert owner.states()["sly"] == "off"
     assert owner.states()["good"] == "on"
     assert "ended the worker while it was imported" in owner.json("plugins", "info", "sly")["notice"]
+
+
+@pytest.mark.reliability
+def test_a_plugin_that_ends_the_worker_when_it_starts_is_found_out(owner: Owner) -> None:
+    source = """
+import os
+from gesso.plugin import Lifecycle, hookimpl
+
+class Early(Lifecycle):
+    name, title = "early", "Early"
+    def worker_started(self, ctx):
+        yield from ()
+        os._exit(7)
+
+@hookimpl
+def gesso_lifecycle(ctx):
+    return [Early()]
+"""
+    owner.json("plugins", "add", owner.write("early.py", source))
+    done = owner.run("generate", "moss", "--model", "procedural", "--size", "32", "-o", "a/")
+    assert done.returncode == 0, done.stderr
+    deadline = time.monotonic() + 20
+    while owner.states()["early"] != "off" and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert "ended the worker while it was started" in owner.json("plugins", "info", "early")["notice"]

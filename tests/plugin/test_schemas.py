@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from pydantic import BaseModel, Field
 from gesso.errors import PluginError
 from gesso.manifest import first_party
 from gesso.plugin import OperationParams, Registry, build_plugins, compile_operations, compile_to
-from gesso.plugin.fields import Choices, Widget
+from gesso.plugin.fields import Choices, Widget, ui
 from gesso.plugin.registry import Fault, PluginState
 from gesso.plugin.schemas import dumped, flattened
 
@@ -69,6 +70,24 @@ def test_hints_keep_to_the_vocabulary(committed: dict[str, Any]) -> None:
             assert field.get("x-choices", "models") in get_args(Choices)
             orders.append(hints["order"])
         assert orders == sorted(set(orders))
+
+
+def test_the_vocabulary_of_hints_is_documented_whole() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs/operations.md"
+    text = page.read_text(encoding="utf-8").split("## Hints for panels", 1)[1].split("\n## ", 1)[0]
+    keys, widgets = (re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE) for table in text.split("| widget | draw |"))
+    everything = ui("slider", 1, "group", advanced=True, span=(0, 1, 0.1), choices="models", positional=True)
+    assert set(keys) == set(everything["x-ui"])
+    assert sorted(widgets) == sorted(get_args(Widget))
+    sentence = text.split("`x-choices` is ", 1)[1].split(".\n", 1)[0]
+    assert set(get_args(Choices)) <= set(re.findall(r"`(\w+)`", sentence))
+
+
+def test_every_widget_of_the_vocabulary_but_the_mask_is_used(committed: dict[str, Any]) -> None:
+    used = {
+        field["x-ui"]["widget"] for operation in committed["operations"].values() for field in operation["params"]["properties"].values()
+    }
+    assert set(get_args(Widget)) - used <= {"mask"}
 
 
 def test_catalogues_list_every_sampler_and_schedule(registry: Registry, committed: dict[str, Any]) -> None:

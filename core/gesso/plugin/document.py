@@ -24,7 +24,8 @@ The family `procedural` reads names of materials, colours, sizes and wear, and w
 
 VOCABULARY = """## Hints for panels
 
-Each field carries `x-ui`, so that a host draws a panel from the schema alone:
+Each field carries `x-ui`, so that a host draws a panel from the schema alone. What a host does not know it shows as a plain field of the
+field's type. Plugins write the hints with `gesso.plugin.fields.ui`.
 
 | key | meaning |
 |---|---|
@@ -46,8 +47,9 @@ Each field carries `x-ui`, so that a host draws a panel from the schema alone:
 | `tile` | the axes of seamless tiling |
 | `choice` | a drop-down list of `enum`, or of the catalogue that `x-choices` names |
 | `model` | a drop-down list of models |
-| `image` | a slot for a picture; the value is `{"sha256": ...}` of a blob that was uploaded before |
+| `image` | a slot for a picture, or for several where the type is an array; the value is `{"sha256": ...}` of a blob |
 | `mask` | a slot for a mask, white where the picture is edited |
+| `colour` | a colour to pick, as text `#rrggbb` |
 | `hidden` | nothing |
 
 `x-choices` is `samplers`, `schedules`, `styles`, `scorers`, `upscalers` (they stand under `catalogues` in the same file) or `models` (in
@@ -125,3 +127,19 @@ def _catalogues(catalogues: Mapping[str, Any]) -> Iterator[str]:
     for entry in catalogues["guidances"]:
         options = ", ".join(f"`{name}` {_literal(schema.get('default'))}" for name, schema in entry["options"].items())
         yield f"| `{entry['name']}` | {entry['title']} | {options} | {entry['paper']} |"
+    yield ""
+    yield "## Scorers and upscalers"
+    yield ""
+    yield "| name | title | needs a prompt | paper |"
+    yield "|---|---|---|---|"
+    for entry in catalogues["scorers"]:
+        yield f"| `{entry['name']}` | {entry['title']} | {'yes' if entry['prompted'] else 'no'} | {entry['paper']} |"
+    for entry in catalogues["upscalers"]:
+        yield f"| `{entry['name']}` | {entry['title']} | no | {entry['paper']} |"
+    yield ""
+    yield "## Styles"
+    yield ""
+    yield "| name | title | prompt | negative |"
+    yield "|---|---|---|---|"
+    for entry in catalogues["styles"]:
+        yield f"| `{entry['name']}` | {entry['title']} | {entry['prompt']} | {entry['negative']} |"

@@ -32,18 +32,12 @@ class Announcer:
     def started(self, catalogue: WorkerCatalogue) -> Iterator[tuple[Ticket, Generator[Any, Any, Any]]]:
         """The jobs that plugins want to run now that the worker is ready."""
         for each in self.registry.lifecycles:
-            plugin = self.registry.lifecycles.plugin_of(each.name)
-            ctx = WorkerContext(self.registry, catalogue, "exact", {})
-            event = WorkerEvent(ctx, self.registry.options_of("lifecycles", each.name), self._place(plugin))
-            try:
-                with self._guarded(plugin):
-                    job = each.worker_started(event)
-            except (Exception, SystemExit):
-                _log.exception("the plugin %s failed when it was told that the worker started", plugin)
-                continue
-            if job is not None:
+            if type(each).worker_started is not Lifecycle.worker_started:
+                plugin = self.registry.lifecycles.plugin_of(each.name)
+                ctx = WorkerContext(self.registry, catalogue, "exact", {})
+                event = WorkerEvent(ctx, self.registry.options_of("lifecycles", each.name), self._place(plugin))
                 title = f"what {plugin!r} does when the worker starts"
-                yield Ticket(job=f"{MARK}{each.name}", title=title, plugin=plugin), self._within(plugin, job)
+                yield Ticket(job=f"{MARK}{each.name}", title=title, plugin=plugin), self._start(each, plugin, event)
 
     def loaded(self, card: ModelCard) -> None:
         """A model's weights are on the device."""
@@ -57,9 +51,11 @@ class Announcer:
         except (Exception, SystemExit):
             _log.exception("the plugin %s failed when it was told that %s was loaded", plugin, event.card.name)
 
-    def _within(self, plugin: str, job: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    def _start(self, each: Lifecycle, plugin: str, event: WorkerEvent) -> Generator[Any, Any, None]:
         with self._guarded(plugin):
-            return (yield from job)
+            job = each.worker_started(event)
+            if job is not None:
+                yield from job
 
     def _place(self, plugin: str) -> Path | None:
         if self._folder is None:

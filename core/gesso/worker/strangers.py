@@ -71,7 +71,7 @@ class Strangers:
     def _own(self, registry: Registry, stranger: Stranger, options: Mapping[str, Any]) -> PluginState:
         assert self._shelf is not None
         self._forget_older(stranger)
-        with self._shelf.importing(stranger.entry.name), _limited(stranger.entry.name):
+        with self._shelf.risking(stranger.entry.name, "imported"), _limited(stranger.entry.name):
             return add_stranger(registry, stranger, options=options)
 
     def _isolated(
@@ -100,7 +100,7 @@ class Strangers:
         if self._shelf is None or name not in self._imported:
             yield
             return
-        with self._shelf.importing(name):
+        with self._shelf.risking(name, "started"):
             yield
 
     def _options(self, registry: Registry) -> dict[str, Mapping[str, Any]]:

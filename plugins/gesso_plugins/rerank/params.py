@@ -25,4 +25,9 @@ class RerankParams(OperationParams):
     tile: Tile = Field("none", title="Tile", json_schema_extra=ui("tile", 30, "image"))
     """The axes along which the pictures are meant to wrap around."""
 
+    background: str = Field(
+        "#f4f4f2", title="Background", pattern="^#[0-9a-fA-F]{6}$", json_schema_extra=ui("colour", 40, "image", advanced=True)
+    )
+    """The colour of the contact sheet, as #rrggbb."""
+
     score: Score = Field({})

@@ -32,7 +32,7 @@ class Rerank:
         pictures = yield All(*(Host(_pixels, (ctx.blob(image.sha256), i)) for i, image in enumerate(params.images)))
         scores = yield from ctx.scores(params.score, pictures, prompt=params.prompt, tile=params.tile)
         order = best(scores, len(pictures))
-        pixels = yield Host(sheet, ([Placed(pictures[i], i + 1, scores[i]) for i in order],))
+        pixels = yield Host(sheet, ([Placed(pictures[i], i + 1, scores[i]) for i in order], params.background))
         ranking = [{"image": i, "score": scores[i].total, "scores": dict(scores[i].parts)} for i in order]
         return [Output(pixels, "contact_sheet", 0, 0, params.model_dump(mode="json"), "", info={"ranking": ranking})]
 

@@ -49,6 +49,9 @@ def test_one_picture_and_a_large_one_and_a_transparent_one(studio: Any) -> None:
     (sheet,) = studio.make("rerank", {"prompt": "x", "images": images}, blobs).outputs
     assert len(sheet.info["ranking"]) == 3
     assert all(entry["score"] is not None for entry in sheet.info["ranking"])
+    (dark,) = studio.make("rerank", {"prompt": "x", "images": images, "background": "#102030"}, blobs).outputs
+    assert tuple(dark.pixels[0, 0]) == (0x10, 0x20, 0x30)
+    assert dark.pixels.max() > 200, "words are light on a dark page"
 
 
 @pytest.mark.parametrize(
@@ -57,6 +60,7 @@ def test_one_picture_and_a_large_one_and_a_transparent_one(studio: Any) -> None:
         ({"images": []}, "images"),
         ({"images": [{"sha256": "0" * 64}] * 65}, "images"),
         ({"score": {"none": 1}}, "score"),
+        ({"background": "red"}, "background"),
         ({"score": {"sharpness": 0}}, "score"),
         ({"prompt": "x" * 10_001}, "prompt"),
     ],
