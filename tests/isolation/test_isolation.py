@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.conftest import end_all
-from tests.isolation.projects import Desk, library, pinned, pip, plugin
+from tests.isolation.projects import PLUGIN, Desk, library, pinned, pip, plugin
 
 pytestmark = pytest.mark.reliability
 
 SAMPLED = ("generate", "moss", "--model", "starter", "--size", "64", "--steps", "4", "--seed", "3")
-PLUGINS = {"warm": pinned("1.0"), "cold": pinned("2.0"), "plain": "", "lost": pinned("9.0")}
+PLUGINS = {"warm": pinned("1.0"), "cold": pinned("2.0"), "plain": "", "lost": pinned("9.0"), "sly": 'isolation = "venv"'}
+SLY = "import os, sys\nif 'gesso.plugin.check' not in str(sys.orig_argv): os._exit(7)\n"
 LIMIT = "4"
 
 
@@ -34,7 +35,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     library(folder, wheels, "2.0", 2)
     pip("install", "--target", str(site), str(folder / "tintlib-1.0"), folder=folder)
     for name, isolation in PLUGINS.items():
-        plugin(folder, site, name, isolation)
+        plugin(folder, site, name, isolation, (SLY if name == "sly" else "") + PLUGIN)
     desk = Desk(home, folder, site, wheels)
     desk.environ["GESSO_ISOLATION_SECONDS"] = LIMIT
     for name in ("warm", "cold", "plain"):
@@ -186,6 +187,18 @@ def test_an_environment_that_is_gone_is_said(desk: Desk) -> None:
     assert enabled.returncode == 0, enabled.stderr
     until(lambda: desk.run("cold.swatch", "moss", "-o", "back/").returncode == 0)
     assert workers(desk) == worker
+
+
+def test_an_isolated_plugin_that_ends_at_import_fails_its_own_jobs(desk: Desk) -> None:
+    enabled = desk.run("plugins", "enable", "sly")
+    assert enabled.returncode == 0, enabled.stderr
+    before = workers(desk)
+    error = desk.error("sly.swatch", "moss", "-o", "x/")
+    assert error["message"] == "The isolated plugin 'sly' ended with exit status 7 while it was imported."
+    assert desk.run("warm.swatch", "moss", "-o", "beside-sly/").returncode == 0
+    assert workers(desk) == before
+    assert desk.json("plugins", "remove", "sly")["state"] == "removed"
+    assert list((desk.home / "plugins").glob("sly*")) == []
 
 
 def test_hook_calls_of_isolated_plugins_are_traced(desk: Desk) -> None:
