@@ -53,10 +53,12 @@ class ChatText:
     """A language model that is told the prompt as a user's message. Brackets are ordinary characters to it: there are no weights.
 
     ``template``: what stands before and after the prompt. ``layer``: which hidden states are heard, counted from the end. ``most``: the
-    longest message in tokens.
+    longest message in tokens. ``drop``: how many of its first tokens are not passed on.
     """
 
-    def __init__(self, tokenizer: Any, encoder: Any, device: torch.device, template: tuple[str, str], layer: int, most: int) -> None:
+    def __init__(  # noqa: PLR0913  (each is a fact about one language model)
+        self, tokenizer: Any, encoder: Any, device: torch.device, template: tuple[str, str], *, layer: int, most: int, drop: int = 0
+    ) -> None:
         self.networks = (encoder,)
         self._tokenizer = tokenizer
         self._encoder = encoder
@@ -64,6 +66,7 @@ class ChatText:
         self._template = template
         self._layer = layer
         self._most = most
+        self._drop = drop
 
     def hear(self, text: str) -> Tensor:
         """The states (1, L, D) of the message."""
@@ -73,5 +76,5 @@ class ChatText:
             said = f"The prompt has {len(ids)} tokens, and this model hears {self._most}."
             raise InvalidRequest(said, field="prompt", hint="Shorten it.")
         output = self._encoder(input_ids=torch.tensor([ids], device=self._device), output_hidden_states=True, use_cache=False)
-        states: Tensor = output.hidden_states[self._layer]
+        states: Tensor = output.hidden_states[self._layer][:, self._drop :]
         return states.to(torch.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import re
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from gesso_plugins.diffusion.files import AGAIN
 if TYPE_CHECKING:
     from gesso_plugins.diffusion.source import Source
 
-_NOT_SETTINGS = ("architectures", "model_type", "transformers_version", "torch_dtype", "dtype")
+_NOT_SETTINGS = ("vision_config", "architectures", "model_type", "transformers_version", "torch_dtype", "dtype")
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 """How diffusers named the autoencoder's attention before 0.15; many checkpoints still do."""
 
@@ -98,6 +99,22 @@ def qwen3(source: Source, component: str, place: Place) -> nn.Module:
     return _ready(module)
 
 
+def qwen_vl_text(source: Source, component: str, place: Place) -> nn.Module:
+    """The language model of Qwen 2.5 VL, without its eyes and its head; old and new files name its weights otherwise."""
+    from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLTextConfig
+    from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLTextModel
+
+    module = transformers_network(Qwen2_5_VLTextModel, Qwen2_5_VLTextConfig, source, component)
+    weights = {}
+    for key, value in _read(source, component, place).items():
+        bare = re.sub(r"^(model\.language_model\.|language_model\.model\.|language_model\.|model\.)", "", key)
+        if not bare.startswith(("visual.", "lm_head.")):
+            weights[bare] = value
+    _assign(module, weights, source, component)
+    _recompute(module, place.device)
+    return _ready(module)
+
+
 def _recompute(module: nn.Module, device: torch.device) -> None:
     """Buffers that no file carries, off the meta device: rotary embeddings are built once more, positions of patches computed again."""
     from diffusers.models.embeddings import PatchEmbed, get_2d_sincos_pos_embed
@@ -140,7 +157,8 @@ def diffusers_network(kind: Any, source: Source, component: str, place: Place) -
 
 def transformers_network(kind: Any, settings_kind: Any, source: Source, component: str) -> Any:
     """A network of transformers without weights."""
-    kept = {key: value for key, value in source.settings(component).items() if key not in _NOT_SETTINGS}
+    settings = source.settings(component)
+    kept = {key: value for key, value in (settings.get("text_config") or settings).items() if key not in _NOT_SETTINGS}
     try:
         with torch.device("meta"):
             return kind(settings_kind(**kept))

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from gesso.errors import InvalidRequest
 from gesso.model import Conditioning, Lora, ModelCard, Parametrisation, Patch, Perturbation, Seamless
-from gesso.model.seamless import make_seamless
-from gesso_plugins.diffusion.codec import Codec
+from gesso_plugins.diffusion.codec import Codec, Ejects
 from gesso_plugins.diffusion.lora import Layers, PutOn
 from gesso_plugins.diffusion.perturbing import perturbed
 
@@ -36,14 +35,6 @@ class HearsNegatives(Protocol):
 
     def encode_negative(self, texts: Sequence[str]) -> list[Conditioning]:
         """One conditioning per text."""
-        ...
-
-
-class Ejects(Protocol):
-    """A change to a network that can be taken back without a trace."""
-
-    def eject(self) -> None:
-        """Take it back."""
         ...
 
 
@@ -107,7 +98,7 @@ class LatentDiffusion:
             for patch in patches:
                 if isinstance(patch, Seamless):
                     self._injected.append(self._denoiser.seamless(patch.x, patch.y))
-                    self._injected.append(make_seamless(self._codec.network, patch.x, patch.y))
+                    self._injected.append(self._codec.seamless(patch.x, patch.y))
                 elif not isinstance(patch, Lora) or self.layers is None:
                     raise InvalidRequest(f"The model {self.card.name!r} cannot take {type(patch).__name__}.")
             if loras and self.layers is not None:

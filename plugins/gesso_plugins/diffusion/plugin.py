@@ -18,6 +18,7 @@ def gesso_families() -> Iterable[Family]:
     from gesso_plugins.diffusion.lora import LoraFamily
     from gesso_plugins.diffusion.pipelines import PipelineFamily
     from gesso_plugins.diffusion.pixart import PixArtFamily
+    from gesso_plugins.diffusion.qwen_image import QwenImageFamily
     from gesso_plugins.diffusion.sd3 import StableDiffusion3Family
     from gesso_plugins.diffusion.stable_diffusion import StableDiffusionFamily
     from gesso_plugins.diffusion.stable_diffusion_xl import StableDiffusionXLFamily
@@ -30,6 +31,7 @@ def gesso_families() -> Iterable[Family]:
         FluxFamily(),
         ZImageFamily(),
         PixArtFamily(),
+        QwenImageFamily(),
         LoraFamily(),
         PipelineFamily(),
     ]

@@ -18,7 +18,7 @@ from gesso_plugins.diffusion.family import Traits, latent_of
 from gesso_plugins.diffusion.perturbing import layers_of
 
 if TYPE_CHECKING:
-    from gesso_plugins.diffusion.model import Ejects
+    from gesso_plugins.diffusion.codec import Ejects
     from gesso_plugins.diffusion.source import Source
 
 

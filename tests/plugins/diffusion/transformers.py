@@ -202,6 +202,38 @@ def z_image(folder: Path) -> Path:
     return saved(ZImagePipeline(scheduler, autoencoder(), words, tokenizer, transformer), folder)
 
 
+def qwen_image(folder: Path) -> Path:
+    from diffusers import AutoencoderKLQwenImage, FlowMatchEulerDiscreteScheduler, QwenImagePipeline, QwenImageTransformer2DModel
+    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
+    torch.manual_seed(0)
+    tokenizer = qwen_tokenizer()
+    text = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 32,
+        "intermediate_size": 37,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]},
+        "max_position_embeddings": 1024,
+    }
+    eyes = {"depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": 32}
+    words = Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig(text_config=text, vision_config=eyes))
+    transformer = QwenImageTransformer2DModel(
+        in_channels=4 * VAE_CHANNELS,
+        out_channels=VAE_CHANNELS,
+        num_layers=2,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        axes_dims_rope=(4, 6, 6),
+    )
+    codec = AutoencoderKLQwenImage(base_dim=8, z_dim=VAE_CHANNELS, dim_mult=[1, 2], num_res_blocks=1, temperal_downsample=[False])
+    scheduler = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, base_shift=0.5, max_shift=0.9, shift_terminal=0.02)
+    return saved(QwenImagePipeline(scheduler, codec, words, tokenizer, transformer), folder)
+
+
 def pixart(folder: Path, *, sigma: bool = False) -> Path:
     """``sigma``: PixArt-sigma; else the alpha model that is told the size."""
     from diffusers import DDIMScheduler, PixArtAlphaPipeline, PixArtSigmaPipeline, PixArtTransformer2DModel
