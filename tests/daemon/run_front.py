@@ -77,8 +77,8 @@ def main() -> int:
         prewarm=plan.get("prewarm", True),
         on_demand=plan.get("on_demand", on_demand()),
         flags=plan.get("settings", {}),
-        worker_command=(sys.executable, str(HERE / "fake_worker.py")),
-        schema_files=(HERE / "operations.json",),
+        worker_command=(sys.executable, str(HERE / plan.get("worker", "fake_worker.py"))),
+        schema_files=None if "worker" in plan else (HERE / "operations.json",),
     )
     try:
         status = serve(options)

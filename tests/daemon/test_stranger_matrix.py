@@ -240,7 +240,7 @@ def test_an_impostor_on_the_old_port_learns_nothing(state: Home, transport: str)
         server.close()
         thread.join()
     assert heard, "nobody came"
-    for secret in (TOKEN, bytes.fromhex(TOKEN), pair.secret, bytes.fromhex(pair.secret), "submit", "hello\"", b"gesso/1 client"):
+    for secret in (TOKEN, bytes.fromhex(TOKEN), pair.secret, bytes.fromhex(pair.secret), "submit", 'hello"', b"gesso/1 client"):
         assert (secret.encode() if isinstance(secret, str) else secret) not in heard
     assert (proof.encode() in heard) == (transport == "tcp"), "a proof is good for this port and this token, both new at every start"
 

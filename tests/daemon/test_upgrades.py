@@ -96,7 +96,7 @@ def flips(raw: bytes, each: int) -> list[bytes]:
     return found
 
 
-@pytest.mark.parametrize("each", [2, pytest.param(20, marks=SLOW)])
+@pytest.mark.parametrize("each", [2, pytest.param(12, marks=SLOW)])
 def test_a_flipped_bit_in_any_page_loses_nothing_silently(whole: Path, tmp_path: Path, each: int) -> None:
     raw = whole.read_bytes()
     seen = {"opened": 0, "aside": 0, "refused": 0}
