@@ -122,7 +122,7 @@ def test_two_jobs_with_different_loras_run_on_one_base_at_once_and_leave_no_trac
         numbers = {"steps": 5, "guidance": 4.0, "width": 32, "height": 32, "seed": SEED}
         task = Sampling(ctx, ctx.model("tiny"), GenerateParams(**shared, **numbers, lora=lora), list(sigmas))
         yield from task.prepare()
-        return (yield from task.latent(SEED, 0))
+        return (yield from task.latent(0))
 
     def both() -> Any:
         return (yield All(job({"one": 1.0}), job({}), job({"two": 1.0})))
