@@ -216,7 +216,7 @@ def _add_listings(add: Commands, group: Callable[[str, str], Commands]) -> None:
     add("scorers", "gesso.cli.listings:scorers", "list the scorers")
     add("upscalers", "gesso.cli.listings:upscalers", "list the upscalers")
     add("filters", "gesso.cli.listings:filters", "list what looks at requests and results")
-    group("styles", "styles for --style-preset")("list", "gesso.cli.listings:styles", "list the styles")
+    _add_styles(group("styles", "styles for --style-preset: list, import, export"))
 
 
 def _add_models(models: Commands) -> None:
@@ -246,6 +246,18 @@ def _add_models(models: Commands) -> None:
     chosen = models("default", "gesso.cli.models:default", "show or set the model that is taken where a request names none")
     chosen.add_argument("name", metavar="NAME", nargs="?", default=None)
     chosen.add_argument("--reset", action="store_true", help="have no default")
+
+
+def _add_styles(styles: Commands) -> None:
+    styles("list", "gesso.cli.listings:styles", "list the styles")
+    taken = styles("import", "gesso.cli.styles:take_in", "take styles in from a TOML or JSON file")
+    taken.add_argument(
+        "file", metavar="FILE", help="frosty.toml gives styles called frosty.NAME; `gesso plugins remove frosty` takes them away"
+    )
+    given = styles("export", "gesso.cli.styles:export", "write styles to a TOML or JSON file")
+    given.add_argument("names", metavar="NAME", nargs="*", help="which (default: all)")
+    given.add_argument("-o", "--output", metavar="FILE", required=True, help="a .toml or .json file")
+    given.add_argument("--force", action="store_true", help="overwrite the file")
 
 
 def _add_plugins(plugins: Commands) -> None:
