@@ -101,10 +101,7 @@ def _add_size(parser: argparse.ArgumentParser, operation: OperationSchema) -> No
 
 def _add(parser: argparse.ArgumentParser, parameter: Property) -> None:
     keywords: dict[str, Any] = {"default": None, "help": _escape(help_text(parameter))}
-    if parameter.kind == "prompt":
-        parser.add_argument(f"{PREFIX}{parameter.name}", nargs="?", metavar=parameter.name.upper(), **keywords)
-        return
-    if parameter.positional:
+    if parameter.positional or parameter.kind == "prompt":
         unflagged: dict[str, Any] = {"metavar": _metavar(parameter), "help": keywords["help"], "default": argparse.SUPPRESS}
         unflagged |= {"nargs": "*", "action": "extend"} if parameter.kind == "images" else {"nargs": "?"}
         parser.add_argument(f"{PREFIX}{parameter.name}", **unflagged)
@@ -129,6 +126,8 @@ def _metavar(parameter: Property) -> str:
         return "|".join(str(choice) for choice in parameter.choices if choice is not None)
     if parameter.kind in ("image", "images"):
         return "IMAGE"
+    if parameter.kind == "prompt":
+        return parameter.name.upper()
     if parameter.catalogue:
         return parameter.catalogue.removesuffix("s").upper()
     return {"integer": "N", "number": "X"}.get(parameter.item if parameter.kind == "array" else parameter.kind, "TEXT")

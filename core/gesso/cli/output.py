@@ -16,15 +16,18 @@ from gesso.errors import OutputError, UsageError
 from gesso.wire.home import Home
 
 SLUG_LENGTH = 48
+ENDINGS = {"image/tiff": "tiff", "image/x-exr": "exr"}
+"""Of file names, by media type; all others are PNG."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What names one result file. ``n`` counts from 1; ``role`` is ``image`` or the name of a map."""
+    """What names one result file. ``n`` counts from 1; ``role`` is ``image`` or the name of a map; ``media_type`` gives the ending."""
 
     seed: int | None
     n: int
     role: str
+    media_type: str = "image/png"
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ class Destination:
             ) from None
         if not stem or stem.startswith(".") or "/" in stem or os.sep in stem or "\0" in stem:
             raise UsageError(f"The pattern {self.pattern!r} gives {stem!r}, which is not a file name.", field="pattern")
-        return f"{stem}.png" if picture.role == "image" else f"{stem}-{picture.role}.png"
+        ending = ENDINGS.get(picture.media_type, "png")
+        return f"{stem}.{ending}" if picture.role == "image" else f"{stem}-{picture.role}.{ending}"
 
 
 def slug(text: str) -> str:

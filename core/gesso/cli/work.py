@@ -108,7 +108,7 @@ def _until_the_end(job: Job, shown: Reporter) -> None:
 
 def save(job: str, operation: str, params: Mapping[str, Any], result: Result, destination: Destination) -> Outcome:
     """Write every picture of a result, all names being checked before the first is written."""
-    pictures = [Picture(image.seed, image.index + 1, image.role) for image in result.images]
+    pictures = [Picture(image.seed, image.index + 1, image.role, image.media_type) for image in result.images]
     try:
         paths = destination.paths(pictures, fields(operation, params))
         for path, image in zip(paths, result.images, strict=True):

@@ -18,7 +18,8 @@ _FORMATS: Mapping[str, str] = {"uint8": "B", "uint16": "H", "float32": "f"}
 @dataclass(frozen=True)
 class ResultImage:
     """One picture. ``dtype`` is uint8, uint16 or float32; ``role`` is ``image`` or a map's name; ``recipe`` makes it again.
-    ``info`` has, where there is something to say: ``scores`` by scorer, ``filters`` (what they did), ``ranking`` (of a contact sheet).
+    ``info`` has, where there is something to say: ``scores`` by scorer, ``filters`` (what they did), ``ranking`` (of a contact sheet),
+    ``measured`` (what the operation found out about it).
     """
 
     sha256: str
@@ -94,7 +95,7 @@ def build_result(job: str, wire: Mapping[str, Any], blobs: Mapping[str, bytes]) 
                 index=int(image.get("index", position)),
                 seed=image.get("seed"),
                 score=image.get("score"),
-                info={key: image[key] for key in ("scores", "filters", "ranking") if key in image},
+                info={key: image[key] for key in ("scores", "filters", "ranking", "measured") if key in image},
                 recipe=image.get("recipe"),
                 data=blobs[str(image["sha256"])],
             )

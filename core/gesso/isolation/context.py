@@ -91,6 +91,11 @@ class RemoteContext:
         content: bytes = self._ask("blob", [sha256])
         return content
 
+    def keep(self, data: bytes) -> Mapping[str, str]:
+        """A picture made in this job as the input of another operation."""
+        kept: Mapping[str, str] = self._ask("keep", [data])
+        return kept
+
     def operation(self, name: str, params: Mapping[str, Any]) -> Generator[Any, Any, Any]:
         """Another operation, run by the worker."""
         return (yield Delegated(name, params))

@@ -131,8 +131,8 @@ def _answers(ctx: ResolveContext) -> Ask:
             case "warn", message:
                 ctx.warn(message)
                 return None
-            case "blob", sha256 if hasattr(ctx, "blob"):
-                return ctx.blob(sha256)
+            case ("blob" | "keep") as name, data if hasattr(ctx, name):
+                return getattr(ctx, name)(data)
             case "operation", name, params if hasattr(ctx, "operation"):
                 return ctx.operation(name, params)
         raise InvalidRequest(f"An isolated plugin cannot use {method!r} of its context here.")

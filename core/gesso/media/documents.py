@@ -28,6 +28,10 @@ TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 READS = "PNG, JPEG, WebP, TIFF and OpenEXR"
 
 
+MEDIA_TYPES = {"png": "image/png", "tiff": "image/tiff", "exr": "image/x-exr"}
+"""What `write` makes."""
+
+
 @dataclass(frozen=True)
 class Document:
     """pixels (H, W, 1 to 4) of uint8, uint16, float16 or float32: grey, grey and alpha, RGB, RGBA. ``kind``: png, jpeg, webp, tiff, exr."""
@@ -65,10 +69,7 @@ def write(document: Document, kind: str | None = None) -> bytes:
         return exr.write(document.pixels)
     if wanted == "tiff" or document.pixels.dtype.kind == "f":
         return _to_tiff(document)
-    pixels = document.pixels
-    if pixels.shape[2] == 2:
-        pixels = np.concatenate([np.repeat(pixels[..., :1], 3, 2), pixels[..., 1:]], 2)
-    return write_png(pixels[..., 0] if pixels.shape[2] == 1 else pixels, {}, document.profile.icc)
+    return write_png(document.pixels, {}, document.profile.icc)
 
 
 def _common(data: bytes, field: str) -> Document:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from gesso.media.profile import SRGB, Profile
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,12 @@ class MaterialMaps:
 class Output:
     """One result picture.
 
-    pixels: uint8 or uint16, (H, W), (H, W, 3) or (H, W, 4). role: ``image``, or a map's name (``base_color``, ``height``, ...).
+    pixels: uint8 or uint16, (H, W), (H, W, 1 to 4); floats where ``kind`` is a file that holds them.
+    role: ``image``, or a map's name (``base_color``, ``height``, ...).
     index: number of the picture in the job (maps of one picture share it). params: the complete parameters of a job that makes
     exactly this picture again (count 1, its own seed). model: name of the model that made it, empty where none did.
     score: how good scorers found it, the combined value; ``info["scores"]`` has the parts. signed: whether the file carries its recipe.
+    kind: the file that it becomes; profile: the colour profile that goes into it. ``info["measured"]`` is what an operation found out.
     """
 
     pixels: npt.NDArray[Any]
@@ -50,6 +54,8 @@ class Output:
     score: float | None = None
     info: Mapping[str, Any] = field(default_factory=dict)
     signed: bool = True
+    kind: Literal["png", "tiff", "exr"] = "png"
+    profile: Profile = SRGB
 
     def noted(self, name: str, **what: Any) -> Output:
         """The same, with what a filter of that name did to it written into the result."""

@@ -22,7 +22,7 @@ _BAND = 64
 def encode(output: Output, recipe: Recipe | None) -> bytes:
     """The file of one result, with the text chunks `parameters` (for the peers) and `gesso` (for us) where there is a recipe."""
     texts = {} if recipe is None else {"parameters": infotext(recipe), "gesso": recipe.dumps()}
-    return write(output.pixels, texts)
+    return write(output.pixels, texts, output.profile.icc)
 
 
 def write(pixels: npt.NDArray[Any], texts: dict[str, str], icc: bytes | None = None) -> bytes:
@@ -32,6 +32,8 @@ def write(pixels: npt.NDArray[Any], texts: dict[str, str], icc: bytes | None = N
     repeats, and three times faster.
     """
     planes = pixels[..., None] if pixels.ndim == 2 else pixels
+    if planes.shape[2:] == (2,):  # grey and alpha: no reader expects it, every reader knows RGBA
+        planes = np.concatenate([np.repeat(planes[..., :1], 3, 2), planes[..., 1:]], 2)
     if planes.dtype not in (np.uint8, np.uint16) or planes.ndim != 3 or planes.shape[2] not in _COLOUR_TYPES or 0 in planes.shape:
         raise ValueError(f"a PNG cannot hold {pixels.dtype} samples of shape {pixels.shape}")
     height, width, channels = planes.shape

@@ -84,6 +84,10 @@ class JobContext(ResolveContext, Protocol):
         """The bytes of an input that the request named."""
         ...
 
+    def keep(self, data: bytes) -> Mapping[str, str]:
+        """A picture made in this job as the input of another operation: ``{"sha256": ...}``, for as long as the job lasts."""
+        ...
+
     def operation(self, name: str, params: Mapping[str, Any]) -> Generator[Any, Any, Any]:
         """Another operation as a sub-generator: ``outputs = yield from ctx.operation("generate", {...})``."""
         ...

@@ -50,6 +50,7 @@ field's type. Plugins write the hints with `gesso.plugin.fields.ui`.
 | `image` | a slot for a picture, or for several where the type is an array; the value is `{"sha256": ...}` of a blob |
 | `mask` | a slot for a mask, white where the picture is edited |
 | `colour` | a colour to pick, as text `#rrggbb` |
+| `toggle` | a check box (true or false) |
 | `hidden` | nothing |
 
 `x-choices` is `samplers`, `schedules`, `styles`, `scorers`, `upscalers` (they stand under `catalogues` in the same file) or `models` (in

@@ -12,7 +12,9 @@ SEED_MAX = 2**53 - 1
 Tile = Literal["none", "x", "y", "xy"]
 """The axes along which a picture wraps around without a seam."""
 
-Widget = Literal["prompt", "negative", "seed", "size", "slider", "image", "mask", "model", "choice", "tile", "count", "colour", "hidden"]
+Widget = Literal[
+    "prompt", "negative", "seed", "size", "slider", "image", "mask", "model", "choice", "tile", "count", "toggle", "colour", "hidden"
+]  # fmt: skip
 Choices = Literal["samplers", "schedules", "models", "styles", "scorers", "upscalers"]
 
 

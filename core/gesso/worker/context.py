@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Generator, Mapping
 from typing import Any
 
@@ -33,7 +34,7 @@ class WorkerContext:
         self.warnings: list[str] = []
         self._registry = registry
         self._catalogue = catalogue
-        self._blobs = blobs
+        self._blobs = dict(blobs)
 
     def sampler(self, name: str) -> SamplerSpec:
         """The sampler of that name or alias."""
@@ -87,6 +88,12 @@ class WorkerContext:
         if sha256 not in self._blobs:
             raise BlobMissing(f"The input {sha256[:12]} is not one that the request named.", details={"missing": [sha256]})
         return self._blobs[sha256]
+
+    def keep(self, data: bytes) -> Mapping[str, str]:
+        """A picture made in this job as the input of another operation."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        self._blobs[sha256] = data
+        return {"sha256": sha256}
 
     def operation(self, name: str, params: Mapping[str, Any]) -> Generator[Any, Any, Any]:
         """Another operation as a sub-generator."""

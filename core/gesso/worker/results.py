@@ -13,6 +13,7 @@ import numpy as np
 from gesso import __version__
 from gesso.errors import GessoError, OutOfMemory, PluginError
 from gesso.media import Output, Recipe
+from gesso.media.documents import MEDIA_TYPES, Document, write
 from gesso.media.png import encode
 
 Form = Literal["png", "raw"]
@@ -91,8 +92,10 @@ def encoded(output: Output, spec: Spec, form: Form) -> Encoded:
     pixels = np.ascontiguousarray(output.pixels)
     if form == "raw":
         content, media_type = pixels.astype(pixels.dtype.newbyteorder("<"), copy=False).tobytes(), PLANE
-    else:
+    elif output.kind == "png":
         content, media_type = encode(output, recipe if output.signed else None), "image/png"
+    else:
+        content, media_type = write(Document(pixels, output.profile, output.kind)), MEDIA_TYPES[output.kind]
     entry = {
         "sha256": hashlib.sha256(content).hexdigest(),
         "media_type": media_type,
@@ -107,7 +110,7 @@ def encoded(output: Output, spec: Spec, form: Form) -> Encoded:
         "score": output.score,
         "recipe": json.loads(recipe.dumps()),
     }
-    entry |= {key: output.info[key] for key in ("scores", "filters", "ranking") if output.info.get(key)}
+    entry |= {key: output.info[key] for key in ("scores", "filters", "ranking", "measured") if output.info.get(key)}
     json.dumps(entry, allow_nan=False)  # what cannot cross the wire is the operation's fault, here and now
     return Encoded(entry, content)
 

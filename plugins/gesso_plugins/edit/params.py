@@ -1,0 +1,100 @@
+"""What `edit` takes. No torch here: schemas are compiled from this module, and clients are drawn from the schemas."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from gesso.plugin.fields import SEED_MAX, InputBlob, ui
+from gesso.plugin.specs import OperationParams
+
+
+class EditParams(OperationParams):
+    """Parameters of `edit`. Fields left out take the model's own defaults."""
+
+    image: InputBlob = Field(title="Image", json_schema_extra=ui("image", 10, "image", positional=True))
+    """The picture to edit: PNG, JPEG, WebP, TIFF or OpenEXR. It keeps its size, depth and colour profile."""
+
+    mask: InputBlob | None = Field(None, title="Mask", json_schema_extra=ui("mask", 20, "image"))
+    """As large as the picture: white is edited, black comes back byte for byte, grey in between. Without one, what is transparent is."""
+
+    invert: bool = Field(False, title="Invert the mask", json_schema_extra=ui("toggle", 25, "image"))
+    """Edit what the mask leaves black: the background of what it covers."""
+
+    prompt: str = Field("", title="Prompt", max_length=10_000, json_schema_extra=ui("prompt", 30, "prompt"))
+    """What is to be seen where the mask is white. Without words the surroundings decide."""
+
+    negative: str = Field("", title="Negative prompt", max_length=10_000, json_schema_extra=ui("negative", 40, "prompt"))
+    """What is not to be seen there."""
+
+    model: str | None = Field(
+        None, title="Model", min_length=1, max_length=200, json_schema_extra=ui("model", 50, "model", choices="models")
+    )
+    """The model's name; by default the first that can start from a picture."""
+
+    strength: float = Field(1.0, title="Strength", gt=0, le=1, json_schema_extra=ui("slider", 60, "image", span=(0.05, 1, 0.05)))
+    """How much is redone: 1 makes something new, less refines what is there."""
+
+    left: int = Field(0, title="Left", ge=0, le=4096, json_schema_extra=ui("size", 70, "outpaint"))
+    """Pixels that the canvas grows by on the left. What is added is filled (outpainting)."""
+
+    top: int = Field(0, title="Top", ge=0, le=4096, json_schema_extra=ui("size", 71, "outpaint"))
+    """Pixels that the canvas grows by at the top."""
+
+    right: int = Field(0, title="Right", ge=0, le=4096, json_schema_extra=ui("size", 72, "outpaint"))
+    """Pixels that the canvas grows by on the right."""
+
+    bottom: int = Field(0, title="Bottom", ge=0, le=4096, json_schema_extra=ui("size", 73, "outpaint"))
+    """Pixels that the canvas grows by at the bottom."""
+
+    count: int = Field(1, title="Count", ge=1, le=100, json_schema_extra=ui("count", 80, "sampling"))
+    """How many results. Result i has the seed `seed + i`."""
+
+    seed: int | None = Field(None, title="Seed", ge=0, le=SEED_MAX, json_schema_extra=ui("seed", 90, "sampling"))
+    """Seed of the first result; chosen at random when it is left out."""
+
+    steps: int | None = Field(None, title="Steps", ge=1, le=1000, json_schema_extra=ui("slider", 100, "sampling", span=(1, 100, 1)))
+    """Sampling steps."""
+
+    guidance: float | None = Field(None, title="Guidance", ge=0, le=100, json_schema_extra=ui("slider", 110, "sampling", span=(1, 20, 0.5)))
+    """Classifier-free guidance scale; 1 means none."""
+
+    sampler: str | None = Field(
+        None, title="Sampler", min_length=1, max_length=100, json_schema_extra=ui("choice", 120, "sampling", choices="samplers")
+    )
+    """The sampler's name or alias. A label such as "DPM++ 2M Karras" names the schedule too."""
+
+    schedule: str | None = Field(
+        None, title="Schedule", min_length=1, max_length=100, json_schema_extra=ui("choice", 130, "sampling", choices="schedules")
+    )
+    """The noise schedule's name or alias."""
+
+    padding: float = Field(
+        0.33, title="Padding", ge=0, le=4, json_schema_extra=ui("slider", 140, "region", advanced=True, span=(0, 2, 0.05))
+    )
+    """How much of the surroundings the model sees, in lengths of the masked region's longer side."""
+
+    grow: int | None = Field(
+        None, title="Grow", ge=0, le=256, json_schema_extra=ui("slider", 150, "region", advanced=True, span=(0, 64, 1))
+    )
+    """Pixels that the mask is widened by; by default as the region is large."""
+
+    feather: int | None = Field(
+        None, title="Feather", ge=0, le=512, json_schema_extra=ui("slider", 160, "region", advanced=True, span=(0, 128, 1))
+    )
+    """Pixels over which the change fades out beyond that; by default as the region is large and the strength high."""
+
+    blend: int | None = Field(
+        None, title="Blend", ge=0, le=512, json_schema_extra=ui("slider", 170, "region", advanced=True, span=(0, 96, 1))
+    )
+    """Pixels over which the result fades into the picture; at most grow and feather together."""
+
+    match_border: bool = Field(True, title="Match the border", json_schema_extra=ui("toggle", 180, "region", advanced=True))
+    """Take differences of colour away where the result meets the picture."""
+
+    returns: Literal["image", "region"] = Field("image", title="Returns", json_schema_extra=ui("choice", 190, "region", advanced=True))
+    """The whole picture, or only the region that was worked on (its place is in the result)."""
+
+    options: dict[str, dict[str, Any]] = Field({}, title="Options", json_schema_extra=ui("hidden", 200, "advanced", advanced=True))
+    """Parameters of one model family, under the family's name."""

@@ -1,0 +1,153 @@
+"""`edit` in the real engine: what the mask leaves black is the same bytes in every depth, what it covers is new, mistakes are sentences."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image, ImageCms
+
+from gesso.errors import InvalidRequest
+from gesso.media.documents import Document, read, write
+from gesso.media.profile import SRGB, read_profile
+
+Pipelines = Callable[[str], Path]
+SIZE = (96, 80)
+
+
+def samples(dtype: str, channels: int = 3) -> npt.NDArray[Any]:
+    y, x = np.mgrid[: SIZE[1], : SIZE[0]] / 96
+    values = np.stack([0.3 + 0.4 * x, 0.6 - 0.3 * y, 0.5 + 0 * x, np.ones_like(x)][:channels], 2)
+    return (values * np.iinfo(dtype).max).astype(dtype) if dtype.startswith("u") else values.astype(dtype)
+
+
+def mask_file(mask: npt.NDArray[np.uint8] | None = None) -> bytes:
+    if mask is None:
+        mask = np.zeros((SIZE[1], SIZE[0]), np.uint8)
+        mask[30:50, 40:64] = 255
+    buffer = io.BytesIO()
+    Image.fromarray(mask).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def tiny(studio: Any, pipelines: Pipelines) -> Any:
+    studio.add("tiny", pipelines("epsilon"))
+    return studio
+
+
+def edited(studio: Any, image: bytes, mask: bytes | None = None, **params: Any) -> Any:
+    blobs = {hashlib.sha256(data).hexdigest(): data for data in (image, mask) if data is not None}
+    names = {name: {"sha256": hashlib.sha256(data).hexdigest()} for name, data in (("image", image), ("mask", mask)) if data is not None}
+    asked = {"prompt": "moss", "model": "tiny", "steps": 2, "seed": 7, "guidance": 1.0, **names, **params}
+    return studio.make("edit", asked, blobs)
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "channels"),
+    [("png", "uint8", 3), ("png", "uint8", 4), ("png", "uint16", 3), ("tiff", "uint16", 4), ("tiff", "float32", 3), ("exr", "float16", 4)],
+)
+def test_outside_the_mask_every_byte_stays(tiny: Any, kind: str, dtype: str, channels: int) -> None:
+    document = Document(samples(dtype, channels), SRGB, kind)
+    (output,) = edited(tiny, write(document), mask_file()).outputs
+    box = output.info["measured"]
+    reach = box["blend"]
+    untouched = np.ones(SIZE[::-1], bool)
+    untouched[30 - reach - 1 : 50 + reach + 1, 40 - reach - 1 : 64 + reach + 1] = False
+    assert output.pixels.dtype == dtype
+    assert output.kind == kind
+    assert output.pixels[untouched].tobytes() == document.pixels[untouched].tobytes()
+    inside = (slice(32, 48), slice(42, 62))
+    assert (output.pixels[inside][..., :3] != document.pixels[inside][..., :3]).mean() > 0.5
+
+
+def test_the_same_request_gives_the_same_bytes_and_another_seed_others(tiny: Any) -> None:
+    image = write(Document(samples("uint8"), SRGB, "png"))
+    first, again = (edited(tiny, image, mask_file(), count=2).outputs for _ in range(2))
+    assert [output.pixels.tobytes() for output in first] == [output.pixels.tobytes() for output in again]
+    assert first[0].pixels.tobytes() != first[1].pixels.tobytes()
+    alone = edited(tiny, image, mask_file(), seed=8).outputs[0]
+    assert alone.pixels.tobytes() == first[1].pixels.tobytes()
+    assert first[1].params["seed"] == 8
+
+
+def test_the_border_fits_better_than_without(tiny: Any) -> None:
+    image = write(Document(samples("uint8"), SRGB, "png"))
+    matched = edited(tiny, image, mask_file()).outputs[0].info["measured"]
+    assert matched["border_after"] < 0.25 * matched["border_before"]
+    plain = edited(tiny, image, mask_file(), match_border=False).outputs[0].info["measured"]
+    assert plain["border_after"] == plain["border_before"] > 4 * matched["border_after"]
+
+
+def test_the_canvas_grows(tiny: Any) -> None:
+    document = Document(samples("uint8"), SRGB, "png")
+    (output,) = edited(tiny, write(document), left=16, bottom=8).outputs
+    assert output.pixels.shape == (88, 112, 3)
+    blend = output.info["measured"]["blend"]
+    assert output.pixels[: 80 - blend, 16 + blend :].tobytes() == document.pixels[: 80 - blend, blend:].tobytes()
+
+
+def test_what_is_transparent_is_filled_where_there_is_no_mask(tiny: Any) -> None:
+    pixels = samples("uint8", 4)
+    pixels[30:50, 40:60, 3] = 0
+    (output,) = edited(tiny, write(Document(pixels, SRGB, "png"))).outputs
+    assert (output.pixels[..., 3] == 255).all()
+
+
+def test_only_the_region_comes_back_where_that_is_asked(tiny: Any) -> None:
+    image = write(Document(samples("uint8"), SRGB, "png"))
+    whole, region = (edited(tiny, image, mask_file(), returns=what).outputs[0] for what in ("image", "region"))
+    x, y, width, height = region.info["measured"]["box"]
+    assert region.pixels.shape == (height, width, 3)
+    assert region.pixels.tobytes() == whole.pixels[y : y + height, x : x + width].tobytes()
+
+
+def test_an_inverted_mask_edits_the_background(tiny: Any) -> None:
+    document = Document(samples("uint8"), SRGB, "png")
+    (output,) = edited(tiny, write(document), mask_file(), invert=True, blend=0).outputs
+    assert output.pixels[30:50, 40:64].tobytes() == document.pixels[30:50, 40:64].tobytes()
+
+
+def test_a_profile_goes_through(tiny: Any) -> None:
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    (output,) = edited(tiny, write(Document(samples("uint16"), read_profile(icc), "png")), mask_file()).outputs
+    assert output.profile.icc == icc
+    assert read(write(Document(output.pixels, output.profile, "png"))).profile.icc == icc
+
+
+def test_a_large_region_is_painted_twice(tiny: Any) -> None:
+    image = write(Document(samples("uint8"), SRGB, "png"))
+    everything = mask_file(np.full((SIZE[1], SIZE[0]), 255, np.uint8))
+    measured = edited(tiny, image, everything).outputs[0].info["measured"]
+    assert (measured["passes"], measured["working_size"]) == (2, [96, 80])
+
+
+@pytest.mark.parametrize(
+    ("mask", "change", "says"),
+    [
+        (mask_file(np.zeros((80, 96), np.uint8)), {}, "black all over"),
+        (mask_file(np.full((80, 96), 255, np.uint8)), {"invert": True}, "black all over"),
+        (None, {}, "black all over"),
+        (mask_file(np.zeros((10, 20), np.uint8)), {}, "20 x 10 pixels, and the image 96 x 80"),
+        (b"no picture", {}, "mask is not a picture"),
+        (mask_file(), {"strength": 0}, "greater than 0"),
+        (mask_file(), {"model": "procedural"}, "cannot do 'encode_image'"),
+    ],
+    ids=["empty", "inverted", "none", "size", "text", "strength", "model"],
+)
+def test_mistakes_are_sentences(tiny: Any, mask: bytes | None, change: dict[str, Any], says: str) -> None:
+    with pytest.raises(InvalidRequest, match=says):
+        edited(tiny, write(Document(samples("uint8"), SRGB, "png")), mask, **change)
+
+
+def test_a_region_of_one_pixel(tiny: Any) -> None:
+    mask = np.zeros((80, 96), np.uint8)
+    mask[79, 95] = 255
+    (output,) = edited(tiny, write(Document(samples("uint8"), SRGB, "png")), mask_file(mask)).outputs
+    assert output.pixels.shape == (80, 96, 3)
