@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.conftest import end_all
+from tests.conftest import end_all, processes_of
 from tests.isolation.projects import PLUGIN, Desk, library, pinned, pip, plugin
 
-pytestmark = pytest.mark.reliability
+pytestmark = [pytest.mark.reliability, pytest.mark.timeout(400)]
 
 SAMPLED = ("generate", "moss", "--model", "starter", "--size", "64", "--steps", "4", "--seed", "3")
 PLUGINS = {"warm": pinned("1.0"), "cold": pinned("2.0"), "plain": "", "lost": pinned("9.0"), "sly": 'isolation = "venv"'}
@@ -165,6 +165,12 @@ def test_a_job_outlives_its_worker_and_its_plugins_process(desk: Desk) -> None:
     assert np.array_equal(calm, again)
 
 
+def test_what_an_isolated_plugin_asks_for_is_shown(desk: Desk) -> None:
+    for name, requires in (("warm", ["tintlib==1.0"]), ("lost", ["tintlib==9.0"]), ("plain", [])):
+        found = desk.json("plugins", "info", name)
+        assert (found["isolation"], found["requires"]) == ("venv" if requires else "none", requires)
+
+
 def test_a_pin_that_pip_cannot_satisfy_is_said_and_leaves_nothing(desk: Desk) -> None:
     error = desk.error("plugins", "enable", "lost")
     assert error["code"] == "plugin"
@@ -208,3 +214,15 @@ def test_hook_calls_of_isolated_plugins_are_traced(desk: Desk) -> None:
     log = (desk.home / "logs/worker.log").read_text()
     assert "gesso: gesso_operations: warm: 1 in " in log
     assert "gesso: gesso_samplers: cold: 2 in " in log
+
+
+def test_what_is_turned_off_leaves_no_process(desk: Desk) -> None:
+    def servers() -> list[bytes]:
+        lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in processes_of(desk.home)]
+        return [line for line in lines if b"gesso.isolation.process" in line and b"\0cold\0" in line]
+
+    assert desk.run("cold.swatch", "moss", "-o", "last/").returncode == 0
+    assert len(servers()) == 1
+    assert desk.json("plugins", "disable", "cold")["state"] == "off"
+    until(lambda: servers() == [])
+    assert desk.run("warm.swatch", "moss", "-o", "beside-off/").returncode == 0

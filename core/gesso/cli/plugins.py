@@ -43,6 +43,8 @@ class Line:
     models: Sequence[str] = ()
     sha256: str = ""
     notice: str = ""
+    isolation: str = "none"
+    requires: Sequence[str] = ()
 
 
 def shelf() -> Shelf:
@@ -66,7 +68,7 @@ def lines() -> Iterator[Line]:
         yield Line(
             record.name, record.source, state, record.version, record.title, record.summary, record.licence, record.module,
             record.provides, record.asks.get("extras", ()), record.asks.get("permissions", ()), record.asks.get("memory", "none"),
-            models, record.sha256, standing.notice,
+            models, record.sha256, standing.notice, "venv" if record.environment else "none", record.asks.get("requires", ()),
         )  # fmt: skip
     for offer in distributions.offers():
         if offer.name not in known:
@@ -78,10 +80,10 @@ def _offered(offer: distributions.Offer) -> Line:
     try:
         entry = distributions.declaration(offer).plugins[0]
         said = (entry.title, entry.summary, entry.licence, entry.module, dict(entry.provides))
-        asks = (entry.extras, entry.permissions, entry.memory)
+        asks, apart = (entry.extras, entry.permissions, entry.memory), (entry.isolation, entry.requires)
     except PluginError as fault:
-        said, asks, notice = (offer.name, "", "", offer.module, {}), ((), (), "none"), fault.message
-    return Line(offer.name, "distribution", "off", offer.version, *said, *asks, (), "", notice)
+        said, asks, apart, notice = (offer.name, "", "", offer.module, {}), ((), (), "none"), ("none", ()), fault.message
+    return Line(offer.name, "distribution", "off", offer.version, *said, *asks, (), "", notice, *apart)
 
 
 def listing(args: argparse.Namespace, _surface: Surface) -> int:
@@ -284,7 +286,8 @@ def _asked(record: Record) -> str:
     permissions = ", ".join(record.asks.get("permissions", ())) or "nothing"
     extras = ", ".join(record.asks.get("extras", ())) or "none"
     memory = record.asks.get("memory", "none")
-    return f"it asks for: {permissions} (extras: {extras}; device memory: {memory}; licence: {record.licence or 'not said'})"
+    apart = f"; an environment of its own with {', '.join(record.asks.get('requires', ())) or 'nothing more'}" if record.environment else ""
+    return f"it asks for: {permissions} (extras: {extras}; device memory: {memory}; licence: {record.licence or 'not said'}{apart})"
 
 
 def _private() -> Shelf:

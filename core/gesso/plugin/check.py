@@ -105,7 +105,12 @@ def _described(entry: PluginEntry, state: PluginState) -> dict[str, Any]:
         "licence": entry.licence or str(getattr(module, "__license__", "")),
         "version": str(getattr(module, "__version__", "")),
         "provides": {kind: list(names) for kind, names in state.registered.items()},
-        "asks": {"extras": list(entry.extras), "permissions": list(entry.permissions), "memory": entry.memory},
+        "asks": {
+            "extras": list(entry.extras),
+            "permissions": list(entry.permissions),
+            "memory": entry.memory,
+            **({"requires": list(entry.requires)} if entry.isolation != "none" else {}),
+        },
     }
 
 
