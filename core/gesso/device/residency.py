@@ -129,6 +129,9 @@ class ModelPool:
 
     def check_fits(self, card: ModelCard) -> None:
         """OutOfMemory for a model whose weights alone are more than the budget, before anything is read."""
+        with self._lock:
+            if card.digest in self._resident:
+                return
         needed = size_of_weights(card.path, self.device)
         if needed > self.budget:
             raise _too_large(card, self.budget, needed)
