@@ -23,11 +23,13 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _ITEM = re.compile(r'\s*(\w[\w \-/]{1,60}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 """One "Key: value" of the last line, as AUTOMATIC1111 splits it; a bounded key keeps a hostile text cheap."""
 
+_LORA = re.compile(r"[ ]?<lora:([^:<>]{1,200}):(-?\d+(?:\.\d+)?)(?::[^<>]{0,200})?>")
+
 
 @dataclass(frozen=True)
 class Recipe:
     """All that is needed to make a picture again. ``params`` are complete (count 1, own seed); ``labels`` are the peers' names of sampler
-    and schedule; ``environment`` is what the bytes depend on besides.
+    and schedule; ``environment`` is what the bytes depend on besides; ``hashes`` are the peers' short hashes of LoRAs (AutoV3) by name.
     """
 
     operation: str
@@ -39,6 +41,7 @@ class Recipe:
     role: str = "image"
     labels: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
 
     def dumps(self) -> str:
         """The JSON of the chunk `gesso`: one line of ASCII, keys sorted."""
@@ -150,10 +153,12 @@ def infotext(recipe: Recipe) -> str:
         "Model": recipe.model,
         "Denoising strength": _number(params.get("strength")),
         **_tiling(str(params.get("tile", "none"))),
+        "Lora hashes": ", ".join(f"{name}: {short}" for name, short in recipe.hashes.items()) or None,
         "Map": recipe.role if recipe.role != "image" else None,
         "Version": f"gesso {recipe.version}",
     }
-    lines = [str(params.get("prompt", ""))]
+    called = "".join(f" <lora:{name}:{weight:g}>" for name, weight in (params.get("lora") or {}).items())
+    lines = [str(params.get("prompt", "")) + called]
     if params.get("negative"):
         lines.append(f"Negative prompt: {params['negative']}")
     lines.append(", ".join(f"{key}: {_quoted(value)}" for key, value in items.items() if value is not None))
@@ -210,11 +215,18 @@ def parse_infotext(text: str) -> dict[str, Any]:
             into.append(tail.strip())
         else:
             into.append(line)
-    params: dict[str, Any] = {"prompt": "\n".join(prompt).strip()}
+    words, loras = _without_loras("\n".join(prompt))
+    params: dict[str, Any] = {"prompt": words, **({"lora": loras} if loras else {})}
     if any(line.strip() for line in negative):
         params["negative"] = "\n".join(negative).strip()
     params.update(_items(last))
     return params
+
+
+def _without_loras(prompt: str) -> tuple[str, dict[str, float]]:
+    """The prompt without A1111's ``<lora:NAME:WEIGHT>``, and the LoRAs that these name; of several weights the first counts."""
+    found = {name: float(weight) for name, weight in _LORA.findall(prompt)}
+    return _LORA.sub("", prompt).strip(), found
 
 
 def _items(line: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,16 @@ def test_the_text_is_what_the_peers_write() -> None:
         "Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 5, Seed: 7, Size: 256x192, "
         "Model hash: 0123456789, Model: starter, Tiling: True, Version: gesso 0.1.0"
     )
+
+
+def test_loras_are_named_with_their_weights_and_hashes_and_read_back() -> None:
+    params = {**PARAMS, "lora": {"add_detail": 0.75, "old paper": -1.0}}
+    text = infotext(replace(RECIPE, params=params, hashes={"add_detail": "7c6bad76eb54", "old paper": "0123456789ab"}))
+    assert text.startswith("mossy grey cobblestone <lora:add_detail:0.75> <lora:old paper:-1>\n")
+    assert 'Lora hashes: "add_detail: 7c6bad76eb54, old paper: 0123456789ab"' in text
+    read = parse_infotext(text)
+    assert (read["prompt"], read["lora"]) == (PARAMS["prompt"], params["lora"])
+    assert parse_infotext("a <lora:x:0.5:0.7> cat\nSteps: 3, Seed: 1, CFG scale: 2")["lora"] == {"x": 0.5}
 
 
 def test_a_peer_splits_it_into_the_same_items() -> None:
@@ -210,6 +221,7 @@ def test_the_recipe_is_one_line_of_ascii_without_time_or_id() -> None:
         "version",
         "level",
         "role",
+        "hashes",
         "labels",
         "environment",
     }

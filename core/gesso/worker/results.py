@@ -82,6 +82,7 @@ def recipe_of(output: Output, spec: Spec) -> Recipe:
         level=spec.level,
         role=output.role,
         labels=output.info.get("labels", {}),
+        hashes=output.info.get("hashes", {}),
         environment=spec.environment,
     )
 

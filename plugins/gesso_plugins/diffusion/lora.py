@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gesso.errors import InvalidRequest, ModelError
+from gesso.library import hashes
 from gesso.manifest import ModelEntry
 from gesso.model import ModelCard
 from gesso_plugins.diffusion.bases import BASES
@@ -52,7 +53,7 @@ class LoraFamily:
             path=path,
             capabilities=frozenset({"lora"}),
             licence=entry.licence,
-            info={"bytes": str(path.stat().st_size)},
+            info={"bytes": str(path.stat().st_size), "short_hash": hashes.shared.autov3(path)[: hashes.SHORT_LORA]},
             base=_base(modules(path)),
         )
 

@@ -48,3 +48,8 @@ def patches(ctx: JobContext, asked: Mapping[str, float]) -> tuple[Patch, ...]:
 
     cards = [(ctx.model(name), weight) for name, weight in asked.items()]
     return tuple(Lora(ModelRef(card.name, card.digest), weight) for card, weight in cards)
+
+
+def short_hashes(ctx: JobContext, asked: Mapping[str, float]) -> dict[str, str]:
+    """What the peers know the LoRAs of a resolved job by."""
+    return {name: short for name in asked if (short := ctx.model(name).info.get("short_hash"))}

@@ -35,7 +35,7 @@ from gesso.media import Output, Rendered, images
 from gesso.model import Conditioning, ModelCard, Parametrisation, Patch, Seamless
 from gesso.plugin import JobContext, OperationParams, ResolveContext, SamplerSpec, ScheduleSpec
 from gesso.plugin.choosing import alone, candidates, choose
-from gesso_plugins.imaging.adapting import patches
+from gesso_plugins.imaging.adapting import patches, short_hashes
 from gesso_plugins.imaging.guiding import guides
 from gesso_plugins.imaging.masking import Mask, nothing_kept, read_mask
 from gesso_plugins.imaging.painting import paint_all
@@ -159,7 +159,10 @@ class Sampling:
             seed=seed,
             params=alone(self._params, seed),
             model=self._card.name,
-            info={"labels": {"sampler": self._sampler.title, "schedule": self._schedule.title}},
+            info={
+                "labels": {"sampler": self._sampler.title, "schedule": self._schedule.title},
+                "hashes": short_hashes(self._ctx, self._params.lora),
+            },
         )
 
     def _seed(self, index: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -132,6 +133,17 @@ def test_two_jobs_with_different_loras_run_on_one_base_at_once_and_leave_no_trac
     assert torch.equal(two, alone[1])
     assert torch.equal(plain, before)
     assert apart(one, two) > 1e-2
+
+
+def test_the_picture_names_the_lora_as_the_peers_do(studio: Any, folders: dict[str, Path], tmp_path: Path) -> None:
+    pipeline, _ = pipeline_of("StableDiffusionPipeline", folders["sd"])
+    path = loras.write_kohya(loras.factors(pipeline, 1), tmp_path / "a.safetensors", pipeline)
+    add(studio, path)
+    studio.add("base", folders["sd"])
+    made = studio.make("generate", {"prompt": "x", "model": "base", "seed": 1, "steps": 1, "width": 32, "height": 32, "lora": {"made": 1}})
+    content = path.read_bytes()
+    autov3 = hashlib.sha256(content[8 + int.from_bytes(content[:8], "little") :]).hexdigest()
+    assert made.outputs[0].info["hashes"] == {"made": autov3[:12]}
 
 
 def test_under_seamless_padding_a_convolutions_lora_wraps_too(studio: Any, folders: dict[str, Path], tmp_path: Path) -> None:
