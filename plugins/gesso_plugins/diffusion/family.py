@@ -15,6 +15,7 @@ from gesso_plugins.diffusion.source import Directory, Source
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from gesso_plugins.diffusion.model import LatentDiffusion
 
@@ -113,7 +114,17 @@ class LatentFamily(ABC):
 
     def load(self, card: ModelCard, on: torch.device) -> LatentDiffusion:
         """The weights on the device."""
-        return self.build(card, self.source(card.name, card.path), on)
+        from gesso_plugins.diffusion.lora import Layers
+
+        model = self.build(card, self.source(card.name, card.path), on)
+        if model.layers is None:
+            networks = model.components()
+            model.layers = Layers(networks, self.original_names(networks["unet"]))
+        return model
+
+    def original_names(self, denoiser: nn.Module) -> Mapping[str, tuple[str, ...]]:  # noqa: ARG002  (for families that have some)
+        """What LoRAs made with the original layout call the denoiser's layers: flat names there -> flat names in diffusers."""
+        return {}
 
     def source(self, name: str, path: Path | None) -> Source:
         """The checkpoint at a path, found to be one of this family."""

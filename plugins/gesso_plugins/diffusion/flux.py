@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -64,6 +64,13 @@ class FluxFamily(LatentFamily):
             base="flux1",
             abilities=frozenset({"instruct"}) if source.index["_class_name"] == KONTEXT else frozenset(),
         )
+
+    def original_names(self, denoiser: nn.Module) -> Mapping[str, tuple[str, ...]]:
+        """Those that kohya's trainer writes."""
+        from gesso_plugins.diffusion.transformer_names import flux_aliases
+
+        config: Any = denoiser.config
+        return flux_aliases(config.num_layers, config.num_single_layers)
 
     def build(self, card: ModelCard, source: Source, on: torch.device) -> LatentDiffusion:
         """CLIP and the autoencoder in full precision, T5 and the transformer in half on an accelerator."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gesso.errors import InvalidRequest, ModelError
@@ -32,7 +33,11 @@ _PREFIXES = {
     "unet.": "unet",
     "text_encoder.": "text_encoder",
     "text_encoder_2.": "text_encoder_2",
+    "text_encoder_3.": "text_encoder_3",
+    "transformer.": "unet",
+    "diffusion_model.": "unet",
 }
+_FLUX = ("double_blocks", "single_transformer_blocks")
 
 
 class LoraFamily:
@@ -66,6 +71,8 @@ class LoraFamily:
 
 
 def _base(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    if any(part in key for key in shapes for part in _FLUX):
+        return "flux1"
     listens = [shape for key, shape in shapes.items() if "attn2" in key and "to_k" in key and ("down" in key or "lora_A" in key)]
     return next((BASES[shape[1]] for shape in listens if len(shape) > 1 and shape[1] in BASES), "")
 
@@ -92,11 +99,12 @@ class LoraWeights:
 
 
 class Layers:
-    """The layers of a base that LoRAs may change, by all the names in use. ``networks``: by component, as in diffusers; ``original``: for
-    the UNet, from its names in diffusers to those of the original layout.
+    """The layers of a base that LoRAs may change, by all the names in use. ``networks``: by component, as in diffusers, but the denoiser is
+    called ``unet`` whatever it is; ``original``: for the denoiser, from its flat names in the original layout to those in diffusers, to
+    several where a layer of the original is several in diffusers, one below the other.
     """
 
-    def __init__(self, networks: Mapping[str, nn.Module], original: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, networks: Mapping[str, nn.Module], original: Mapping[str, str | tuple[str, ...]] | None = None) -> None:
         import torch.nn
 
         self._found: dict[tuple[str, str], nn.Module] = {}
@@ -104,16 +112,17 @@ class Layers:
             for name, layer in network.named_modules():
                 if isinstance(layer, (torch.nn.Linear, torch.nn.Conv2d)):
                     self._found[component, _flat(name)] = layer
-        self._aliases = dict(original or {})
+        self._aliases = {old: (new,) if isinstance(new, str) else new for old, new in (original or {}).items()}
 
-    def layer(self, name: str) -> nn.Module | None:
-        """The layer that a file calls ``name``."""
+    def parts(self, name: str) -> tuple[nn.Module, ...]:
+        """The layer that a file calls ``name``; several, where the file changes them as one; none, if there is no such layer."""
         for prefix, component in _PREFIXES.items():
             if name.startswith(prefix):
                 bare = _flat(name.removeprefix(prefix).replace(".processor.", "."))
-                found = self._found.get((component, bare)) or self._found.get((component, self._aliases.get(bare, "")))
-                return found or self._found.get((component, bare + "_0"))  # diffusers of old called to_out.0 to_out
-        return None
+                known = ((bare,), self._aliases.get(bare, ()), (bare + "_0",))  # diffusers of old called to_out.0 to_out
+                found = [tuple(filter(None, (self._found.get((component, part)) for part in names))) for names in known]
+                return next((parts for parts, names in zip(found, known, strict=True) if parts and len(parts) == len(names)), ())
+        return ()
 
 
 def original_aliases(network: nn.Module) -> dict[str, str]:
@@ -137,10 +146,12 @@ class PutOn:
         self._layers: dict[nn.Module, list[tuple[Change, float]]] = {}
         for lora, weight in loras:
             for name, change in lora.changes.items():
-                layer = layers.layer(name)
-                if layer is None or not _fits(change, layer):
-                    raise _other_base(lora, base, name, missing=layer is None)
-                self._layers.setdefault(layer, []).append((change, weight))
+                parts = layers.parts(name)
+                divided = _divided(change, parts)
+                if not divided or not all(_fits(part, layer) for layer, part in zip(parts, divided, strict=True)):
+                    raise _other_base(lora, base, name, missing=not parts)
+                for layer, part in zip(parts, divided, strict=True):
+                    self._layers.setdefault(layer, []).append((part, weight))
         for layer, changes in self._layers.items():
             layer.forward = functools.partial(_changed, layer, tuple(changes))
 
@@ -157,6 +168,19 @@ def _changed(layer: Any, changes: Sequence[tuple[Change, float]], x: Tensor) -> 
         if weight:
             answer = answer + added(change, layer, x) * (weight * change.scale)
     return answer
+
+
+def _divided(change: Change, layers: Sequence[Any]) -> tuple[Change, ...]:
+    """The part of a change for each of several layers that the file has as one; none if it cannot be divided so."""
+    import torch
+
+    if len(layers) == 1:
+        return (change,)
+    sizes = [layer.weight.shape[0] for layer in layers]
+    if change.low is None or change.low[2] is not None or sum(sizes) != change.low[1].shape[0]:
+        return ()
+    down, up, _ = change.low
+    return tuple(replace(change, low=(down, rows, None)) for rows in torch.split(up, sizes))
 
 
 def _fits(change: Change, layer: Any) -> bool:

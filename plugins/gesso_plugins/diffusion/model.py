@@ -73,6 +73,11 @@ class LatentDiffusion:
         self.layers: Layers | None = None
         """What LoRAs may change, set by families that take them."""
 
+    def components(self) -> dict[str, nn.Module]:
+        """The networks that LoRAs may change; the denoiser is called ``unet`` whatever it is."""
+        texts = {f"text_encoder_{n}" if n > 1 else "text_encoder": network for n, network in enumerate(self.words.networks, start=1)}
+        return {"unet": self._denoiser.network, **texts}
+
     @property
     def nbytes(self) -> int:
         """Bytes of all weights."""

@@ -90,6 +90,24 @@ def flux_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
+def flux_aliases(doubles: int, singles: int) -> dict[str, tuple[str, ...]]:
+    """Layers by their flat names in the original layout -> in diffusers; a fused projection is several layers there."""
+    kinds = (
+        ("double_blocks", "transformer_blocks", doubles, _FLUX_DOUBLE),
+        ("single_blocks", "single_transformer_blocks", singles, _FLUX_SINGLE),
+    )
+    found: dict[str, tuple[str, ...]] = {}
+    for old, new, many, names in kinds:
+        each = {**{part: (name,) for part, name in names.items()}, **_FUSED}
+        for i in range(many):
+            found.update({_flat(f"{old}.{i}.{part}"): tuple(_flat(f"{new}.{i}.{name}") for name in to) for part, to in each.items()})
+    return found
+
+
+def _flat(name: str) -> str:
+    return name.replace(".", "_")
+
+
 def _cut(value: Tensor, stem: str, width: int) -> list[tuple[str, Tensor]]:
     names = _FUSED[stem]
     sizes = [width, width, width, value.shape[0] - 3 * width][: len(names)]
