@@ -51,12 +51,13 @@ def show(args: argparse.Namespace, _surface: Surface) -> int:
         report.document(job)
         return 0
     params, error = job.pop("params", {}), job.pop("error", None)
-    told = {**job, "created": _when(job["created"]), "updated": _when(job["updated"]), "pinned": "yes" if job["pinned"] else "no"}
+    told = {**job, "created": _when(job["created"]), "updated": _when(job["updated"])}
     if "bytes" in told:
         told["pictures"] = f"{told['pictures']}, {size(told.pop('bytes'))}{'' if told.pop('stored') else ', gone to make room'}"
     if isinstance(error, Mapping):
         told["error"] = report.one_line(GessoError.from_wire(error)).removeprefix("gesso: ")
     told.update({f"  {name}": value if isinstance(value, str) else json.dumps(value) for name, value in params.items()})
+    told = {name: ("no", "yes")[value] if isinstance(value, bool) else value for name, value in told.items()}
     width = max(map(len, told))
     for name, value in told.items():
         print(f"{name.ljust(width)}  {value}")

@@ -34,8 +34,8 @@ def run(args: argparse.Namespace, _surface: Surface) -> int:
     rows = [(place.name, size(place.size), _cap(place, settings), str(place.path), place.what) for place in found]
     report.table(rows, ("what", "size", "cap", "where", ""))
     if told is not None:
-        shares = f"{size(told['results'])} results, {size(told['inputs'])} inputs, {told['pinned']} blobs pinned by jobs"
-        print(f"\npictures: {told['blobs']} blobs, {shares}")
+        shares = f"{size(told['results'])} of results, {size(told['inputs'])} of inputs; {told['pinned']} held by pins and running jobs"
+        print(f"\nblobs: {told['blobs']}, {shares}")
     keep = f"for {_shown(settings, 'storage.keep')} after their end, pinned ones for ever" if settings["storage.keep"] else "for ever"
     print(f"\njobs are kept {keep}; beyond the cap the oldest results that are not pinned go first")
     print(f"{size(_free(home))} free on the disk; with less than {_shown(settings, 'storage.reserve')} no new job is accepted")
@@ -53,6 +53,8 @@ def _cap(place: Place, settings: Settings) -> str:
         return ""
     if name == "logs.size":
         return size(2 * settings.integer("logs.size") * (settings.integer("logs.files") + 1))
+    if name == "storage.keep":
+        return f"jobs go after {_shown(settings, name)}" if settings[name] else ""
     return _shown(settings, name)
 
 

@@ -204,7 +204,7 @@ def get_job(db: sqlite3.Connection, job: str) -> JobRow:
     """The job of this id; UnknownJob."""
     row = db.execute(f"SELECT {_COLUMNS} FROM jobs WHERE id = ?", (job,)).fetchone()
     if row is None:
-        raise UnknownJob(f"There is no job {job!r}.", field="job", hint="`gesso jobs` lists the jobs that are known.")
+        raise UnknownJob(f"There is no job {job!r}.", field="job", hint="`gesso jobs list` shows the jobs that are known.")
     return _job(row)
 
 
