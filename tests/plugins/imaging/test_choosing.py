@@ -11,7 +11,7 @@ import pytest
 
 from gesso.engine import Progress, Warn
 from gesso.errors import InvalidRequest
-from gesso.plugin import ScoreContext, ScorerSpec
+from gesso.plugin import SamplerSpec, ScoreContext, ScorerSpec
 from gesso.plugin.choosing import Scores, best, survivors
 
 TINY = {"prompt": "mossy brick", "model": "tiny", "width": 32, "height": 16, "steps": 4, "seed": 7, "sampler": "euler"}
@@ -89,6 +89,30 @@ def test_pruning_closes_losers_and_leaves_the_winner_as_it_is(tiny: Any, scorer:
     assert np.array_equal(alone.pixels, winner.pixels)
     finished = {event.image for event in cut.events if isinstance(event, Progress) and event.fraction == 1}
     assert finished == {0, 1, 2, 3}, "pictures that were given up are no longer waited for"
+
+
+def test_losers_are_closed_when_they_have_lost(tiny: Any, scorer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[int] = []
+    euler = tiny.registry.sampler("euler")
+
+    def watched(x: Any, sigmas: Any, *, noise: Any, parametrisation: Any) -> Any:
+        try:
+            return (yield from euler(x, sigmas, noise=noise, parametrisation=parametrisation))
+        finally:
+            closed.append(1)
+
+    spec = SamplerSpec("watched", watched, "Watched", "none")
+    monkeypatch.setattr(type(tiny.registry), "sampler", lambda *_: spec)
+    monkeypatch.setattr(type(tiny.registry), "sampling", lambda *_: ("watched", "karras"))
+    seen: list[int] = []
+
+    def counting(ctx: ScoreContext) -> list[float]:
+        seen.append(len(closed))
+        return brightness(ctx)
+
+    scorer("counting", counting)
+    tiny.make("generate", {**TINY, "best_of": 4, "score": {"counting": 1}, "prune": [0.25, 0.5]})
+    assert [number - seen[0] for number in seen] == [0, 2, 4], "two after the first look, one more after the second, then the winner"
 
 
 def test_a_scorer_that_fails_costs_its_score_and_a_warning(studio: Any, scorer: Any) -> None:
