@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 from ..errors import BlobMissing, GessoError, InvalidRequest, ProtocolError, UnknownJob, Unreachable
 from ..errors import Cancelled as CancelledError
 from ..wire import discovery
-from ..wire.message import LEVELS, LIMITS, OUTPUTS, PRIORITIES, TERMINAL, Message, check_choice
+from ..wire.message import LEVELS, LIMITS, OUTPUTS, PLANE_MEDIA_TYPE, PRIORITIES, TERMINAL, Message, check_choice
 from . import transfer
 from .events import Cancelled, Done, Event, Failed
 from .link import Link, first_connection
@@ -137,8 +137,9 @@ class Core:
         if not isinstance(event, Done):
             raise GessoError(f"Job {event.job} has not ended.")
         try:
-            hashes = {str(image["sha256"]) for image in event.result.get("images") or ()}
-            return build_result(event.job, event.result, {sha256: self.download(sha256) for sha256 in hashes})
+            kinds = {str(image["sha256"]): image.get("media_type") for image in event.result.get("images") or ()}
+            fetch = {sha256: transfer.view if kind == PLANE_MEDIA_TYPE else transfer.download for sha256, kind in kinds.items()}
+            return build_result(event.job, event.result, {sha256: bring(self.link, sha256) for sha256, bring in fetch.items()})
         except (KeyError, TypeError, ValueError) as fault:
             raise ProtocolError(f"The result of job {event.job} cannot be read: {fault!r}.") from fault
 

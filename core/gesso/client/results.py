@@ -34,12 +34,12 @@ class ResultImage:
     seed: Optional[int]
     score: Optional[float]
     recipe: Optional[Mapping[str, Any]]
-    data: bytes = field(repr=False)
+    data: Union[bytes, memoryview] = field(repr=False)
     info: Mapping[str, Any] = field(default_factory=dict)
 
     def read(self) -> bytes:
         """The file's bytes, or the plane's where ``output="raw"`` was asked for."""
-        return self.data
+        return bytes(self.data)
 
     @property
     def shape(self) -> Tuple[int, int, int]:
@@ -61,7 +61,7 @@ class ResultImage:
         """Write the file, whole or not at all; raises OutputError."""
         if self.media_type == PLANE_MEDIA_TYPE:
             raise OutputError("Raw samples are no file format.", hint='Ask for output="png", or take plane().')
-        return write_file(Path(path), self.data, overwrite=overwrite)
+        return write_file(Path(path), self.read(), overwrite=overwrite)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Result:
     info: Mapping[str, Any]
 
 
-def build_result(job: str, wire: Mapping[str, Any], blobs: Mapping[str, bytes]) -> Result:
+def build_result(job: str, wire: Mapping[str, Any], blobs: Mapping[str, Union[bytes, memoryview]]) -> Result:
     """The result of a `done` event, with its blobs by their SHA-256."""
     images = []
     for position, image in enumerate(wire.get("images") or ()):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import io
+import mmap
 import os
 import re
-import shutil
+import sys
 from collections import deque
 from pathlib import Path
 from typing import Any, BinaryIO, Deque, Dict, Iterator, List, Mapping, Tuple, Union
@@ -51,6 +51,19 @@ def download(link: Link, sha256: str) -> bytes:
     return _pull(link, sha256)
 
 
+def view(link: Link, sha256: str) -> memoryview:
+    """The same, read-only and without a copy where the daemon's file can be mapped: pages are read as they are looked at."""
+    opened = link.opened
+    folder = opened.welcome.get("blobs")
+    if opened.nonce is not None and folder and _HASH.match(sha256) and sys.platform != "win32":  # there a mapped file cannot be evicted
+        try:
+            with open(Path(folder) / sha256[:2] / sha256, "rb") as file:
+                return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except (OSError, ValueError):
+            pass  # evicted, or empty
+    return memoryview(download(link, sha256))
+
+
 def describe(link: Link) -> bytes:
     """The compiled schema file."""
     parts: List[bytes] = []
@@ -79,22 +92,44 @@ def replace_paths(params: Mapping[str, Any]) -> Tuple[Dict[str, Any], List[Tuple
     return {name: walk(value) for name, value in params.items()}, found
 
 
-def _open(source: Source) -> BinaryIO:
+class _Memory:
+    """An image in memory, read like a file, whose parts are views: a large one is not copied in order to be hashed and written."""
+
+    def __init__(self, source: Union[bytes, bytearray, memoryview]) -> None:
+        self._view = memoryview(source).cast("B")
+        self._at = 0
+
+    def __enter__(self) -> "_Memory":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._view.release()
+
+    def read(self, size: int) -> memoryview:
+        part = self._view[self._at : self._at + size]
+        self._at += len(part)
+        return part
+
+    def seek(self, offset: int) -> None:
+        self._at = offset
+
+
+def _open(source: Source) -> "Union[BinaryIO, _Memory]":
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return io.BytesIO(source)
+        return _Memory(source)
     try:
         return open(source, "rb")
     except OSError as fault:
         raise InvalidRequest(f"The image {os.fspath(source)} cannot be read: {fault.strerror or fault}.") from fault
 
 
-def _examine(file: BinaryIO) -> Tuple[int, str, str]:
+def _examine(file: "Union[BinaryIO, _Memory]") -> Tuple[int, str, str]:
     """(size, SHA-256, media type); leaves the file at its beginning."""
     digest = hashlib.sha256()
     size = 0
     first = b""
     for part in iter(lambda: file.read(LIMITS["payload_bytes"]), b""):
-        first = first or part[:16]
+        first = first or bytes(part[:16])
         digest.update(part)
         size += len(part)
     file.seek(0)
@@ -104,7 +139,7 @@ def _examine(file: BinaryIO) -> Tuple[int, str, str]:
     return size, digest.hexdigest(), media_type
 
 
-def _bring(link: Link, file: BinaryIO, begin: Mapping[str, Any]) -> str:
+def _bring(link: Link, file: "Union[BinaryIO, _Memory]", begin: Mapping[str, Any]) -> str:
     ready = link.request("blob.begin", begin).answer.result().header
     sha256, size = str(begin["sha256"]), int(begin["size"])
     if ready["done"]:
@@ -124,15 +159,16 @@ def _bring(link: Link, file: BinaryIO, begin: Mapping[str, Any]) -> str:
     return sha256
 
 
-def _copy(file: BinaryIO, path: str) -> None:
+def _copy(file: "Union[BinaryIO, _Memory]", path: str) -> None:
     try:
         with open(path, "wb") as target:
-            shutil.copyfileobj(file, target, LIMITS["payload_bytes"])
+            for part in iter(lambda: file.read(LIMITS["payload_bytes"]), b""):
+                target.write(part)
     except OSError as fault:
         raise StorageFull(f"The image could not be handed over as {path}: {fault.strerror or fault}.") from fault
 
 
-def _send_parts(link: Link, file: BinaryIO, upload_id: str, patience: float) -> Message:
+def _send_parts(link: Link, file: "Union[BinaryIO, _Memory]", upload_id: str, patience: float) -> Message:
     """At most ``upload_credit`` parts under way, in order; gives the last answer."""
     credit = int(link.opened.welcome["limits"].get("upload_credit", 1))
     under_way: Deque[Request] = deque()
@@ -148,12 +184,12 @@ def _send_parts(link: Link, file: BinaryIO, upload_id: str, patience: float) -> 
     return last
 
 
-def _parts(file: BinaryIO) -> Iterator[Tuple[int, bytes]]:
+def _parts(file: "Union[BinaryIO, _Memory]") -> Iterator[Tuple[int, bytes]]:
     """The file in parts; an empty file is one empty part."""
     offset = 0
     part = file.read(LIMITS["payload_bytes"])
     while part or offset == 0:
-        yield offset, part
+        yield offset, bytes(part)
         offset += len(part)
         part = file.read(LIMITS["payload_bytes"])
         if not part:
