@@ -17,6 +17,7 @@ from gesso.errors import InvalidRequest, PluginError
 from gesso.isolation.codec import Decoder, Encoder
 from gesso.math import Noise
 from gesso.media import Output
+from gesso.media.outputs import SRGB
 from gesso.model import Conditioning, ModelCard, Parametrisation, Seamless
 
 REF = ModelRef("m", "d")
@@ -75,6 +76,8 @@ def test_calls_and_pictures_arrive_whole() -> None:
         output = crossed(Output(pixels, "image", 0, 7, {"seed": 7}, "m", score=float(np.float64(0.5))))
         assert output.pixels.dtype == kind
         assert np.array_equal(output.pixels, pixels)
+        assert output.profile.is_srgb
+        assert output.profile.curves == SRGB.curves
 
 
 def test_noise_draws_on_from_where_it_was() -> None:

@@ -23,6 +23,7 @@ class TransferCurve(Protocol):
         ...
 
 
+@dataclass(frozen=True)
 class Linear:
     """Values that are light already."""
 
@@ -35,6 +36,7 @@ class Linear:
         return light
 
 
+@dataclass(frozen=True)
 class Srgb:
     """IEC 61966-2-1."""
 

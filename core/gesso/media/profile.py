@@ -88,7 +88,8 @@ class Profile:
     @property
     def is_srgb(self) -> bool:
         """Whether values need no conversion to be sRGB."""
-        return self.matrix is SRGB_TO_XYZ and all(isinstance(curve, Srgb) for curve in self.curves)
+        primaries = self.matrix is not None and np.array_equal(self.matrix, SRGB_TO_XYZ)
+        return primaries and all(isinstance(curve, Srgb) for curve in self.curves)
 
     def to_linear(self, encoded: Values) -> Values:
         """Light in the document's own primaries; values (..., 3)."""
