@@ -155,3 +155,15 @@ def test_a_broken_schema_file_is_a_fault_that_names_it(tmp_path: Path, text: str
     assert fault is not None
     assert str(path) in fault.message
     assert "gesso plugins compile" in (fault.hint or "")
+
+
+def test_pictures_by_name_are_typed_as_name_and_path() -> None:
+    blob = {"type": "object", "properties": {"sha256": {"type": "string"}}}
+    control = {"type": "object", "title": "Controls", "additionalProperties": blob, "default": {}}
+    surface = parse({"schema": 1, "operations": {"generate": {"title": "Generate", "params": {"properties": {"control": control}}}}})
+    assert surface.operations["generate"].images == ("control",)
+    assert typed(surface, "--control", "canny.v1=a=b.png", "--control", "depth=d.png") == {
+        "control": {"canny.v1": "a=b.png", "depth": "d.png"}
+    }
+    with pytest.raises(UsageError, match="NAME=IMAGE"):
+        typed(surface, "--control", "canny")

@@ -25,8 +25,8 @@ NAMES = {
     "gesso.media": "MaterialMaps Output Recipe Rendered",
     "gesso.engine": """
         All Apply Call CallError Decode Denoise DenoiseGrad Denoised Denoiser Emit EncodeImage EncodeText Ended Engine Guide Hooks Host Job
-        JobEvent Kept Load ModelRef Models Moment NEGATIVE PROMPT Predicted Preview Progress Prompted ReplayLog Row Run Ticket Warn
-        drive guided masked plain reporting
+        JobEvent Kept Load ModelRef Models Moment NEGATIVE PROMPT Predicted Preview Progress Prompted ReplayLog Row Run Steer Ticket Warn
+        drive guided masked plain reporting steered
     """,
     "gesso.math": """
         Noise NoiseSource Space exponential_weights fixed_adams_bashforth initial_noise lagrange_weights phi sigma_at time_of

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 
+import pytest
 import torch
 from tests.engine.toys import CARD, REF, Bench, Job, ToyModel, noise
 
-from gesso.engine import All, Denoise, EncodeText, ModelRef
+from gesso.engine import All, CallError, Denoise, EncodeText, ModelRef, Steer, steered
 from gesso.model import Conditioning, Control, Lora
 
 COND = Conditioning(torch.zeros(1, 3, 8))
@@ -35,14 +36,14 @@ class Steered(ToyModel):
         return [Conditioning(-cond.tokens) for cond in self.encode_text(texts)]
 
 
-def steered(value: float) -> Denoise:
+def shown(value: float) -> Denoise:
     picture = torch.full((1, 3, 8, 8), value)
     return Denoise(REF, noise(1), 1.0, (COND, COND), (), (Control(OTHER, picture, 0.5),))
 
 
 def test_each_call_is_steered_by_its_own_picture_in_a_shared_forward() -> None:
     def job(value: float) -> Job:
-        return (yield steered(value))
+        return (yield shown(value))
 
     def plainly() -> Job:
         return (yield Denoise(REF, noise(1), 1.0, (COND,)))
@@ -80,3 +81,24 @@ def test_a_text_is_encoded_again_under_patches_and_as_a_negative() -> None:
     assert torch.equal(negative.tokens, -plain.tokens)
     assert patched is not plain
     assert again is plain
+
+
+def test_controls_are_heard_between_their_fractions_and_faults_pass_through() -> None:
+    control = Control(OTHER, torch.zeros(1, 3, 8, 8))
+    sigmas = [1.0, 0.8, 0.6, 0.4, 0.0]
+
+    def asking(x: torch.Tensor, sigma: float) -> Job:
+        try:
+            return (yield Denoise(REF, x, sigma, (COND,)))
+        except CallError as fault:
+            return fault
+
+    denoiser = steered(asking, [Steer(control, 0.25, 0.75)], sigmas)
+    heard = [next(denoiser(noise(1), sigma)).controls for sigma in sigmas[:-1]]
+    assert heard == [(), (control,), (control,), ()]
+    running = denoiser(noise(1), 0.8)
+    next(running)
+    fault = CallError(ValueError("no"))
+    with pytest.raises(StopIteration) as end:
+        running.throw(fault)
+    assert end.value.value is fault

@@ -105,6 +105,8 @@ def _with_images(operation: OperationSchema, params: dict[str, Any]) -> dict[str
             sent[name] = _image(name, value)
         elif isinstance(value, list):
             sent[name] = [_image(name, item) if isinstance(item, str) else item for item in value]
+        elif isinstance(value, dict) and "sha256" not in value:
+            sent[name] = {key: _image(name, item) if isinstance(item, str) else item for key, item in value.items()}
     return sent
 
 

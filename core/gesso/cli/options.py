@@ -69,6 +69,14 @@ def weights(name: str, text: str) -> list[tuple[tuple[str, ...], Any]]:
     return found
 
 
+def named_image(name: str, text: str) -> tuple[tuple[str, ...], str]:
+    """``KEY=IMAGE`` -> (key, the image's path); a key may hold dots."""
+    key, equals, path = text.partition("=")
+    if not equals or not key or not path:
+        raise UsageError(f"{name} takes NAME=IMAGE, not {text!r}.", field=name)
+    return (key,), path
+
+
 SCALARS: Mapping[str, Callable[[str, str], Any]] = {"integer": integer, "number": number}
 
 
@@ -114,6 +122,8 @@ def _add(parser: argparse.ArgumentParser, parameter: Property) -> None:
     elif parameter.kind == "object":
         read, shown = (weights, "NAME=X,...") if parameter.weights else (pair, "NAME=VALUE")
         keywords.update(action="append", metavar=shown, type=partial(read, parameter.name))
+    elif parameter.kind == "named_images":
+        keywords.update(action="append", metavar="NAME=IMAGE", type=partial(named_image, parameter.name))
     elif parameter.kind in ("array", "images"):
         keywords.update(action="append", metavar=_metavar(parameter), type=_scalar(parameter.item, parameter.name))
     else:

@@ -51,7 +51,7 @@ class OperationSchema:
     @property
     def images(self) -> tuple[str, ...]:
         """Parameters that hold input images."""
-        return tuple(p.name for p in self.properties if p.kind in ("image", "images"))
+        return tuple(p.name for p in self.properties if p.kind in ("image", "images", "named_images"))
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,9 @@ def _property(name: str, raw: Mapping[str, Any], required: bool) -> Property:
     items = raw.get("items", {})
     if widget in ("prompt", "image", "mask"):
         kind = "prompt" if widget == "prompt" else "images" if kind == "array" else "image"
+    values = raw.get("additionalProperties")
+    if isinstance(values, Mapping) and "sha256" in values.get("properties", ()):
+        kind = "named_images"
     return Property(
         name=name,
         kind=kind,

@@ -19,7 +19,7 @@ from gesso.engine.calls import (
     Progress,
     Warn,
 )
-from gesso.engine.denoiser import Kept, masked, plain, reporting
+from gesso.engine.denoiser import Kept, Steer, masked, plain, reporting, steered
 from gesso.engine.drive import Denoiser, Run, drive
 from gesso.engine.forward import Models
 from gesso.engine.guidance import NEGATIVE, PROMPT, Guide, Moment, Predicted, Prompted, Row, guided
@@ -62,6 +62,7 @@ __all__ = [
     "ReplayLog",
     "Row",
     "Run",
+    "Steer",
     "Ticket",
     "Warn",
     "drive",
@@ -69,4 +70,5 @@ __all__ = [
     "masked",
     "plain",
     "reporting",
+    "steered",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
@@ -9,10 +10,10 @@ from typing import Any
 
 from torch import Tensor
 
-from gesso.engine.calls import Denoise, Denoised, Emit, Preview, Progress
+from gesso.engine.calls import CallError, Denoise, Denoised, Emit, Preview, Progress
 from gesso.engine.drive import Denoiser
 from gesso.engine.guidance import fraction_of
-from gesso.model import Conditioning, ModelRef, Parametrisation, Patch
+from gesso.model import Conditioning, Control, ModelRef, Parametrisation, Patch
 
 
 def plain(model: ModelRef, cond: Conditioning, patches: Sequence[Patch] = ()) -> Denoiser:
@@ -58,6 +59,43 @@ def masked(denoiser: Denoiser, kept: Kept, parametrisation: Parametrisation) -> 
         return replace(reply, denoised=reply.denoised * mask + rest, uncond=reply.uncond * mask + rest)
 
     return blended
+
+
+@dataclass(frozen=True)
+class Steer:
+    """A control and the fractions of the steps between which it is heard (the end is left out, but for 1)."""
+
+    control: Control
+    start: float = 0.0
+    end: float = 1.0
+
+    def heard(self, fraction: float) -> bool:
+        """Whether it has a say at this point of the run."""
+        return self.start <= fraction and (fraction < self.end or self.end >= 1.0)
+
+
+def steered(denoiser: Denoiser, steers: Sequence[Steer], sigmas: Sequence[float]) -> Denoiser:
+    """Every `Denoise` of the denoiser with the controls that are heard at its moment. ``sigmas``: the steps that fractions are taken of."""
+    levels = [-sigma for sigma in sigmas]
+
+    def controlled(x: Tensor, sigma: float) -> Generator[Any, Any, Denoised]:
+        fraction = fraction_of(sigma, levels)
+        heard = tuple(steer.control for steer in steers if steer.heard(fraction))
+        with contextlib.closing(denoiser(x, sigma)) as inner:
+            try:
+                call = next(inner)
+                while True:
+                    try:
+                        reply = yield replace(call, controls=heard) if isinstance(call, Denoise) else call
+                    except CallError as fault:
+                        call = inner.throw(fault)
+                    else:
+                        call = inner.send(reply)
+            except StopIteration as end:
+                answer: Denoised = end.value
+                return answer
+
+    return controlled
 
 
 def reporting(denoiser: Denoiser, *, image: int, model: ModelRef, sigmas: Sequence[float], total: int | None = None) -> Denoiser:

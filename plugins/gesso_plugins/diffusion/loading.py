@@ -17,7 +17,7 @@ from gesso.errors import ModelError
 from gesso_plugins.diffusion.files import AGAIN
 
 if TYPE_CHECKING:
-    from gesso_plugins.diffusion.source import Source
+    from gesso_plugins.diffusion.source import Networks, Source
 
 _NOT_SETTINGS = ("vision_config", "architectures", "model_type", "transformers_version", "torch_dtype", "dtype")
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
@@ -141,7 +141,7 @@ def tokenizer(kind: str, source: Source, component: str) -> Any:
         raise ModelError(f"The tokenizer in {folder} cannot be read: {fault}.", hint=AGAIN) from fault
 
 
-def diffusers_network(kind: Any, source: Source, component: str, place: Place) -> nn.Module:
+def diffusers_network(kind: Any, source: Networks, component: str, place: Place) -> nn.Module:
     """A network of diffusers, with its weights in place."""
     settings = {key: value for key, value in source.settings(component).items() if not key.startswith("_")}
     try:
@@ -166,7 +166,7 @@ def transformers_network(kind: Any, settings_kind: Any, source: Source, componen
         raise _unfit(source, component, fault) from fault
 
 
-def _read(source: Source, component: str, place: Place) -> dict[str, Tensor]:
+def _read(source: Networks, component: str, place: Place) -> dict[str, Tensor]:
     """All tensors of a component, where they belong."""
     return {key: _own(value, place) for key, value in source.tensors(component, place.device).items()}
 
@@ -189,7 +189,7 @@ def _renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def _assign(module: nn.Module, weights: Mapping[str, Tensor], source: Source, component: str) -> None:
+def _assign(module: nn.Module, weights: Mapping[str, Tensor], source: Networks, component: str) -> None:
     """Put the tensors in; none may be missing, left over or of another shape."""
     try:
         missing, left_over = module.load_state_dict(weights, strict=False, assign=True)
@@ -213,6 +213,6 @@ def _some(names: Iterable[str]) -> str:
     return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
 
 
-def _unfit(source: Source, component: str, fault: BaseException) -> ModelError:
+def _unfit(source: Networks, component: str, fault: BaseException) -> ModelError:
     text = " ".join(str(fault).split())[:300]
     return ModelError(f"The {component} in {source.path} cannot be built from its configuration: {text}.", hint=AGAIN)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gesso.errors import InvalidRequest
-from gesso.model import Conditioning, Lora, ModelCard, Parametrisation, Patch, Perturbation, Seamless
+from gesso.model import Conditioning, Control, Lora, ModelCard, Parametrisation, Patch, Perturbation, Seamless
 from gesso_plugins.diffusion.codec import Codec, Ejects
 from gesso_plugins.diffusion.lora import Layers, PutOn
 from gesso_plugins.diffusion.perturbing import perturbed
@@ -52,6 +52,15 @@ class Denoiser(Protocol):
 
     def seamless(self, x: bool, y: bool) -> Ejects:
         """Wrap around along these axes until it is taken back."""
+        ...
+
+
+@runtime_checkable
+class Steerable(Protocol):
+    """A denoiser that ControlNets may steer."""
+
+    def controlled(self, controls: Sequence[Control]) -> contextlib.AbstractContextManager[None]:
+        """Let them add to the forwards within."""
         ...
 
 
@@ -137,6 +146,12 @@ class LatentDiffusion:
     def perturbed(self, perturbation: Perturbation) -> contextlib.AbstractContextManager[None]:
         """Some layers of the network without self-attention, or left out."""
         return perturbed(self._denoiser.network, perturbation)
+
+    def controlled(self, controls: Sequence[Control]) -> contextlib.AbstractContextManager[None]:
+        """Other networks add to the forwards within."""
+        if not isinstance(self._denoiser, Steerable):
+            raise InvalidRequest(f"The model {self.card.name!r} takes no controls.", field="control", hint="Choose another model.")
+        return self._denoiser.controlled(controls)
 
     def decode(self, latents: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, 3, H, W) in 0..1."""

@@ -14,21 +14,12 @@ from gesso.errors import ModelError
 from gesso_plugins.diffusion.files import AGAIN, digest, read_header, read_json, weight_files
 
 
-class Source(Protocol):
-    """Components go by their names in diffusers (``unet``, ``vae``, ``text_encoder`` ...)."""
+class Networks(Protocol):
+    """Networks by component: what one is built from."""
 
     @property
     def path(self) -> Path:
         """What to call the checkpoint in a sentence."""
-        ...
-
-    @property
-    def index(self) -> Mapping[str, Any]:
-        """Classes by component, and the settings of the pipeline itself."""
-        ...
-
-    def has(self, component: str) -> bool:
-        """Whether the component is there."""
         ...
 
     def settings(self, component: str) -> dict[str, Any]:
@@ -37,6 +28,19 @@ class Source(Protocol):
 
     def tensors(self, component: str, device: torch.device) -> dict[str, Tensor]:
         """The weights of a network under their names in diffusers and transformers, in the number format they lie in."""
+        ...
+
+
+class Source(Networks, Protocol):
+    """Components go by their names in diffusers (``unet``, ``vae``, ``text_encoder`` ...)."""
+
+    @property
+    def index(self) -> Mapping[str, Any]:
+        """Classes by component, and the settings of the pipeline itself."""
+        ...
+
+    def has(self, component: str) -> bool:
+        """Whether the component is there."""
         ...
 
     def vocabulary(self, component: str) -> Path:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from gesso.errors import ModelError
-from gesso.model import Conditioning, Defaults, Latent, Limits, Parametrisation
+from gesso.model import Conditioning, Control, Defaults, Latent, Limits, Parametrisation
 from gesso.model.seamless import make_seamless
 from gesso_plugins.diffusion.bases import BASES
 from gesso_plugins.diffusion.border import Border, parametrisation_of
@@ -72,6 +73,9 @@ class UNetDenoiser:
         self._latent = latent
         self._border = Border.of(parametrisation)
         self._dtype = next(unet.parameters()).dtype
+        self._controls: Sequence[Control] = ()
+        self._wraps: tuple[bool, bool] | None = None
+        self._passed = [unet.conv_in.out_channels, *_skips(unet)]
 
     def x0(self, x: Tensor, sigma: Tensor, cond: Conditioning) -> Tensor:
         """Rows x (B, C, h, w) at levels sigma (B,) -> x0 (B, C, h, w)."""
@@ -80,15 +84,39 @@ class UNetDenoiser:
         concat = cond.extras.get("concat")
         if concat is not None:
             scaled = torch.cat([scaled, concat.to(x.device)], dim=1)
-        output = self._unet(
-            scaled.to(self._dtype),
-            self._border.timestep(sigma),
-            encoder_hidden_states=words,
-            timestep_cond=self._guidance(cond),
-            added_cond_kwargs=self._added(x, cond),
-            return_dict=False,
-        )[0]
+        inputs = {
+            "sample": scaled.to(self._dtype),
+            "timestep": self._border.timestep(sigma),
+            "encoder_hidden_states": words,
+            "added_cond_kwargs": self._added(x, cond),
+        }
+        output = self._unet(**inputs, **self._steered(inputs), timestep_cond=self._guidance(cond), return_dict=False)[0]
         return self._border.x0(x, sigma, output.to(torch.float32))
+
+    @contextlib.contextmanager
+    def controlled(self, controls: Sequence[Control]) -> Iterator[None]:
+        """ControlNets add to the forwards within; they wrap around where the UNet does."""
+        self._controls = controls
+        wrapped = [make_seamless(control.weights.network, *self._wraps) for control in controls if self._wraps is not None]
+        try:
+            yield
+        finally:
+            self._controls = ()
+            for padding in wrapped:
+                padding.eject()
+
+    def _steered(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The sum of what all ControlNets add."""
+        if not self._controls:
+            return {}
+        found = [
+            control.weights.residuals(inputs, control.image.to(inputs["sample"].device), control.strength) for control in self._controls
+        ]
+        down = [sum(parts[1:], parts[0]).to(self._dtype) for parts in zip(*(each for each, _ in found), strict=False)]
+        middle = sum((each for _, each in found[1:]), found[0][1]).to(self._dtype)
+        if [part.shape[1] for part in down] != self._passed or middle.shape[1] != self._passed[-1]:
+            raise self._controls[0].weights.unfit()
+        return {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
 
     def _guidance(self, cond: Conditioning) -> Tensor | None:
         """The scale as the network was distilled to hear it: sines of ``w = scale - 1`` (Meng et al. 2023, arXiv 2210.03142)."""
@@ -113,5 +141,32 @@ class UNetDenoiser:
         return {"text_embeds": cond.pooled.to(x.device, self._dtype), "time_ids": own.to(self._dtype)}
 
     def seamless(self, x: bool, y: bool) -> Ejects:
-        """Circular padding of its convolutions."""
-        return make_seamless(self.network, x, y)
+        """Circular padding of its convolutions, and of those of ControlNets."""
+        return _Wrapped(self, x, y)
+
+    def wrap(self, axes: tuple[bool, bool] | None) -> None:
+        """Remember for ControlNets along which axes the picture wraps."""
+        self._wraps = axes
+
+
+class _Wrapped:
+    """A UNet with circular padding, until it is taken back."""
+
+    def __init__(self, denoiser: UNetDenoiser, x: bool, y: bool) -> None:
+        self._denoiser = denoiser
+        self._padding = make_seamless(denoiser.network, x, y)
+        denoiser.wrap((x, y))
+
+    def eject(self) -> None:
+        """Take it back."""
+        self._denoiser.wrap(None)
+        self._padding.eject()
+
+
+def _skips(unet: Any) -> Iterator[int]:
+    """Channels of the skip connections after the first, from the outside in."""
+    for block in unet.down_blocks:
+        for resnet in block.resnets:
+            yield int(resnet.out_channels)
+        if block.downsamplers:
+            yield int(block.downsamplers[0].out_channels)

@@ -23,11 +23,13 @@ from gesso.engine import (
     ModelRef,
     Prompted,
     Run,
+    Steer,
     Warn,
     guided,
     masked,
     plain,
     reporting,
+    steered,
 )
 from gesso.errors import PluginError
 from gesso.math import Noise, Space, initial_noise
@@ -35,7 +37,7 @@ from gesso.media import Output, Rendered, images
 from gesso.model import Conditioning, ModelCard, Parametrisation, Patch, Seamless
 from gesso.plugin import JobContext, OperationParams, ResolveContext, SamplerSpec, ScheduleSpec
 from gesso.plugin.choosing import alone, candidates, choose
-from gesso_plugins.imaging.adapting import patches, short_hashes
+from gesso_plugins.imaging.adapting import patches, short_hashes, steers
 from gesso_plugins.imaging.guiding import guides
 from gesso_plugins.imaging.masking import Mask, nothing_kept, read_mask
 from gesso_plugins.imaging.painting import paint_all
@@ -103,6 +105,7 @@ class Sampling:
         self._start: Any = None
         self._source: torch.Tensor | None = None
         self._mask: Mask | None = None
+        self._steers: tuple[Steer, ...] = ()
         self._total = evaluations(self._sampler, sigmas, self._parametrisation) if len(sigmas) > 1 else 0
 
     def prepare(self) -> Generator[Any, Any, None]:
@@ -124,6 +127,7 @@ class Sampling:
                 self._mask = yield Host(read_mask, (self._ctx.blob(params.mask.sha256), params.width, params.height))
             if "instruct" in self._card.capabilities:
                 self._conds = tuple(replace(cond, extras={**cond.extras, "reference": self._start}) for cond in self._conds)
+        self._steers = yield from steers(self._ctx, params)
         if self._card.extra_channels:
             yield from self._cut_out()
 
@@ -189,6 +193,8 @@ class Sampling:
             denoiser = guided(self._guides, prompted, parametrisation, sigmas)
         else:
             denoiser = plain(self.model, self._conds[0], self._patches)
+        if self._steers:
+            denoiser = steered(denoiser, self._steers, sigmas)
         if self._mask is not None and not self._card.extra_channels:
             kept = Kept(self._mask.latent(*self._shape[-2:]), self._start, unit, sigmas)
             denoiser = masked(denoiser, kept, parametrisation)
