@@ -118,6 +118,7 @@ def test_gesso_logs_shows_one_job_and_levels(daemon: Daemon, talk: Talk, capsys:
     assert "no such lines" in capsys.readouterr().err
 
 
+@pytest.mark.reliability
 def test_gesso_logs_follows_over_the_change_of_a_file(make_daemon: Make) -> None:
     daemon = make_daemon(settings={"logs.size": 64 << 10}).start()
     follower = subprocess.Popen(

@@ -34,6 +34,7 @@ def places(home: Home) -> list[Place]:
         ("plugins", home.plugins, "plugins that you added"),
         ("logs", home.logs, "logs of daemon and worker"),
         ("settings", home.config_file, "your settings"),
+        ("keys", home.keys, "keys: yours, and those of others that may come in"),
         ("runtime", home.runtime, "sockets and daemon.json"),
         ("state", home.state, "locks, and whatever else lies there"),
         ("sockets", _short(home), "sockets that would be too deep elsewhere"),
