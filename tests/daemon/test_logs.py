@@ -54,7 +54,7 @@ def test_json_passes_and_anything_else_becomes_a_line(tmp_path: Path) -> None:
 def test_what_is_over_the_budget_is_dropped_and_counted(tmp_path: Path) -> None:
     now = [0.0]
     output = WorkerOutput(tmp_path / "worker.log", 64 << 20, 1, clock=lambda: now[0])
-    pumped(output, *[b"y" * 999 + b"\n"] * (BURST // 1000 + 200))
+    pumped(output, *[(b"y" * 999 + b"\n") * 50] * (BURST // 50_000 + 5))
     before = output.dropped
     assert 0 < before <= 400_000
     now[0] += 2 * BURST / RATE
