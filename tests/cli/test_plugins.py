@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import time
@@ -113,6 +115,34 @@ def owner(home: Path, tmp_path: Path) -> Iterator[Owner]:
     yield found
     if (home / "run/daemon.json").exists():
         found.run("stop")
+
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs/writing_samplers.md"
+
+
+def documented(owner: Owner) -> list[list[str]]:
+    """Writes the file that the page shows; its commands, without `gesso`."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    owner.write("midpoint_plugin.py", re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0])
+    return [shlex.split(line)[1:] for line in re.findall(r"^    (gesso .*)$", text, re.MULTILINE)]
+
+
+def test_the_sampler_of_the_documentation_is_added_as_it_says(owner: Owner) -> None:
+    add, samplers, generate = documented(owner)
+    assert owner.json(*add)["provides"] == {"samplers": ["midpoint_plugin.midpoint"]}
+    (line,) = [line for line in owner.run(*samplers).stdout.splitlines() if line.startswith("midpoint_plugin.midpoint")]
+    assert "Runge 1895" in line
+    assert generate[generate.index("--sampler") + 1] == "midpoint_plugin.midpoint"
+
+
+@pytest.mark.slow
+def test_the_sampler_of_the_documentation_makes_a_picture(owner: Owner) -> None:
+    add, _, generate = documented(owner)
+    assert owner.run(*add).returncode == 0
+    made = owner.run(*generate, "--seed", "1", "-o", "a.png")
+    assert made.returncode == 0, made.stderr
+    (shown,) = [owner.json("show", "a.png")]
+    assert "midpoint_plugin.midpoint" in json.dumps(shown)
 
 
 def test_a_file_with_bare_specs_is_added_listed_turned_off_and_on(owner: Owner) -> None:

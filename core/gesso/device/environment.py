@@ -31,6 +31,7 @@ def environment(device: torch.device) -> dict[str, str | int]:
 def settle(device: torch.device) -> None:
     """Take the choices that a library would else make by the stopwatch, once, before the first model is loaded."""
     if device.type == "cuda":
+        torch.cuda.init()  # type: ignore[no-untyped-call]  # the engine's guard then finds the GPUs' global random numbers
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
 

@@ -17,8 +17,9 @@ MOST = 16
 """Beyond this, steps of the models in use get no faster (memory bandwidth), and hosts suffer."""
 VARIABLE = "GESSO_THREADS"
 """The owner's own choice, in the environment."""
-SPIN = "20000"
-"""Iterations a waiting thread spins before it sleeps: some tens of microseconds, about the gap between two layers."""
+SPIN = "2000"
+"""Iterations a waiting thread spins before it sleeps: some microseconds. Ten times as many cost up to ten times the step where other
+programs want both cores, and gained nothing in any measurement (bench/results/threads.json)."""
 
 
 def thread_count(environ: Mapping[str, str] = os.environ) -> int:
