@@ -90,6 +90,9 @@ class LatentFamily(ABC):
         """The card, from configuration files and safetensors headers. Raises ModelError with the fix."""
         source = self.source(entry.name, entry.path)
         traits = self.traits(source)
+        for name in self.layout.vocabularies:
+            if source.has(name):
+                source.vocabulary(name)  # what is missing is said now, not when the model is first asked for
         networks = tuple(self.layout.networks)
         weights = source.weights(networks)
         return ModelCard(

@@ -48,7 +48,6 @@ class FluxFamily(LatentFamily):
 
     def traits(self, source: Source) -> Traits:
         """The schedule of dev moves with the size, that of schnell stands still."""
-        source.vocabulary("tokenizer_2")  # what is missing is said now, not when the model is first asked for
         latent = latent_of(source, "transformer", source.settings("vae"))
         token = PATCH * latent.factor
         parametrisation, shift = flow_of(source.settings("scheduler"), token)

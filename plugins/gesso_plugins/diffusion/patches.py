@@ -29,6 +29,8 @@ class PatchDenoiser(ABC):
 
     def x0(self, x: Tensor, sigma: Tensor, cond: Conditioning) -> Tensor:
         """The prediction, of a rolled latent where the picture wraps."""
+        if not any(self._wrapped):
+            return self.predict(x, sigma, cond)
         offsets = [_offset(level, x.shape[2:], self._patch, self._wrapped) for level in sigma.tolist()]
         if "reference" in cond.extras:
             reference = _rolled(cond.extras["reference"].to(x.device), offsets, 1)
@@ -58,7 +60,5 @@ def _offset(sigma: float, size: torch.Size, patch: int, wrapped: tuple[bool, boo
 
 
 def _rolled(x: Tensor, offsets: list[tuple[int, int]], sign: int) -> Tensor:
-    if not any(down or across for down, across in offsets):
-        return x
     rows = [torch.roll(row, (sign * down, sign * across), (1, 2)) for row, (down, across) in zip(x, offsets, strict=True)]
     return torch.stack(rows)

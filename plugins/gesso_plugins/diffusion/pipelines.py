@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 PIPELINES = frozenset({
     "AuraFlowPipeline", "BriaPipeline", "ChromaPipeline", "CogView3PlusPipeline", "CogView4Pipeline", "ErnieImagePipeline",
-    "HiDreamImagePipeline", "HunyuanDiTPipeline", "HunyuanImagePipeline", "Kandinsky3Pipeline", "Kandinsky5T2IPipeline", "Krea2Pipeline",
-    "Lumina2Pipeline", "LuminaPipeline", "NucleusMoEImagePipeline", "OmniGenPipeline", "OvisImagePipeline", "PRXPipeline",
-    "PRXPixelPipeline", "SanaPipeline", "SanaSprintPipeline",
+    "Flux2KleinPipeline", "Flux2Pipeline", "GlmImagePipeline", "HiDreamImagePipeline", "HunyuanDiTPipeline", "HunyuanImagePipeline",
+    "Kandinsky3Pipeline", "Kandinsky5T2IPipeline", "Krea2Pipeline", "Lumina2Pipeline", "LuminaPipeline", "NucleusMoEImagePipeline",
+    "OmniGenPipeline", "OvisImagePipeline", "PRXPipeline", "PRXPixelPipeline", "SanaPipeline", "SanaSprintPipeline",
 })  # fmt: skip
 """Each takes a prompt, a size, a number of steps and a generator, and calls back after every step; a test holds them to it."""
 

@@ -60,6 +60,10 @@ class Source(Networks, Protocol):
         ...
 
 
+_VOCABULARIES = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+T5_HINT = "All T5 models have one vocabulary; google-t5/t5-small carries it as tokenizer.json."
+
+
 class Directory:
     """A directory as diffusers writes it: a folder for each component, named in ``model_index.json``."""
 
@@ -89,8 +93,14 @@ class Directory:
         return read
 
     def vocabulary(self, component: str) -> Path:
-        """Its folder."""
-        return self._root / component
+        """Its folder, if a whole vocabulary is there: transformers makes one up in silence where none is."""
+        folder = self._root / component
+        if not any(all((folder / name).is_file() for name in names) for names in _VOCABULARIES):
+            raise ModelError(
+                f"The {component} of {self._root} has no tokenizer.json and no vocab.json with merges.txt; nothing else can be read.",
+                hint=f"Put the tokenizer.json of the same tokenizer there. {T5_HINT}",
+            )
+        return folder
 
     def token_settings(self, component: str) -> Mapping[str, str]:  # noqa: ARG002  (the same for all)
         """Nothing: all of it lies in the folder."""

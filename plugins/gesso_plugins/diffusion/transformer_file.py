@@ -18,7 +18,7 @@ from gesso_plugins.diffusion import original_settings, transformer_names
 from gesso_plugins.diffusion.files import file_digest, read_header
 from gesso_plugins.diffusion.original_names import codec_names
 from gesso_plugins.diffusion.single_file import VOCABULARY, flat_attention, renamed
-from gesso_plugins.diffusion.source import Part
+from gesso_plugins.diffusion.source import T5_HINT, Part
 
 _ROLES = {"clip_l": "CLIP-L", "clip_g": "CLIP-G", "t5": "T5-XXL", "vae": "the autoencoder"}
 _PREFIXES = {
@@ -194,7 +194,7 @@ class TransformerFile:
         if self._t5_vocabulary is None:
             raise ModelError(
                 f"{self._path} comes without the vocabulary of T5, which no checkpoint carries.",
-                hint=f"Put tokenizer.json of google/t5-v1_1-xxl into a folder `{T5_VOCABULARY}` beside it.",
+                hint=f"Put a tokenizer.json of T5 into a folder `{T5_VOCABULARY}` beside it. {T5_HINT}",
             )
         return self._t5_vocabulary
 

@@ -13,10 +13,12 @@ from tests.plugins.diffusion import transformers as tiny
 from tests.plugins.diffusion.flows import diffusers_pipeline, ours, theirs
 from tests.plugins.diffusion.oracles import SEED, SIDE, apart, picture
 
-from gesso.engine import EncodeImage, ModelRef
+from gesso.engine import EncodeImage, Engine, Hooks, ModelRef, Ticket
 from gesso.media import images
 from gesso.model import Conditioning, Seamless
+from gesso.worker.context import validated
 from gesso_plugins.diffusion.flux import unpacked
+from gesso_plugins.diffusion.model import LatentDiffusion
 
 pytestmark = pytest.mark.families
 MAKERS: dict[str, Callable[[Path], Path]] = {"stable-diffusion-3": tiny.sd3, "flux": tiny.flux, "z-image": tiny.z_image}
@@ -106,3 +108,27 @@ def test_pictures_are_made_with_the_model_s_own_settings(studio: Any, made: tupl
     assert result.outputs[0].pixels.shape == (48, 32, 3)
     assert (result.params.sampler, result.params.guidance) == ("euler", studio.context().model("tiny").defaults.guidance)
     assert np.array_equal(result.outputs[0].pixels, studio.make("generate", asked).outputs[0].pixels)
+
+
+def test_jobs_of_strangers_share_forwards_at_level_fast(studio: Any, made: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    family, folder = made
+    studio.add("tiny", folder, family)
+    rows: list[tuple[int, int]] = []
+    denoise = LatentDiffusion.denoise
+
+    def counted(model: Any, x: torch.Tensor, sigma: torch.Tensor, cond: Any) -> torch.Tensor:
+        rows.append((len(x), len(set(sigma.tolist()))))
+        return denoise(model, x, sigma, cond)
+
+    monkeypatch.setattr(LatentDiffusion, "denoise", counted)
+    ended: dict[str, Any] = {}
+    engine = Engine(studio.pool, studio.threads, Hooks(lambda job, event: ended.update({job: event})))
+    operation = studio.registry.operation("generate")
+    common = {"prompt": "moss", "model": "tiny", "width": 32, "height": 32, "guidance": 1.0}
+    for client, steps in (("a", 12), ("b", 16)):
+        ctx = studio.context()
+        job = operation.run(ctx, operation.resolve(ctx, validated(operation, {**common, "seed": 1, "steps": steps})))
+        engine.start(Ticket(client, client=client, level="fast"), job)
+    engine.run()
+    assert [end.state for end in ended.values()] == ["done", "done"]
+    assert max(rows) == (2, 2), "rows of two jobs at levels of their own in one forward"

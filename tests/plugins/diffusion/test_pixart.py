@@ -11,7 +11,10 @@ from tests.plugins.diffusion import transformers as tiny
 from tests.plugins.diffusion.flows import diffusers_pipeline, noise, ours
 from tests.plugins.diffusion.oracles import PROMPT, SIDE, STEPS, apart, match
 
+from gesso.errors import ModelError
+from gesso.manifest import ModelEntry
 from gesso.model import Seamless
+from gesso_plugins.diffusion.pixart import PixArtFamily
 
 pytestmark = pytest.mark.families
 
@@ -44,3 +47,12 @@ def test_latents_equal_those_of_diffusers(studio: Any, tmp_path: Path, sigma: bo
             assert not torch.allclose(model.denoise(x, level, cond), plain, atol=1e-5)
         with model.patched([]):
             assert torch.equal(model.denoise(x, level, cond), plain)
+
+
+def test_a_directory_without_a_readable_vocabulary_is_refused_with_what_supplies_it(tmp_path: Path) -> None:
+    folder = tiny.pixart(tmp_path, sigma=True)
+    (folder / "tokenizer" / "tokenizer.json").unlink()
+    (folder / "tokenizer" / "spiece.model").write_bytes(b"\n")
+    with pytest.raises(ModelError, match=r"tokenizer .* has no tokenizer\.json") as caught:
+        PixArtFamily().inspect(ModelEntry("tiny", "pixart", "Tiny", folder, ()))
+    assert "t5-small" in str(caught.value.hint)
