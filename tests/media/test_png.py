@@ -74,8 +74,14 @@ def test_every_kind_comes_back_by_the_specification(dtype: Any, channels: tuple[
     assert np.array_equal(unfiltered(png.write(pixels, {})), pixels.squeeze())
 
 
+def test_grey_and_alpha_become_rgba() -> None:
+    pixels = picture(np.uint16, 3, 4, 2)
+    wanted = np.concatenate([np.repeat(pixels[..., :1], 3, 2), pixels[..., 1:]], 2)
+    assert np.array_equal(unfiltered(png.write(pixels, {})), wanted)
+
+
 @pytest.mark.parametrize(
-    "pixels", [picture(np.uint8, 2, 2, 2), picture(np.uint8, 0, 2), np.zeros((2, 2), np.float32), picture(np.uint8, 2)]
+    "pixels", [picture(np.uint8, 2, 2, 5), picture(np.uint8, 0, 2), np.zeros((2, 2), np.float32), picture(np.uint8, 2)]
 )
 def test_what_no_png_can_hold_is_refused(pixels: Any) -> None:
     with pytest.raises(ValueError, match="cannot hold"):
