@@ -15,6 +15,7 @@ from tests.conftest import start_daemon, stop_daemon
 
 from gesso.cli import main
 from gesso.client import Client
+from gesso.client.events import Log
 from gesso.errors import InvalidRequest, OutOfMemory
 
 pytestmark = pytest.mark.slow
@@ -57,7 +58,7 @@ def test_a_running_job_stands_and_goes_on_with_the_same_bytes(home: Path, daemon
         assert not client.status()["suspended"]
 
 
-def test_an_idle_worker_leaves_the_device_whole(home: Path, daemon: subprocess.Popen[str]) -> None:
+def test_an_idle_worker_leaves_the_device_whole(home: Path, daemon: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]) -> None:
     with Client(start=False) as client:
         client.submit("generate", **STARTER, steps=1).result()
         pid = worker_of(client)["pid"]
@@ -66,6 +67,10 @@ def test_an_idle_worker_leaves_the_device_whole(home: Path, daemon: subprocess.P
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
         job = client.submit("generate", **STARTER, steps=1)
+        said = next(event for event in job if isinstance(event, Log))
+        assert "gesso resume" in said.message
+        assert main(["status"]) == 0
+        assert "gesso resume" in capsys.readouterr().out
         time.sleep(1.0)
         assert worker_of(client) == {}
         client.resume()

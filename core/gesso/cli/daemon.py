@@ -59,7 +59,7 @@ def _print_state(state: Mapping[str, Any]) -> None:
     queue, storage = state["queue"], state["storage"]
     rows = [
         ("daemon", f"{state['version']}, process {state['pid']}, up {report.clock(float(state['uptime']))}"),
-        ("device", str(state.get("device") or "not known yet: no worker has started")),
+        ("device", _device(state)),
         ("queue", ", ".join(f"{count} {name}" for name, count in queue.items() if count or name in ("waiting", "running"))),
         *(("worker", _worker(worker)) for worker in state["workers"]),
         ("models", ", ".join(str(model["name"]) for model in state["models"]) or "none"),
@@ -75,6 +75,12 @@ def _print_state(state: Mapping[str, Any]) -> None:
     ]
     for name, text in rows:
         print(f"{name:8} {text}")
+
+
+def _device(state: Mapping[str, Any]) -> str:
+    if state.get("suspended"):
+        return "given to another program; `gesso resume` takes it back"
+    return str(state.get("device") or "not known yet: no worker has started")
 
 
 def _worker(worker: Mapping[str, Any]) -> str:

@@ -165,7 +165,8 @@ def _tell_added(args: argparse.Namespace, added: Sequence[tuple[ModelEntry, Foun
         report.note(f"{entry.name}: {found.title or entry.kind}, {_size(found.nbytes)}{_caveat(entry)}")
     for _, reason in passed:
         report.note(f"passed over: {reason}")
-    report.note(f"{len(added)} added where they lie, nothing copied; a running daemon has them at once")
+    where = "where they lie, nothing copied; a running daemon has them at once" if added else "to the list"
+    report.note(f"{len(added) or 'nothing'} added {where}")
     return 0
 
 

@@ -84,6 +84,9 @@ class Dispatcher:
             self._end(job, self._endings.cancel(job))
             return job
         self._wait(job, again=False)
+        if self.suspended:
+            said = "The device is given to another program; the job waits until `gesso resume`."
+            self._publish(job.stream.add("log", {"level": "warning", "message": said}))
         self.resume()
         return job
 
