@@ -34,6 +34,7 @@ from gesso.engine import (
 from gesso.errors import PluginError
 from gesso.math import Noise, Space, initial_noise
 from gesso.media import Output, Rendered, images
+from gesso.media.seam import seams
 from gesso.model import Conditioning, ModelCard, Parametrisation, Patch, Seamless
 from gesso.plugin import JobContext, OperationParams, ResolveContext, SamplerSpec, ScheduleSpec
 from gesso.plugin.choosing import alone, candidates, choose
@@ -156,6 +157,7 @@ class Sampling:
         pixels = images.to_uint8(image)
         if self._mask is not None and self._source is not None:
             pixels = self._mask.kept(pixels, self._source)
+        seam = {} if self._params.tile == "none" else {"seam": (yield Host(seams, (pixels, self._params.tile)))}
         return Output(
             pixels=pixels,
             role="image",
@@ -166,6 +168,7 @@ class Sampling:
             info={
                 "labels": {"sampler": self._sampler.title, "schedule": self._schedule.title},
                 "hashes": short_hashes(self._ctx, self._params.lora),
+                "measured": seam,
             },
         )
 

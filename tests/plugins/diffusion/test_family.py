@@ -134,6 +134,20 @@ def test_what_is_wrapped_rolls_with_its_latent(pipelines: Pipelines) -> None:
     assert torch.allclose(torch.roll(whole, (6, 4), (2, 3)), rolled, atol=1e-4)
 
 
+def test_the_encoder_wraps_where_it_pads_its_downsampling_by_hand(pipelines: Pipelines) -> None:
+    """With random weights: what is rolled goes in and comes out rolled, along the wrapped axis alone."""
+    model = load(pipelines("epsilon"))
+    picture = torch.rand(1, 3, 16, 16)
+    with model.patched([Seamless(True, False)]):
+        whole = model.encode_image(picture)
+        across, down = (model.encode_image(torch.roll(picture, 4, axis)) for axis in (3, 2))
+    assert torch.allclose(torch.roll(whole, 2, 3), across, atol=1e-4)
+    assert not torch.allclose(torch.roll(whole, 2, 2), down, atol=1e-3)
+    with model.patched([]):
+        plain = model.encode_image(torch.roll(picture, 4, 3))
+        assert not torch.allclose(torch.roll(model.encode_image(picture), 2, 3), plain, atol=1e-3)
+
+
 def test_patches_it_cannot_take_are_refused(pipelines: Pipelines) -> None:
     model = load(pipelines("epsilon"))
     with pytest.raises(InvalidRequest, match="cannot take Patch"), model.patched([Patch()]):

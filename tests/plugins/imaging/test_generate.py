@@ -14,6 +14,7 @@ from PIL import Image
 
 from gesso.engine import Preview, Progress, Warn
 from gesso.errors import BlobMissing, InvalidRequest, PluginError
+from gesso.media.seam import seam
 from gesso.model import Parametrisation
 from gesso.plugin import ScheduleSpec
 from gesso_plugins.imaging.generate import noise_levels, started
@@ -240,3 +241,20 @@ def test_the_renderer_cannot_start_from_a_picture(studio: Any) -> None:
     with pytest.raises(InvalidRequest) as image:
         studio.resolve("generate", {**request, "image": {"sha256": "0" * 64}})
     assert (strength.value.field, image.value.field) == ("strength", "model")
+
+
+def test_the_seam_is_measured_where_the_picture_wraps(tiny: Any) -> None:
+    wrapped = tiny.make("generate", {**TINY, "tile": "x"}).outputs[0]
+    assert set(wrapped.info["measured"]["seam"]) == {"x"}
+    assert not tiny.make("generate", TINY).outputs[0].info["measured"]
+
+
+def test_the_starters_border_is_like_any_other_place(studio: Any) -> None:
+    """Over some pictures, since one border alone may lie anywhere among the steps; without wrapping the same borders show."""
+    asked = {"prompt": "mossy stone wall", "model": "starter", "seed": 1, "count": 6, "width": 64, "height": 64, "steps": 8}
+    wrapped, plain = (
+        [seam(output.pixels, axis)["ratio"] for output in studio.make("generate", {**asked, "tile": tile}).outputs for axis in "xy"]
+        for tile in ("xy", "none")
+    )
+    assert abs(sum(wrapped) / len(wrapped) - 1) < 0.15
+    assert sum(plain) > 1.5 * sum(wrapped)
