@@ -124,7 +124,7 @@ def main() -> int:
         print(f"{setting:28} " + "  ".join(f"{name} {value:.2f}" for name, value in rows.items()))
     document = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "machine": {"system": platform.platform(), "cores": os.cpu_count(), "load_at_start": load},
+        "machine": {"system": f"{platform.system()} {platform.machine()}", "cores": os.cpu_count(), "load_at_start": load},
         "setting": "12 convolutions of 64 channels at 16x16, batch 2",
         "median_ms": measured,
         "choices_of_fast_median_ms": choices,
