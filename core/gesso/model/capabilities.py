@@ -119,8 +119,8 @@ class Applies(Protocol):
     """A model with methods of its own, called by `gesso.engine.Apply`. ``methods`` maps a name to whether it is pure CPU work that
     may run on the thread pool beside the device. Known names: ``render`` (capability ``render``: prompt, width, height, seed, tile ->
     `gesso.media.Rendered`) and ``material_maps`` (capability ``material_maps``: the same inputs -> `gesso.media.MaterialMaps`), and
-    ``begin`` and ``step`` (capability ``paint``: prompt, negative, width, height, steps, guidance, seed -> `gesso.model.Painting`, and
-    that as ``painting`` -> `gesso.model.Stage`).
+    ``begin`` and ``step`` (capability ``paint``: prompt, negative, width, height, steps, guidance, seed, and image, which is None
+    or (1, 3, H, W) in 0..1 for those that ``instruct`` -> `gesso.model.Painting`, and that as ``painting`` -> `gesso.model.Stage`).
     """
 
     methods: Mapping[str, bool]

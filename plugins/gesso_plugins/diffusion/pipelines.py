@@ -34,6 +34,8 @@ PIPELINES = frozenset({
     "OmniGenPipeline", "OvisImagePipeline", "PRXPipeline", "PRXPixelPipeline", "SanaPipeline", "SanaSprintPipeline",
 })  # fmt: skip
 """Each takes a prompt, a size, a number of steps and a generator, and calls back after every step; a test holds them to it."""
+EDITORS = frozenset({"StableDiffusionInstructPix2PixPipeline"})
+"""Each does to a picture what the prompt says; the picture has the size."""
 
 _WITHOUT_WEIGHTS = re.compile(r".*(Tokenizer|TokenizerFast|Scheduler|Processor|ProcessorFast|FeatureExtractor)")
 _LEFT_OUT = ("safety_checker", "feature_extractor", "image_encoder")
@@ -48,7 +50,7 @@ class PipelineFamily:
         """The card, from configuration files and safetensors headers."""
         directory = directory_of(entry.name, entry.path)
         kind = directory.index.get("_class_name")
-        if not isinstance(kind, str) or kind not in PIPELINES:
+        if not isinstance(kind, str) or kind not in PIPELINES | EDITORS:
             raise ModelError(
                 f"{directory.path} is a {kind!r}, which Gesso does not know.",
                 hint=f"Known pipelines of diffusers are {', '.join(sorted(PIPELINES))}.",
@@ -61,7 +63,7 @@ class PipelineFamily:
             digest=directory.digest(weights, tuple(found)),
             title=entry.title,
             path=directory.path,
-            capabilities=frozenset({"paint"}),
+            capabilities=frozenset({"paint", "instruct"} if kind in EDITORS else {"paint"}),
             defaults=overlaid(entry.name, _defaults(kind), entry.defaults),
             limits=overlaid(entry.name, Limits(256, 2048, 32), entry.limits),
             licence=entry.licence,
@@ -109,7 +111,7 @@ def _defaults(kind: str) -> Defaults:
 
     own = {name: parameter.default for name, parameter in inspect.signature(getattr(diffusers, kind).__call__).parameters.items()}
     guidance = own.get("true_cfg_scale", own.get("guidance_scale"))
-    side = own.get("height") or 1024
+    side = own.get("height") or (512 if kind in EDITORS else 1024)
     return Defaults("", "", int(own["num_inference_steps"]), float(1.0 if guidance is None else guidance), side, side)
 
 
@@ -164,6 +166,7 @@ class PipelineModel:
             "num_inference_steps": inputs["steps"],
             "true_cfg_scale" if "true_cfg_scale" in self._takes else "guidance_scale": inputs["guidance"],
             "generator": torch.Generator("cpu").manual_seed(int(inputs["seed"])),
+            "image": inputs["image"],
             "output_type": "np",
             "callback_on_step_end": after_step,
         }

@@ -64,7 +64,7 @@ class Generate:
         if "denoise" in card.capabilities:
             made = yield from _sample_all(ctx, card, params)
         elif "paint" in card.capabilities:
-            made = yield from paint_all(card, params)
+            made = yield from paint_all(ctx, card, params)
         else:
             made = yield from _render_all(card, params)
         return (yield from choose(ctx, params, made))

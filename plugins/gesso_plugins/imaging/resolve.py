@@ -24,7 +24,9 @@ _GUIDING = ("guidance_rescale", "guidance_schedule", "guidance_start", "guidance
 def resolve_generate(ctx: ResolveContext, params: GenerateParams) -> GenerateParams:
     """Complete, canonical parameters; resolving them again changes nothing."""
     params = styled(ctx, params)
-    card = ctx.model(params.model, capability="encode_image" if params.image is not None else None)
+    card = ctx.model(params.model)
+    if params.image is not None and not card.capabilities >= {"paint", "instruct"}:
+        card = ctx.model(params.model, capability="encode_image")
     if not card.capabilities & {"denoise", "paint", "render"}:
         raise InvalidRequest(f"The model {card.name!r} cannot make pictures from text.", field="model")
     if params.seed is None:
@@ -71,7 +73,12 @@ def _sampled(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> di
 
 def _painted(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> dict[str, Any]:
     """A model that paints by a program of its own has its sampler and schedule built in."""
-    _text_only(card, params)
+    follows = "instruct" in card.capabilities
+    if follows and params.image is None:
+        raise InvalidRequest(
+            f"The model {card.name!r} changes a picture by words and was given none.", field="image", hint="Give an image."
+        )
+    _text_only(card, params.model_copy(update={"image": None}) if follows else params)
     if params.tile != "none":
         raise InvalidRequest(
             f"The model {card.name!r} is run by a program of its own and cannot make seamless pictures.",

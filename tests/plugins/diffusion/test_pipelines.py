@@ -14,14 +14,17 @@ import pytest
 import torch
 from tests.plugins.diffusion import transformers as tiny
 from tests.plugins.diffusion.flows import diffusers_pipeline
+from tests.plugins.diffusion.oracles import picture
+from tests.plugins.diffusion.unets import build_sd
 
 from gesso.engine import Engine, Hooks, Preview, Progress, Ticket
 from gesso.errors import InvalidRequest, ModelError
 from gesso.library import read_layouts
 from gesso.manifest import ModelEntry, first_party
+from gesso.media import images
 from gesso.media.images import quantised
 from gesso.plugin.specs import validated
-from gesso_plugins.diffusion.pipelines import PIPELINES, PipelineFamily
+from gesso_plugins.diffusion.pipelines import EDITORS, PIPELINES, PipelineFamily
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")  # what diffusers tells itself
 MAKERS: dict[str, Callable[[Path], Path]] = {"AuraFlowPipeline": tiny.aura_flow, "ChromaPipeline": tiny.chroma}
@@ -50,6 +53,32 @@ def test_the_picture_is_that_of_diffusers_and_each_step_is_told(studio: Any, tmp
     shown = [event.latent.shape for event in made.events if isinstance(event, Preview)]
     assert len(shown) == 8
     assert set(shown) == {(1, 16, 128, 128)}
+
+
+@pytest.mark.families
+def test_a_picture_is_changed_by_words_as_diffusers_does_it(studio: Any, tmp_path: Path) -> None:
+    parts = diffusers_pipeline("StableDiffusionPipeline", build_sd(tmp_path), safety_checker=None)
+    wide = diffusers.UNet2DConditionModel.from_config({**parts.unet.config, "in_channels": 8})
+    made = {**parts.components, "unet": wide, "safety_checker": None, "feature_extractor": None, "image_encoder": None}
+    folder = tmp_path / "edit"
+    diffusers.StableDiffusionInstructPix2PixPipeline(**made, requires_safety_checker=False).save_pretrained(folder)
+    small = ModelEntry("tiny", "diffusers", "Tiny", folder, ("paint",), limits={"smallest": 64})
+    studio.registry.models = (*studio.registry.models, small)
+    name, data = picture(side=64)
+    asked = {**ASKED, "width": 64, "height": 64, "guidance": 7.5}
+    result = studio.make("generate", {**asked, "image": {"sha256": name}}, {name: data}).outputs[0].pixels
+    wanted = diffusers_pipeline("StableDiffusionInstructPix2PixPipeline", folder, safety_checker=None)(
+        ASKED["prompt"],
+        image=images.to_planes(data, 64, 64),
+        negative_prompt=ASKED["negative"],
+        num_inference_steps=4,
+        generator=torch.Generator("cpu").manual_seed(5),
+        output_type="np",
+    ).images[0]
+    assert np.abs(result.astype(int) - quantised(wanted, 8)).max() <= 1
+    with pytest.raises(InvalidRequest, match="was given none") as caught:
+        studio.resolve("generate", asked)
+    assert caught.value.field == "image"
 
 
 @pytest.mark.families
@@ -85,7 +114,7 @@ def test_a_painting_that_is_let_go_ends_where_it_stands(studio: Any, tmp_path: P
     studio.add("tiny", tiny.chroma(tmp_path), "diffusers")
     family = PipelineFamily()
     model = family.load(studio.context().model("tiny"), torch.device("cpu"))
-    inputs = {"prompt": "a", "negative": "", "width": 256, "height": 256, "steps": 3, "guidance": 1.0, "seed": 1}
+    inputs = {"prompt": "a", "negative": "", "width": 256, "height": 256, "steps": 3, "guidance": 1.0, "seed": 1, "image": None}
     with torch.no_grad():
         painting: Any = model.apply("begin", inputs)
         assert model.apply("step", {"painting": painting}).step == 1
@@ -101,10 +130,11 @@ def test_each_listed_pipeline_takes_what_it_is_given(name: str) -> None:
     assert takes >= {"prompt", "width", "height", "num_inference_steps", "generator", "output_type", "callback_on_step_end"}
 
 
-def test_the_table_of_models_lists_the_same_pipelines() -> None:
-    layout = read_layouts(first_party()).named("pipeline")
+@pytest.mark.parametrize(("name", "kinds"), [("pipeline", PIPELINES), ("pipeline-edit", EDITORS)])
+def test_the_table_of_models_lists_the_same_pipelines(name: str, kinds: frozenset[str]) -> None:
+    layout = read_layouts(first_party()).named(name)
     assert layout is not None
-    assert set(layout.classes) == PIPELINES
+    assert set(layout.classes) == kinds
 
 
 @pytest.fixture
