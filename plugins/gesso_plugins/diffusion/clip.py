@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from gesso.errors import InvalidRequest
 from gesso.model import Conditioning
 from gesso_plugins.diffusion.emphasis import parse
 
@@ -16,12 +19,13 @@ AESTHETIC, NEGATIVE_AESTHETIC = 6.0, 2.5
 """The scores that the refiner of SDXL is asked for, and led away from, as in diffusers."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Chunk:
-    """One window of the encoder: token ids with begin, end and padding, and the weight of each."""
+    """One window of the encoder: token ids with begin, end and padding, and the weight of each. ``learned``: vectors by their places."""
 
     ids: tuple[int, ...]
     weights: tuple[float, ...]
+    learned: tuple[tuple[int, Tensor], ...] = ()
 
     @property
     def weighted(self) -> bool:
@@ -41,6 +45,20 @@ class ClipText:
         self._device = device
         self._layer = layer
         self._window = int(encoder.config.max_position_embeddings)
+        self._table: Any = next(part for name, part in encoder.named_modules() if name.endswith("token_embedding"))
+        self._learned: dict[str, Tensor] = {}
+
+    def learn(self, words: Mapping[str, Mapping[int, Tensor]]) -> None:
+        """Words that stand for vectors, by their width, from now on; none any more for an empty mapping."""
+        width = self._table.embedding_dim
+        for word, vectors in words.items():
+            if width not in vectors:
+                raise InvalidRequest(
+                    f"The embedding {word!r} was made for another base: this text encoder takes vectors of {width} numbers.",
+                    field="embedding",
+                    hint="Leave it out, or use a model that it was made for.",
+                )
+        self._learned = {word: vectors[width] for word, vectors in words.items()}
 
     def encode(self, texts: Sequence[str]) -> list[Conditioning]:
         """One conditioning per text, each computed alone, so that grouping changes no bit."""
@@ -60,11 +78,32 @@ class ClipText:
         """A weight w moves its token's state from what the empty prompt has there: empty + w * (state - empty), as in ComfyUI. So 0 is
         "not said", and no weight shifts the other tokens.
         """
-        states, pooled = self._encoded(chunk.ids)
+        with self._with_vectors(chunk.learned):
+            states, pooled = self._encoded(chunk.ids)
         if chunk.weighted:
             empty, _ = self._encoded(self._filled([], self._window - 2).ids)
             states = weighted(states, empty, chunk.weights)
         return states, pooled
+
+    @contextlib.contextmanager
+    def _with_vectors(self, learned: Sequence[tuple[int, Tensor]]) -> Iterator[None]:
+        """The table of tokens with these vectors at their places."""
+        if not learned:
+            yield
+            return
+        table = self._table
+
+        def looked_up(ids: Tensor) -> Tensor:
+            found: Tensor = type(table).forward(table, ids).clone()
+            for place, vector in learned:
+                found[:, place] = vector.to(found)
+            return found
+
+        table.forward = looked_up
+        try:
+            yield
+        finally:
+            del table.forward
 
     def _encoded(self, ids: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         output = self._encoder(torch.tensor([ids], device=self._device), output_hidden_states=self._layer is not None)
@@ -74,22 +113,35 @@ class ClipText:
 
     def chunks(self, text: str) -> list[Chunk]:
         """The prompt in windows: begin, tokens, end, padding."""
-        rows: list[list[tuple[int, float]]] = [[]]
+        rows: list[list[tuple[int | Tensor, float]]] = [[]]
         room = self._window - 2
         for part in parse(text):
-            ids = self.tokenizer(part.text, add_special_tokens=False, verbose=False).input_ids
             if part.breaks:
                 rows.append([])
-            for token in ids:
+            for token in self._tokens(part.text):
                 if len(rows[-1]) == room:
                     rows.append([])
-                rows[-1].append((int(token), part.weight))
+                rows[-1].append((token, part.weight))
         return [self._filled(row, room) for row in rows]
 
-    def _filled(self, row: list[tuple[int, float]], room: int) -> Chunk:
+    def _tokens(self, text: str) -> Iterator[int | Tensor]:
+        """Numbers of tokens, and the vectors of learned words in their places."""
+        pieces = [text]
+        if self._learned:
+            names = "|".join(re.escape(word) for word in sorted(self._learned, key=len, reverse=True))
+            pieces = re.split(rf"(?<![\w-])({names})(?![\w-])", text)
+        for piece in pieces:
+            if piece in self._learned:
+                yield from self._learned[piece]
+            elif piece.strip() or len(pieces) == 1:
+                yield from map(int, self.tokenizer(piece, add_special_tokens=False, verbose=False).input_ids)
+
+    def _filled(self, row: Sequence[tuple[int | Tensor, float]], room: int) -> Chunk:
         tokenizer, missing = self.tokenizer, room - len(row)
-        ids = (tokenizer.bos_token_id, *(token for token, _ in row), tokenizer.eos_token_id, *[tokenizer.pad_token_id] * missing)
-        return Chunk(ids, (1.0, *(weight for _, weight in row), 1.0, *[1.0] * missing))
+        numbers = (0 if isinstance(token, Tensor) else token for token, _ in row)
+        ids = (tokenizer.bos_token_id, *numbers, tokenizer.eos_token_id, *[tokenizer.pad_token_id] * missing)
+        learned = tuple((place, token) for place, (token, _) in enumerate(row, 1) if isinstance(token, Tensor))
+        return Chunk(ids, (1.0, *(weight for _, weight in row), 1.0, *[1.0] * missing), learned)
 
 
 def weighted(states: Tensor, empty: Tensor, weights: Sequence[float]) -> Tensor:
@@ -107,6 +159,11 @@ class ManyWords:
         self._encoders = encoders
         self._zeros = zeros
         self._scored = scored
+
+    def learn(self, words: Mapping[str, Mapping[int, Tensor]]) -> None:
+        """Words that stand for vectors, each encoder's own."""
+        for encoder in self._encoders:
+            encoder.learn(words)
 
     @property
     def networks(self) -> Sequence[nn.Module]:

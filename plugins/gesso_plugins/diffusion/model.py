@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from gesso.errors import InvalidRequest
-from gesso.model import Conditioning, Control, Lora, ModelCard, Parametrisation, Patch, Perturbation, Seamless
+from gesso.model import Conditioning, Control, Embedding, Lora, ModelCard, Parametrisation, Patch, Perturbation, Seamless
 from gesso_plugins.diffusion.codec import Codec, Ejects
 from gesso_plugins.diffusion.lora import Layers, PutOn
 from gesso_plugins.diffusion.perturbing import perturbed
@@ -35,6 +35,15 @@ class HearsNegatives(Protocol):
 
     def encode_negative(self, texts: Sequence[str]) -> list[Conditioning]:
         """One conditioning per text."""
+        ...
+
+
+@runtime_checkable
+class Learns(Protocol):
+    """Words that take learned vectors."""
+
+    def learn(self, words: Mapping[str, Mapping[int, Tensor]]) -> None:
+        """These words stand for vectors, by their width, from now on."""
         ...
 
 
@@ -108,13 +117,18 @@ class LatentDiffusion:
         if sum(isinstance(patch, Seamless) for patch in patches) > 1:
             raise InvalidRequest(f"The model {self.card.name!r} takes seamless padding once.")
         loras = [(patch.weights, patch.weight) for patch in patches if isinstance(patch, Lora)]
+        learned: dict[str, Mapping[int, Tensor]] = {}
         try:
             for patch in patches:
                 if isinstance(patch, Seamless):
                     self._injected.append(self._denoiser.seamless(patch.x, patch.y))
                     self._injected.append(self._codec.seamless(patch.x, patch.y))
+                elif isinstance(patch, Embedding) and isinstance(self.words, Learns):
+                    learned[patch.word] = patch.weights.by_width
                 elif not isinstance(patch, Lora) or self.layers is None:
                     raise InvalidRequest(f"The model {self.card.name!r} cannot take {type(patch).__name__}.")
+            if isinstance(self.words, Learns):
+                self.words.learn(learned)
             if loras and self.layers is not None:
                 self._injected.append(PutOn(self.layers, loras, self.card))
         except BaseException:
@@ -126,6 +140,8 @@ class LatentDiffusion:
         for injected in self._injected:
             injected.eject()
         self._injected, self._patches = [], ()
+        if isinstance(self.words, Learns):
+            self.words.learn({})
 
     def encode_text(self, texts: Sequence[str]) -> list[Conditioning]:
         """What the text encoders make of each prompt."""

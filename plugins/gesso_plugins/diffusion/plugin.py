@@ -23,6 +23,7 @@ def gesso_families() -> Iterable[Family]:
     from gesso_plugins.diffusion.sd3 import StableDiffusion3Family
     from gesso_plugins.diffusion.stable_diffusion import StableDiffusionFamily
     from gesso_plugins.diffusion.stable_diffusion_xl import StableDiffusionXLFamily
+    from gesso_plugins.diffusion.textual_inversion import EmbeddingFamily
     from gesso_plugins.diffusion.z_image import ZImageFamily
 
     return [
@@ -34,6 +35,7 @@ def gesso_families() -> Iterable[Family]:
         PixArtFamily(),
         QwenImageFamily(),
         LoraFamily(),
+        EmbeddingFamily(),
         ControlNetFamily(),
         PipelineFamily(),
     ]

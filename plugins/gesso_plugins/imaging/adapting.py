@@ -79,12 +79,16 @@ def adapter(ctx: ResolveContext, card: ModelCard, name: str, kind: str, field: s
     return found
 
 
-def patches(ctx: JobContext, asked: Mapping[str, float]) -> tuple[Patch, ...]:
-    """The LoRAs of a resolved job."""
-    from gesso.model import Lora, ModelRef
+def patches(ctx: JobContext, params: GenerateParams) -> tuple[Patch, ...]:
+    """The LoRAs and learned words of a resolved job."""
+    from gesso.model import Embedding, Lora, ModelRef
 
-    cards = [(ctx.model(name), weight) for name, weight in asked.items()]
-    return tuple(Lora(ModelRef(card.name, card.digest), weight) for card, weight in cards)
+    def ref(name: str) -> ModelRef:
+        card = ctx.model(name)
+        return ModelRef(card.name, card.digest)
+
+    loras = (Lora(ref(name), weight) for name, weight in params.lora.items())
+    return (*loras, *(Embedding(ref(name), name) for name in params.embedding))
 
 
 def short_hashes(ctx: JobContext, asked: Mapping[str, float]) -> dict[str, str]:

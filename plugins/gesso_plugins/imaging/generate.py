@@ -98,7 +98,7 @@ class Sampling:
         self._sampler = ctx.sampler(params.sampler)
         self._schedule = ctx.schedule(params.schedule)
         self._sigmas = sigmas
-        self._adapters: tuple[Patch, ...] = patches(ctx, params.lora)
+        self._adapters: tuple[Patch, ...] = patches(ctx, params)
         self._patches = self._adapters
         if params.tile != "none":
             self._patches = (Seamless("x" in params.tile, "y" in params.tile), *self._adapters)

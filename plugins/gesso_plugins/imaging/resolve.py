@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gesso.errors import InvalidRequest
 from gesso.plugin.choosing import settled
 from gesso.plugin.fields import SEED_MAX
-from gesso_plugins.imaging.adapting import controls, loras
+from gesso_plugins.imaging.adapting import adapter, controls, loras
 from gesso_plugins.imaging.guiding import SCALE, extra_guidance
 from gesso_plugins.imaging.params import GenerateParams
 from gesso_plugins.imaging.styling import styled
@@ -67,6 +67,7 @@ def _sampled(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> di
         "guidance_extra": extra,
         "strength": strength,
         "lora": loras(ctx, card, params.lora),
+        "embedding": sorted({adapter(ctx, card, name, "embedding", "embedding").name for name in params.embedding}),
         **controls(ctx, card, params),
     }
 
@@ -101,8 +102,8 @@ _WAYS = {"denoise": _sampled, "paint": _painted, "render": _rendered}
 
 
 def _text_only(card: ModelCard, params: GenerateParams) -> None:
-    for name in ("image", "strength", "mask", "lora", "control"):
-        if getattr(params, name) not in (None, {}):
+    for name in ("image", "strength", "mask", "lora", "embedding", "control"):
+        if getattr(params, name) not in (None, {}, []):
             raise InvalidRequest(
                 f"The model {card.name!r} makes pictures from text only and takes no {name}.",
                 field=name,
