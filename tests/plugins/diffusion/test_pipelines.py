@@ -28,31 +28,37 @@ from gesso_plugins.diffusion.pipelines import EDITORS, PIPELINES, PipelineFamily
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")  # what diffusers tells itself
 MAKERS: dict[str, Callable[[Path], Path]] = {"AuraFlowPipeline": tiny.aura_flow, "ChromaPipeline": tiny.chroma}
-ASKED = {"prompt": "mossy cobblestone", "negative": "blurred", "model": "tiny", "width": 256, "height": 256, "seed": 5, "steps": 4}
+ASKED = {"prompt": "mossy cobblestone", "negative": "blurred", "model": "tiny", "width": 64, "height": 64, "seed": 5, "steps": 4}
+
+
+def add(studio: Any, folder: Path) -> None:
+    """A pipeline that makes small pictures too."""
+    entry = ModelEntry("tiny", "diffusers", "Tiny", folder, ("paint",), limits={"smallest": 64})
+    studio.registry.models = (*studio.registry.models, entry)
 
 
 @pytest.mark.families
 @pytest.mark.parametrize("kind", MAKERS)
 def test_the_picture_is_that_of_diffusers_and_each_step_is_told(studio: Any, tmp_path: Path, kind: str) -> None:
     folder = MAKERS[kind](tmp_path)
-    studio.add("tiny", folder, "diffusers")
+    add(studio, folder)
     made = studio.make("generate", {**ASKED, "count": 2})
     wanted = diffusers_pipeline(kind, folder)(
         ASKED["prompt"],
         negative_prompt=ASKED["negative"],
-        width=256,
-        height=256,
+        width=64,
+        height=64,
         num_inference_steps=4,
         generator=torch.Generator("cpu").manual_seed(6),
         output_type="np",
     ).images[0]
-    assert made.outputs[1].pixels.shape == (256, 256, 3)
+    assert made.outputs[1].pixels.shape == (64, 64, 3)
     assert np.abs(made.outputs[1].pixels.astype(int) - quantised(wanted, 8)).max() <= 1
     told = [event for event in made.events if isinstance(event, Progress)]
     assert [event.step for event in told if event.image == 0] == [1, 2, 3, 4]
     shown = [event.latent.shape for event in made.events if isinstance(event, Preview)]
     assert len(shown) == 8
-    assert set(shown) == {(1, 16, 128, 128)}
+    assert set(shown) == {(1, 16, 32, 32)}
 
 
 @pytest.mark.families
@@ -62,10 +68,9 @@ def test_a_picture_is_changed_by_words_as_diffusers_does_it(studio: Any, tmp_pat
     made = {**parts.components, "unet": wide, "safety_checker": None, "feature_extractor": None, "image_encoder": None}
     folder = tmp_path / "edit"
     diffusers.StableDiffusionInstructPix2PixPipeline(**made, requires_safety_checker=False).save_pretrained(folder)
-    small = ModelEntry("tiny", "diffusers", "Tiny", folder, ("paint",), limits={"smallest": 64})
-    studio.registry.models = (*studio.registry.models, small)
+    add(studio, folder)
     name, data = picture(side=64)
-    asked = {**ASKED, "width": 64, "height": 64, "guidance": 7.5}
+    asked = {**ASKED, "guidance": 7.5}
     result = studio.make("generate", {**asked, "image": {"sha256": name}}, {name: data}).outputs[0].pixels
     wanted = diffusers_pipeline("StableDiffusionInstructPix2PixPipeline", folder, safety_checker=None)(
         ASKED["prompt"],
@@ -83,7 +88,7 @@ def test_a_picture_is_changed_by_words_as_diffusers_does_it(studio: Any, tmp_pat
 
 @pytest.mark.families
 def test_what_it_cannot_do_is_said_before_it_starts(studio: Any, tmp_path: Path) -> None:
-    studio.add("tiny", tiny.chroma(tmp_path), "diffusers")
+    add(studio, tiny.chroma(tmp_path))
     with pytest.raises(InvalidRequest, match="seamless") as caught:
         studio.resolve("generate", {**ASKED, "tile": "xy"})
     assert caught.value.field == "tile"
@@ -94,7 +99,7 @@ def test_what_it_cannot_do_is_said_before_it_starts(studio: Any, tmp_path: Path)
 
 @pytest.mark.families
 def test_a_cancel_is_heard_between_two_steps(studio: Any, tmp_path: Path) -> None:
-    studio.add("tiny", tiny.chroma(tmp_path), "diffusers")
+    add(studio, tiny.chroma(tmp_path))
     seen: list[Any] = []
 
     def hear(job: str, event: Any) -> None:
@@ -111,10 +116,10 @@ def test_a_cancel_is_heard_between_two_steps(studio: Any, tmp_path: Path) -> Non
 
 @pytest.mark.families
 def test_a_painting_that_is_let_go_ends_where_it_stands(studio: Any, tmp_path: Path) -> None:
-    studio.add("tiny", tiny.chroma(tmp_path), "diffusers")
+    add(studio, tiny.chroma(tmp_path))
     family = PipelineFamily()
     model = family.load(studio.context().model("tiny"), torch.device("cpu"))
-    inputs = {"prompt": "a", "negative": "", "width": 256, "height": 256, "steps": 3, "guidance": 1.0, "seed": 1, "image": None}
+    inputs = {"prompt": "a", "negative": "", "width": 64, "height": 64, "steps": 3, "guidance": 1.0, "seed": 1, "image": None}
     with torch.no_grad():
         painting: Any = model.apply("begin", inputs)
         assert model.apply("step", {"painting": painting}).step == 1
