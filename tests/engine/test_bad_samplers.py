@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from tests.engine.toys import REF, SIGMAS, Bench, noise, simple
+from tests.engine.toys import CARD, REF, SIGMAS, Bench, ToyModel, noise, simple
 from torch import Tensor
 
 from gesso.engine import Job, Run, drive, plain
-from gesso.errors import SamplerFault, TooManyEvaluations
+from gesso.errors import InvalidRequest, ModelError, SamplerFault, TooManyEvaluations
 from gesso.model import Conditioning
 
 COND = Conditioning(torch.zeros(1, 3, 8))
@@ -107,28 +107,87 @@ def test_a_sampler_that_never_ends_is_stopped() -> None:
         while True:
             yield x, 1.0
 
+    reference = Bench()
+    reference.run(("good", simple(4)))
     bench = Bench()
-    bench.run(("a", sampled(endless, cap=25)))
+    bench.run(("a", sampled(endless, cap=25)), ("good", simple(4)))
     end = bench.end("a")
     assert isinstance(end.error, TooManyEvaluations)
+    assert end.error.message == "The sampler 'odd' asked for more than 25 evaluations and was stopped, at step 26."
+    assert end.error.details == {"sampler": "odd", "step": 26}
     assert end.evaluations == 26
+    assert torch.equal(bench.value("good"), reference.value("good"))
     capped = Bench()
     capped.run(("a", sampled(endless, cap=10_000)), evaluations=7)
     assert isinstance(capped.end("a").error, TooManyEvaluations)
 
 
-def test_a_sampler_that_yields_after_close_is_logged_and_let_go(caplog: pytest.LogCaptureFixture) -> None:
-    def stubborn(x: Tensor, sigmas: Sequence[float]) -> Iterator[Any]:
-        try:
-            while True:
-                yield x, 1.0
-        finally:
+def yields_after_close(x: Tensor, sigmas: Sequence[float]) -> Iterator[Any]:
+    try:
+        while True:
             yield x, 1.0
+    finally:
+        yield x, 1.0
 
+
+def raises_when_closed(x: Tensor, sigmas: Sequence[float]) -> Iterator[Any]:
+    try:
+        while True:
+            yield x, 1.0
+    finally:
+        raise OSError("still busy")
+
+
+STUBBORN = [(yields_after_close, "RuntimeError: generator ignored GeneratorExit"), (raises_when_closed, "OSError: still busy")]
+
+
+@pytest.mark.parametrize(("sampler", "said"), STUBBORN, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_sampler_that_does_not_end_when_it_is_given_up_fails_its_job(sampler: Callable[..., Any], said: str) -> None:
+    def gives_up() -> Job:
+        with Run(sampler(noise(1), SIGMAS), name="odd") as run:
+            yield from drive(run, plain(REF, COND), 3)
+
+    reference = Bench()
+    reference.run(("good", simple(4)))
     bench = Bench()
-    bench.start("a", sampled(stubborn))
+    bench.run(("bad", gives_up()), ("good", simple(4)))
+    error = bench.end("bad").error
+    assert isinstance(error, SamplerFault)
+    assert error.message == f"The sampler 'odd' did not end when it was closed ({said}), at step 4."
+    assert error.details == {"sampler": "odd", "step": 4}
+    assert torch.equal(bench.value("good"), reference.value("good"))
+
+
+@pytest.mark.parametrize(("sampler", "said"), STUBBORN, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_sampler_that_resists_cancelling_is_logged_and_let_go(
+    sampler: Callable[..., Any], said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = Bench()
+    bench.start("a", sampled(sampler))
     for _ in range(4):
         bench.engine.turn()
     bench.engine.cancel("a")
     assert bench.end("a").state == "cancelled"
-    assert "'odd' failed while it was closed" in caplog.text
+    assert f"The sampler 'odd' did not end when it was closed ({said}), at step 4." in caplog.text
+    bench.run(("next", simple(4)))
+    assert bench.end("next").state == "done"
+
+
+def test_a_sampler_that_resists_does_not_hide_why_it_was_closed(caplog: pytest.LogCaptureFixture) -> None:
+    def job() -> Job:
+        with Run(yields_after_close(noise(1), SIGMAS), name="odd") as run:
+            yield from drive(run, plain(REF, COND), 3)
+            raise InvalidRequest("The score is odd.")
+
+    bench = Bench()
+    bench.run(("a", job()))
+    assert isinstance(bench.end("a").error, InvalidRequest)
+    assert "'odd' did not end" in caplog.text
+
+    class Broken(ToyModel):
+        def denoise(self, x: Tensor, sigma: Tensor, cond: Conditioning) -> Tensor:
+            return super().denoise(x, sigma, cond) * float("nan")
+
+    broken = Bench(model=Broken(CARD))
+    broken.run(("a", sampled(yields_after_close)))
+    assert isinstance(broken.end("a").error, ModelError)

@@ -78,6 +78,27 @@ def test_small_goes_before_large_and_first_before_second() -> None:
     assert [call.running.ticket.job for call in Fairness().order(calls)] == ["first", "second", "large"]
 
 
+def test_a_small_job_preempts_a_large_one_at_its_next_step() -> None:
+    undisturbed = Bench()
+    undisturbed.run(("large", pictures(1, 2, size=32)))
+    for turns in range(2, 14):
+        bench = Bench()
+        bench.start("large", pictures(1, 2, size=32), client="a")
+        for _ in range(turns):
+            bench.engine.turn()
+        bench.start("small", steps(5), client="a")
+        del bench.marks[:]
+        while "small" in bench.engine.jobs:
+            bench.engine.turn()
+        assert "large" in bench.engine.jobs
+        ran = [ids for ids in bench.marks if ids]
+        first, last = ran.index(("small",)), len(ran) - ran[::-1].index(("small",))
+        assert first <= 1  # the generator of the large job may take its reply in
+        assert set(ran[first:last]) == {("small",)}
+        bench.engine.run()
+        assert all(torch.equal(*pair) for pair in zip(bench.value("large"), undisturbed.value("large"), strict=True))
+
+
 def test_an_interactive_job_overtakes_a_batch_at_the_next_border() -> None:
     bench = Bench()
     bench.start("batch", pictures(1, 10), client="a")

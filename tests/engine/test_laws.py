@@ -9,6 +9,7 @@ import torch
 from tests.engine.toys import Bench, Job, everything, heun, log_in, noise, pictures, restart, same, simple
 
 from gesso.engine import Ended, Progress
+from gesso.engine.task import Level
 
 
 def alone(seed: int) -> list[torch.Tensor]:
@@ -156,6 +157,48 @@ def test_cancelling_at_every_step_leaves_no_trace() -> None:
         assert torch.equal(bench.value("next"), expected.value("next"))
         assert bench.engine.jobs == ()
         assert bench.models.pins == 0
+
+
+@pytest.mark.parametrize("level", ["exact", "fast"])
+@pytest.mark.parametrize("state", ["running", "paused", "resumed"])
+def test_cancelling_at_each_turn_in_each_state_leaves_no_trace(state: str, level: Level) -> None:
+    expected = Bench()
+    expected.run(("neighbour", simple(1)), ("next", simple(5, sampler=restart)))
+    closed: list[int] = []
+
+    def victim(turns: int) -> Job:
+        try:
+            return (yield from simple(8, sampler=heun))
+        finally:
+            closed.append(turns)
+
+    for turns in range(1000):
+        bench = Bench()
+        bench.start("victim", victim(turns), level=level)
+        bench.start("neighbour", simple(1))
+        for _ in range(turns):
+            bench.engine.turn()
+        if "victim" not in bench.engine.jobs:
+            break
+        if state != "running":
+            bench.engine.pause("victim")
+            bench.engine.turn()
+        if state == "resumed":
+            bench.engine.resume("victim")
+        spent = bench.engine.counters["evaluations"]
+        bench.engine.cancel("victim")
+        assert bench.end("victim").state == "cancelled"
+        assert "victim" not in bench.engine.jobs
+        assert bench.engine.counters["evaluations"] == spent
+        bench.start("next", simple(5, sampler=restart))
+        bench.engine.cancel("victim")
+        bench.engine.run()
+        assert torch.equal(bench.value("neighbour"), expected.value("neighbour"))
+        assert torch.equal(bench.value("next"), expected.value("next"))
+        assert not any("victim" in ids for ids in bench.marks[bench.marks.index(("next",)) :])
+        assert bench.models.pins == 0
+    assert 11 < turns < 1000
+    assert sorted(set(closed)) == [*range(1, turns + 1)]
 
 
 def test_pausing_and_reprioritising_at_every_step_changes_no_bit() -> None:

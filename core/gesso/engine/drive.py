@@ -44,7 +44,10 @@ class Run:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
+        if fault is None:
+            self.close()
+        else:
+            self.let_go()
 
     @property
     def x(self) -> Tensor:
@@ -62,19 +65,26 @@ class Run:
         """Hand the answer to the pending request in and take the next one."""
         if self.evaluations >= self._cap:
             raise TooManyEvaluations(
-                f"The sampler {self.name!r} asked for more than {self._cap} evaluations and was stopped.",
+                f"The sampler {self.name!r} asked for more than {self._cap} evaluations and was stopped, at step {self.evaluations + 1}.",
                 hint="Choose fewer steps or another sampler.",
-                details={"sampler": self.name, "step": self.evaluations},
+                details={"sampler": self.name, "step": self.evaluations + 1},
             )
         self.evaluations += 1
         self._advance(self._checked_answer(denoised))
 
     def close(self) -> None:
-        """End the sampler; its ``finally`` blocks run. A sampler that resists is logged and let go. Idempotent."""
+        """End the sampler; its ``finally`` blocks run. SamplerFault for one that raises or yields there. Idempotent."""
         try:
             self._sampler.close()
-        except Exception:
-            _log.exception("the sampler %r failed while it was closed at step %d", self.name, self.evaluations)
+        except (Exception, SystemExit) as fault:
+            raise self._fault(f"did not end when it was closed ({type(fault).__name__}: {_shortened(fault)})") from fault
+
+    def let_go(self) -> None:
+        """`close` where another failure is on its way, or a cancellation: what the sampler does wrong now is logged, not raised."""
+        try:
+            self.close()
+        except SamplerFault:
+            _log.exception("a sampler failed while it was closed")
 
     def _advance(self, reply: Denoised | None) -> None:
         try:
@@ -145,7 +155,7 @@ def drive(sampler: Run | Generator[Any, Any, Any], denoiser: Denoiser, steps: in
             run.answer((yield from denoiser(x, sigma)))
             x, sigma = run.request()
     except BaseException:
-        run.close()
+        run.let_go()
         raise
     if steps is None or not isinstance(sampler, Run):
         run.close()

@@ -4,6 +4,7 @@ left is what it would have been without the others.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,7 +65,9 @@ def pruned(judging: Judging, total: int | None, started: Sequence[Candidate]) ->
     if total is None:
         hint = "Choose another sampler, or leave prune out."
         raise InvalidRequest(f"The sampler {params.sampler!r} cannot say how many evaluations it takes.", field="prune", hint=hint)
-    try:
+    with contextlib.ExitStack() as runs:
+        for candidate in started:
+            runs.enter_context(candidate.run)
         for fraction, keep in zip(params.prune, survivors(len(left), params.keep or 1, len(params.prune)), strict=True):
             steps = max(round(fraction * total), done + 1)
             yield All(*(candidate.advance(steps - done) for candidate in left))
@@ -76,7 +79,4 @@ def pruned(judging: Judging, total: int | None, started: Sequence[Candidate]) ->
                     yield Emit(Progress(candidate.index, done, total, 0.0, 1.0))
             left = kept
         latents = yield All(*(candidate.advance(None) for candidate in left))
-    finally:
-        for candidate in started:
-            candidate.run.close()
     return {candidate.index: latent for candidate, latent in zip(left, latents, strict=True)}
