@@ -18,8 +18,8 @@ NAMES = {
         schedule scorer upscaler
     """,
     "gesso.model": """
-        Adapter Applies Conditioning Control Controlled Decodes Defaults Denoises Embedding EncodesImages EncodesNegatives EncodesText
-        Family Latent Limits Lora Model ModelCard ModelRef Painting Parametrisation Patch Perturbation Perturbs Seamless
+        Adapter Applies Autoencoder Conditioning Control Controlled Decodes Defaults Denoises Embedding EncodesImages EncodesNegatives
+        EncodesText Family Latent Limits Lora Model ModelCard ModelRef Painting Parametrisation Patch Perturbation Perturbs Seamless
         Shift Stage
     """,
     "gesso.media": "MaterialMaps Output Recipe Rendered",

@@ -17,13 +17,14 @@ from gesso.model.conditioning import Conditioning
 from gesso.model.controls import Control
 from gesso.model.painting import Painting, Stage
 from gesso.model.parametrisation import Parametrisation, Shift
-from gesso.model.patches import Adapter, Embedding, Lora, Patch, Seamless
+from gesso.model.patches import Adapter, Autoencoder, Embedding, Lora, Patch, Seamless
 from gesso.model.perturbation import Perturbation
 from gesso.model.ref import ModelRef
 
 __all__ = [
     "Adapter",
     "Applies",
+    "Autoencoder",
     "Conditioning",
     "Control",
     "Controlled",

@@ -46,3 +46,8 @@ class Embedding(Adapter):
     """Textual inversion: ``word`` in a prompt stands for vectors of its own."""
 
     word: str
+
+
+@dataclass(frozen=True)
+class Autoencoder(Adapter):
+    """Another autoencoder for the same latents, in the place of the model's own."""

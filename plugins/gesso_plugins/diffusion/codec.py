@@ -31,6 +31,10 @@ class Codec:
         self._shift = float(getattr(vae.config, "shift_factor", None) or 0.0)
         self._matrix: Tensor | None = None
 
+    def exchanged(self, vae: Any) -> Codec:
+        """Another autoencoder for the same latents."""
+        return Codec(vae, self._channels, self._device, self._scale)
+
     def decode(self, latents: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, 3, H, W) in 0..1."""
         latents = latents.to(self._device, torch.float32) / self._scale + self._shift

@@ -49,7 +49,7 @@ def unet(source: Source, place: Place) -> nn.Module:
     return diffusers_network(UNet2DConditionModel, source, "unet", place)
 
 
-def autoencoder(source: Source, place: Place) -> nn.Module:
+def autoencoder(source: Networks, place: Place) -> nn.Module:
     """The picture codec."""
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 

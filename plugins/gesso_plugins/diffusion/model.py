@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from gesso.errors import InvalidRequest
-from gesso.model import Conditioning, Control, Embedding, Lora, ModelCard, Parametrisation, Patch, Perturbation, Seamless
+from gesso.model import Autoencoder, Conditioning, Control, Embedding, Lora, ModelCard, Parametrisation, Patch, Perturbation, Seamless
 from gesso_plugins.diffusion.codec import Codec, Ejects
 from gesso_plugins.diffusion.lora import Layers, PutOn
 from gesso_plugins.diffusion.perturbing import perturbed
@@ -84,7 +84,7 @@ class LatentDiffusion:
         self.words = words
         self._latent = card.latent
         self._denoiser = denoiser
-        self._codec = codec
+        self._codec = self._own_codec = codec
         self._device = device
         self._patches: tuple[Patch, ...] = ()
         self._injected: list[Ejects] = []
@@ -99,7 +99,7 @@ class LatentDiffusion:
     @property
     def nbytes(self) -> int:
         """Bytes of all weights."""
-        networks = (*self.words.networks, self._denoiser.network, self._codec.network)
+        networks = (*self.words.networks, self._denoiser.network, self._own_codec.network)
         return sum(p.numel() * p.element_size() for network in networks for p in network.parameters())
 
     @contextlib.contextmanager
@@ -120,9 +120,14 @@ class LatentDiffusion:
         learned: dict[str, Mapping[int, Tensor]] = {}
         try:
             for patch in patches:
+                if isinstance(patch, Autoencoder):
+                    self._exchange(patch)
+            for patch in patches:
                 if isinstance(patch, Seamless):
                     self._injected.append(self._denoiser.seamless(patch.x, patch.y))
                     self._injected.append(self._codec.seamless(patch.x, patch.y))
+                elif isinstance(patch, Autoencoder):
+                    continue
                 elif isinstance(patch, Embedding) and isinstance(self.words, Learns):
                     learned[patch.word] = patch.weights.by_width
                 elif not isinstance(patch, Lora) or self.layers is None:
@@ -136,10 +141,21 @@ class LatentDiffusion:
             raise
         self._patches = patches
 
+    def _exchange(self, patch: Autoencoder) -> None:
+        network: Any = patch.weights.network
+        same_kind = type(network) is type(self._own_codec.network)
+        if not (same_kind and network.config.latent_channels == self._latent.channels):
+            raise InvalidRequest(
+                f"The autoencoder {patch.model.name!r} was made for another base: its latents are not those of {self.card.name!r}.",
+                field="vae",
+                hint="Leave it out, or use a model that it was made for.",
+            )
+        self._codec = self._own_codec.exchanged(network)
+
     def _eject(self) -> None:
         for injected in self._injected:
             injected.eject()
-        self._injected, self._patches = [], ()
+        self._injected, self._patches, self._codec = [], (), self._own_codec
         if isinstance(self.words, Learns):
             self.words.learn({})
 
@@ -179,4 +195,4 @@ class LatentDiffusion:
 
     def preview_matrix(self) -> Tensor:
         """(C + 1, 3) of this model's own decoder."""
-        return self._codec.preview_matrix()
+        return self._own_codec.preview_matrix()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 @hookimpl
 def gesso_families() -> Iterable[Family]:
     """Each runs what diffusers keeps in a directory."""
+    from gesso_plugins.diffusion.autoencoder import AutoencoderFamily
     from gesso_plugins.diffusion.controlnet import ControlNetFamily
     from gesso_plugins.diffusion.flux import FluxFamily
     from gesso_plugins.diffusion.lora import LoraFamily
@@ -35,6 +36,7 @@ def gesso_families() -> Iterable[Family]:
         PixArtFamily(),
         QwenImageFamily(),
         LoraFamily(),
+        AutoencoderFamily(),
         EmbeddingFamily(),
         ControlNetFamily(),
         PipelineFamily(),

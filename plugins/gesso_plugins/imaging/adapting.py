@@ -81,14 +81,15 @@ def adapter(ctx: ResolveContext, card: ModelCard, name: str, kind: str, field: s
 
 def patches(ctx: JobContext, params: GenerateParams) -> tuple[Patch, ...]:
     """The LoRAs and learned words of a resolved job."""
-    from gesso.model import Embedding, Lora, ModelRef
+    from gesso.model import Autoencoder, Embedding, Lora, ModelRef
 
     def ref(name: str) -> ModelRef:
         card = ctx.model(name)
         return ModelRef(card.name, card.digest)
 
     loras = (Lora(ref(name), weight) for name, weight in params.lora.items())
-    return (*loras, *(Embedding(ref(name), name) for name in params.embedding))
+    own = () if params.vae is None else (Autoencoder(ref(params.vae)),)
+    return (*own, *loras, *(Embedding(ref(name), name) for name in params.embedding))
 
 
 def short_hashes(ctx: JobContext, asked: Mapping[str, float]) -> dict[str, str]:

@@ -99,16 +99,19 @@ class GenerateParams(OperationParams):
     embedding: list[str] = Field([], title="Embeddings", max_length=16, json_schema_extra=ui("hidden", 139, "adapters"))
     """Textual inversions by name; the name in the prompt then stands for what was learned."""
 
-    control: dict[str, InputBlob] = Field({}, title="Controls", max_length=8, json_schema_extra=ui("hidden", 140, "adapters"))
+    vae: str | None = Field(None, title="Autoencoder", min_length=1, max_length=200, json_schema_extra=ui("hidden", 140, "adapters"))
+    """Another autoencoder for the model's latents, by name."""
+
+    control: dict[str, InputBlob] = Field({}, title="Controls", max_length=8, json_schema_extra=ui("hidden", 141, "adapters"))
     """ControlNets by name, each with the picture that it reads (canny=edges.png); scaled to the size asked for."""
 
-    control_strength: dict[str, float] = Field({}, title="Control strength", max_length=8, json_schema_extra=ui("hidden", 141, "adapters"))
+    control_strength: dict[str, float] = Field({}, title="Control strength", max_length=8, json_schema_extra=ui("hidden", 142, "adapters"))
     """How strongly each control steers (canny=0.8); 1 where nothing is said."""
 
-    control_start: dict[str, float] = Field({}, title="Control start", max_length=8, json_schema_extra=ui("hidden", 142, "adapters"))
+    control_start: dict[str, float] = Field({}, title="Control start", max_length=8, json_schema_extra=ui("hidden", 143, "adapters"))
     """The fraction of the steps after which each control begins (canny=0.2)."""
 
-    control_end: dict[str, float] = Field({}, title="Control end", max_length=8, json_schema_extra=ui("hidden", 143, "adapters"))
+    control_end: dict[str, float] = Field({}, title="Control end", max_length=8, json_schema_extra=ui("hidden", 144, "adapters"))
     """The fraction of the steps after which each control ends (canny=0.8)."""
 
     options: dict[str, dict[str, Any]] = Field({}, title="Options", json_schema_extra=ui("hidden", 150, "advanced", advanced=True))

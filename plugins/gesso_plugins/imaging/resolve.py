@@ -68,6 +68,7 @@ def _sampled(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> di
         "strength": strength,
         "lora": loras(ctx, card, params.lora),
         "embedding": sorted({adapter(ctx, card, name, "embedding", "embedding").name for name in params.embedding}),
+        "vae": None if params.vae is None else adapter(ctx, card, params.vae, "vae", "vae").name,
         **controls(ctx, card, params),
     }
 
@@ -102,7 +103,7 @@ _WAYS = {"denoise": _sampled, "paint": _painted, "render": _rendered}
 
 
 def _text_only(card: ModelCard, params: GenerateParams) -> None:
-    for name in ("image", "strength", "mask", "lora", "embedding", "control"):
+    for name in ("image", "strength", "mask", "lora", "embedding", "vae", "control"):
         if getattr(params, name) not in (None, {}, []):
             raise InvalidRequest(
                 f"The model {card.name!r} makes pictures from text only and takes no {name}.",
