@@ -73,14 +73,18 @@ def _embedded(source: str, operation: OperationSchema) -> Request:
 
 def _incomparable(recipe: Recipe | None, result: Result) -> Iterator[str]:
     """Bytes are promised for one environment only: say so where the picture in ``--from`` was made in another."""
-    if recipe is None:
-        return
+    differing = [] if recipe is None else differences(recipe, result)
+    if differing:
+        yield f"the picture in --from was made with another {', '.join(differing)}; the bytes of the two are not comparable"
+
+
+def differences(recipe: Recipe, result: Result) -> list[str]:
+    """What the bytes depend on beside the job, and is not as it was."""
     here = dict(result.environment)
     differing = sorted(key for key in recipe.environment.keys() | here.keys() if recipe.environment.get(key) != here.get(key))
     if recipe.model_digest != result.model.get("digest") and recipe.model == result.model.get("name"):
         differing.append("model files")
-    if differing:
-        yield f"the picture in --from was made with another {', '.join(differing)}; the bytes of the two are not comparable"
+    return differing
 
 
 def _place(args: argparse.Namespace, operation: OperationSchema, params: dict[str, Any]) -> Destination:

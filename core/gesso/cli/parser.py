@@ -314,6 +314,9 @@ def _add_jobs(group: Callable[[str, str], Commands]) -> None:
 def _add_pictures(add: Commands) -> None:
     show = add("show", "gesso.cli.listings:show", "print how a picture was made")
     show.add_argument("picture", metavar="PNG")
+    verify = add("verify", "gesso.cli.verify:run", "make a picture again from its recipe and compare the bytes")
+    verify.add_argument("picture", metavar="PNG")
+    verify.add_argument("--quiet", action="store_true", help="no progress")
     demo = add("demo", "gesso.cli.demo:run", "make three textures and show where they are")
     demo.add_argument("-o", "--output", metavar="FOLDER", default="gesso-demo", help="where they go (default: gesso-demo)")
     demo.add_argument("--no-open", dest="open", action="store_false", help="do not open the folder")

@@ -1,0 +1,58 @@
+"""`gesso verify`: a picture made again has the same bytes; one that was changed has not; one made elsewhere cannot be compared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.cli.test_end_to_end import FIRST, Desk
+
+from gesso.media import Output
+from gesso.media.png import encode
+from gesso.recipe import Recipe, read_recipe
+
+
+@pytest.fixture
+def desk(tmp_path: Path, home: Path) -> Iterator[Desk]:
+    found = Desk(home, tmp_path)
+    yield found
+    found.run("stop")
+
+
+def rewritten(path: Path, recipe: Recipe, name: str) -> Path:
+    """The same pixels with another recipe."""
+    pixels = np.asarray(Image.open(path))
+    target = path.with_name(name)
+    target.write_bytes(encode(Output(pixels, recipe.role, 0, 0, recipe.params, recipe.model), recipe))
+    return target
+
+
+def test_bytes_are_compared_or_it_is_said_why_not(desk: Desk) -> None:
+    told = desk.json(*FIRST, "-o", "a.png")
+    made = Path(told["images"][0]) if Path(told["images"][0]).is_absolute() else desk.folder / told["images"][0]
+    done = desk.run("verify", str(made))
+    assert done.returncode == 0, done.stderr
+    assert "a.png: verified; made again from its recipe, it has the same bytes" in done.stdout
+
+    changed = made.with_name("changed.png")
+    changed.write_bytes(made.read_bytes() + b"\0")
+    other = desk.run("verify", str(changed), "--json")
+    assert other.returncode == 1
+    assert json.loads(other.stdout)["verdict"] == "different"
+
+    recipe = read_recipe(made)
+    assert recipe is not None
+    elsewhere = rewritten(made, replace(recipe, environment={**recipe.environment, "torch": "0.1"}), "elsewhere.png")
+    assert "not comparable; it was made with another torch" in desk.run("verify", str(elsewhere)).stdout
+    quick = rewritten(made, replace(recipe, level="fast"), "quick.png")
+    assert "not comparable; it was made at the level 'fast'" in desk.run("verify", str(quick)).stdout
+
+    Image.new("RGB", (4, 4)).save(desk.folder / "plain.png")
+    code, error = desk.error("verify", "plain.png")
+    assert (code, error["field"]) == (2, "picture")
+    assert "no recipe" in error["message"]
