@@ -192,7 +192,7 @@ def _plugin(table: _Table) -> PluginEntry:
 
 
 def _model(table: _Table) -> ModelEntry:
-    table.allow("name", "family", "title", "path", "capabilities", "licence", "defaults", "limits")
+    table.allow("name", "family", "title", "path", "capabilities", "licence", "defaults", "limits", "kind")
     return ModelEntry(
         name=table.text("name", _NAME, "lower-case letters, digits, '.', '_' and '-'"),
         family=table.text("family"),
@@ -202,6 +202,7 @@ def _model(table: _Table) -> ModelEntry:
         licence=table.text("licence", default=""),
         defaults=table.settings("defaults", _DEFAULTS),
         limits=table.settings("limits", _LIMITS),
+        kind=table.text("kind", default="checkpoint"),
     )
 
 

@@ -29,6 +29,11 @@ def test_the_best_are_kept_ranked_and_enlarged(desk: Desk) -> None:
     ranking = desk.json("rerank", "", first, second, "-o", "one.png")
     assert [entry["image"] for entry in ranking["results"][0]["ranking"]] == [0, 1]
     assert desk.error("rerank", "stone")[1]["field"] == "images"
+    (desk.folder / "tags.txt").write_text("mossy stone\n\nblue fabric\nred brick\n")
+    told = desk.run("caption", first, "--vocabulary", "@tags.txt", "--vocabulary", "glass", "--limit", "4", "-o", "tags.png")
+    assert told.returncode == 0, told.stderr
+    assert all(f"  {words}\n" in told.stderr for words in ("mossy stone", "blue fabric", "red brick", "glass"))
+    assert desk.error("caption", first, "--vocabulary", "@none.txt")[1]["field"] == "vocabulary"
     larger = desk.json("upscale", first, "--scale", "2", "--tile", "xy", "-o", "larger.png")
     assert (larger["results"][0]["width"], larger["results"][0]["height"]) == (128, 128)
     assert desk.json("upscale", "--image", first, "-o", "same.png")["results"][0]["sha256"]

@@ -18,15 +18,15 @@ NAMES = {
         schedule scorer upscaler
     """,
     "gesso.model": """
-        Adapter Applies Autoencoder Conditioning Control Controlled Decodes Defaults Denoises Embedding EncodesImages EncodesNegatives
-        EncodesText Family Latent Limits Lora Model ModelCard ModelRef Painting Parametrisation Patch Perturbation Perturbs Seamless
-        Shift Stage
+        Adapter Applies Autoencoder Conditioning Control Controlled Decodes Defaults Denoises Embedding Embeds EncodesImages
+        EncodesNegatives EncodesText Family Latent Limits Lora Model ModelCard ModelRef Painting Parametrisation Patch Perturbation
+        Perturbs Seamless Shift Stage
     """,
     "gesso.media": "MaterialMaps Output Recipe Rendered",
     "gesso.engine": """
-        All Apply Call CallError Decode Denoise DenoiseGrad Denoised Denoiser Emit EncodeImage EncodeText Ended Engine Guide Hooks Host Job
-        JobEvent Kept Load ModelRef Models Moment NEGATIVE PROMPT Predicted Preview Progress Prompted ReplayLog Row Run Steer Ticket Warn
-        drive guided masked plain reporting steered
+        All Apply Call CallError Decode Denoise DenoiseGrad Denoised Denoiser Embed Emit EncodeImage EncodeText Ended Engine Guide Hooks
+        Host Job JobEvent Kept Load ModelRef Models Moment NEGATIVE PROMPT Predicted Preview Progress Prompted ReplayLog Row Run Steer
+        Ticket Warn drive guided masked plain reporting steered
     """,
     "gesso.math": """
         Noise NoiseSource Space exponential_weights fixed_adams_bashforth initial_noise lagrange_weights phi sigma_at time_of

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from gesso.cli.schema import SIZE, OperationSchema, Property
@@ -17,6 +18,10 @@ PREFIX = "param:"
 
 JOB_FLAGS = frozenset({"output", "json", "detach", "level", "from", "quiet", "force", "pattern", "help"})
 """Options of every operation; a parameter may not take their names."""
+
+
+LISTINGS = {"models": "models list", "styles": "styles list", "image_encoders": "models list --kind image_encoder"}
+"""The commands that list a catalogue, where that is not its name."""
 
 
 def integer(name: str, text: str) -> int:
@@ -66,6 +71,21 @@ def weights(name: str, text: str) -> list[tuple[tuple[str, ...], Any]]:
         if not equals or not key.strip():
             raise UsageError(f"{name} takes NAME=NUMBER, several with commas between, not {text!r}.", field=name)
         found.append(((key.strip(),), number(name, value)))
+    return found
+
+
+def texts(name: str, text: str) -> list[str]:
+    """A text, or ``@FILE`` for the lines of a file."""
+    if not text.startswith("@"):
+        return [text]
+    try:
+        lines = Path(text[1:]).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as fault:
+        said = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8 text"
+        raise UsageError(f"The file {text[1:]} of {name} cannot be read: {said}.", field=name) from None
+    found = [line.strip() for line in lines if line.strip()]
+    if not found:
+        raise UsageError(f"The file {text[1:]} of {name} has no lines.", field=name)
     return found
 
 
@@ -124,6 +144,8 @@ def _add(parser: argparse.ArgumentParser, parameter: Property) -> None:
         keywords.update(action="append", metavar=shown, type=partial(read, parameter.name))
     elif parameter.kind == "named_images":
         keywords.update(action="append", metavar="NAME=IMAGE", type=partial(named_image, parameter.name))
+    elif parameter.kind == "array" and parameter.item == "string" and not (parameter.catalogue or parameter.choices):
+        keywords.update(action="extend", metavar="TEXT|@FILE", type=partial(texts, parameter.name))
     elif parameter.kind in ("array", "images"):
         keywords.update(action="append", metavar=_metavar(parameter), type=_scalar(parameter.item, parameter.name))
     else:
@@ -149,8 +171,7 @@ def help_text(parameter: Property) -> str:
     text = text.split("\n\n")[0].replace("\n", " ").rstrip(".")
     text += _bounds(parameter)
     if parameter.catalogue:
-        listing = f"gesso {parameter.catalogue}{' list' if parameter.catalogue in ('models', 'styles') else ''}"
-        text += f" (see `{listing}`)"
+        text += f" (see `gesso {LISTINGS.get(parameter.catalogue, parameter.catalogue)}`)"
     if parameter.default:
         text += f" (default: {parameter.default})"
     return text

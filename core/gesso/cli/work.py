@@ -40,6 +40,8 @@ class Outcome:
             for place, entry in enumerate(image.info.get("ranking", ()), 1):
                 name = self.inputs[entry["image"]] if entry["image"] < len(self.inputs) else f"picture {entry['image'] + 1}"
                 yield f"{place}. {name}: {_score(entry['score'], entry['scores'])}"
+            for entry in image.info.get("measured", {}).get("captions", ()):
+                yield f"{entry['score']:.3f}  {entry['words']}"
 
     def document(self) -> dict[str, Any]:
         """The JSON object of the command."""

@@ -141,11 +141,18 @@ class Schemas:
         if "models" in self._catalogues and stamp == self._models_stamp:
             return
         listed: dict[str, list[Any]] = {f"{kind}s": [] for kind in KINDS if kind != "checkpoint"}
-        listed["models"] = [*map(_told, self._models), *self._models_added]
+        listed["models"] = []
+        for entry in self._models:
+            listed[_catalogue_of(entry)].append(_told(entry))
+        listed["models"] += self._models_added
         for entry in self._owned.read():
-            listed["models" if entry.kind == "checkpoint" else f"{entry.kind}s"].append(_told(entry))
+            listed[_catalogue_of(entry)].append(_told(entry))
         self._catalogues.update({kind: Catalogue(kind, entries) for kind, entries in listed.items() if entries or kind == "models"})
         self._models_stamp = stamp
+
+
+def _catalogue_of(entry: ModelEntry) -> str:
+    return "models" if entry.kind == "checkpoint" else f"{entry.kind}s"
 
 
 def _told(entry: ModelEntry) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from gesso.engine.calls import Apply, Call, Decode, Denoise, DenoiseGrad, EncodeImage, EncodeText, Load
+from gesso.engine.calls import Apply, Call, Decode, Denoise, DenoiseGrad, Embed, EncodeImage, EncodeText, Load
 from gesso.model import Conditioning, Patch
 
 Key = tuple[object, ...]
@@ -40,7 +40,7 @@ def key_of(call: Call) -> Key:
             what = (model.digest, method)
         case EncodeText():
             what = scope_of(call)
-        case Load(model):
+        case Embed(model) | Load(model):
             what = (model.digest,)
         case _:
             what = ()
@@ -59,6 +59,8 @@ def rows_of(call: Call) -> int:
             return len(call.conds)
         case EncodeText():
             return len(call.texts)
+        case Embed():
+            return max(1, len(call.pictures))  # texts are short, and mostly known
         case _:
             return 1
 
@@ -74,6 +76,8 @@ def size_of(call: Call) -> int:
             return call.image.numel()
         case Decode():
             return call.latent.numel()
+        case Embed():
+            return sum(picture.size for picture in call.pictures)
         case _:
             return 0
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from gesso.model import Conditioning, Control, ModelRef, Patch, Perturbation
@@ -120,6 +122,16 @@ class Decode(Call):
     model: ModelRef
     latent: Tensor
     patches: tuple[Patch, ...] = ()
+
+
+@dataclass(frozen=True)
+class Embed(Call):
+    """Pictures, uint8 (H, W, 3) of any sizes, and texts as unit vectors of one space. Reply: (N, D) and (M, D), float32 on the CPU."""
+
+    batched: ClassVar[bool] = True
+    model: ModelRef
+    pictures: tuple[npt.NDArray[np.uint8], ...] = ()
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

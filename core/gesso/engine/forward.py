@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gesso.engine.batching import Key, scope_of, stack
-from gesso.engine.calls import Apply, Call, Decode, Denoise, Denoised, DenoiseGrad, EncodeImage, EncodeText, Host, Load
+from gesso.engine.calls import Apply, Call, Decode, Denoise, Denoised, DenoiseGrad, Embed, EncodeImage, EncodeText, Host, Load
 from gesso.errors import ModelError
 from gesso.model import (
     Adapter,
@@ -22,6 +22,7 @@ from gesso.model import (
     Controlled,
     Decodes,
     Denoises,
+    Embeds,
     EncodesImages,
     EncodesNegatives,
     EncodesText,
@@ -147,6 +148,7 @@ class Forward:
             EncodeText: self._encode_text,
             EncodeImage: self._encode_image,
             Decode: self._decode,
+            Embed: self._embed,
             Apply: lambda calls: [self._apply(call) for call in calls],
             Load: lambda calls: [self._load(call) for call in calls],
         }
@@ -264,6 +266,17 @@ class Forward:
             with self._patched(model, calls[0].patches):
                 images = decoder.decode(torch.cat([call.latent for call in calls]).to(self._models.device))
         return list(torch.split(images.to(calls[0].latent.device), 1))
+
+    def _embed(self, calls: Sequence[Embed]) -> list[tuple[Tensor, Tensor]]:
+        pictures = [picture for call in calls for picture in call.pictures]
+        texts = list(dict.fromkeys(text for call in calls for text in call.texts))
+        with self._models.using(calls[0].model) as model:
+            embedder = cast(Embeds, _able(model, "embed_images", calls[0].model))
+            seen = embedder.embed_images(pictures) if pictures else torch.empty(0, 0)
+            read = embedder.embed_texts(texts) if texts else torch.empty(0, 0)
+        places = {text: place for place, text in enumerate(texts)}
+        own = torch.split(seen, [len(call.pictures) for call in calls])
+        return [(rows, read[[places[text] for text in call.texts]]) for rows, call in zip(own, calls, strict=True)]
 
     def _apply(self, call: Apply) -> Any:
         with self._models.using(call.model) as model:

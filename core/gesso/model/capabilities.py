@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor, device
 
 from gesso.manifest import ModelEntry
@@ -111,6 +113,19 @@ class EncodesImages(Protocol):
 
     def encode_image(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in 0..1 -> latents (B, C, h, w); the distribution's mean, never a sample."""
+        ...
+
+
+@runtime_checkable
+class Embeds(Protocol):
+    """Capability ``embed``: pictures and texts as vectors of one space, whose product says how well they fit."""
+
+    def embed_images(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
+        """Pictures uint8 (H, W, 3) of any sizes -> unit vectors (N, D) float32 on the CPU."""
+        ...
+
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """Texts -> unit vectors (N, D) float32 on the CPU."""
         ...
 
 

@@ -53,8 +53,8 @@ field's type. Plugins write the hints with `gesso.plugin.fields.ui`.
 | `toggle` | a check box (true or false) |
 | `hidden` | nothing |
 
-`x-choices` is `samplers`, `schedules`, `styles`, `scorers`, `upscalers` (they stand under `catalogues` in the same file) or `models` (in
-the answer to `status`).
+`x-choices` is `samplers`, `schedules`, `styles`, `scorers`, `upscalers` (they stand under `catalogues` in the same file), `models` or
+`image_encoders` (in the answer to `status`).
 A field that may be null has `"type": [T, "null"]` and `"default": null`; there is no `$ref` and no `anyOf` with null.
 """
 
@@ -97,7 +97,7 @@ def _bounds(schema: Mapping[str, Any]) -> Iterator[str]:
     if "enum" in schema:
         yield " ".join(f"`{_literal(value)}`" for value in schema["enum"])
     if "x-choices" in schema:
-        yield f"one of the {schema['x-choices']}"
+        yield f"one of the {schema['x-choices'].replace('_', ' ')}"
     if "minimum" in schema and "maximum" in schema:
         yield f"{schema['minimum']} to {schema['maximum']}"
     if "maxLength" in schema:

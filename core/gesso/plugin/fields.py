@@ -15,7 +15,7 @@ Tile = Literal["none", "x", "y", "xy"]
 Widget = Literal[
     "prompt", "negative", "seed", "size", "slider", "image", "mask", "model", "choice", "tile", "count", "toggle", "colour", "hidden"
 ]  # fmt: skip
-Choices = Literal["samplers", "schedules", "models", "styles", "scorers", "upscalers"]
+Choices = Literal["samplers", "schedules", "models", "styles", "scorers", "upscalers", "image_encoders"]
 
 
 class InputBlob(BaseModel):

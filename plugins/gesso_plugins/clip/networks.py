@@ -15,11 +15,10 @@ from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, C
 
 from gesso.training.files import read_json, write_atomically
 from gesso_plugins.clip.config import ModelConfig
+from gesso_plugins.clip.family import MEAN, STD
 
 RECORD = "training.json"
 BUDGET = 5_000_000
-MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-"""OpenAI's normalisation (Radford et al. 2021), written into the directory so that every CLIP is fed the same way."""
 
 Images = npt.NDArray[np.uint8]
 

@@ -1,11 +1,17 @@
-"""CLIP's commands, given the pictures that they learn from."""
+"""Registers the family and the scorer of CLIP, and its commands, given the pictures that they learn from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from gesso.manifest import first_party
-from gesso.plugin import CaptionedSource, CommandSpec, build_plugins, command, hookimpl
+from gesso.plugin import CaptionedSource, CommandSpec, FilterSpec, ScorerSpec, build_plugins, command, hookimpl
+from gesso_plugins.clip.content import content_check
+from gesso_plugins.clip.scorer import clip
+
+if TYPE_CHECKING:
+    from gesso.model import Family
 
 DATASET = "procedural"
 
@@ -24,6 +30,26 @@ def evaluate(argv: Sequence[str]) -> int:
     from gesso_plugins.clip.command import evaluate as run
 
     return run(argv, _source())
+
+
+@hookimpl
+def gesso_families() -> Iterable[Family]:
+    """Directories of CLIP and SigLIP models."""
+    from gesso_plugins.clip.family import ClipFamily
+
+    return [ClipFamily()]
+
+
+@hookimpl
+def gesso_scorers() -> Iterable[ScorerSpec]:
+    """How well a picture fits its prompt."""
+    return [clip]
+
+
+@hookimpl
+def gesso_filters() -> Iterable[FilterSpec]:
+    """The content check."""
+    return [content_check]
 
 
 @hookimpl

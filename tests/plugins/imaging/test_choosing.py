@@ -143,7 +143,10 @@ def test_a_picture_without_a_number_comes_last(studio: Any, scorer: Any) -> None
 
 
 def test_where_no_scorer_is_named_one_that_knows_words_is_taken(studio: Any, scorer: Any) -> None:
-    assert studio.resolve("generate", {**STONE, "best_of": 3})[0].score == {"sharpness": 1.0}
+    assert studio.resolve("generate", {**STONE, "best_of": 3})[0].score == {"clip": 1.0}
+    studio.registry.scorers = type(studio.registry.scorers)("scorer", "score")
+    scorer("plain", brightness)
+    assert studio.resolve("generate", {**STONE, "best_of": 3})[0].score == {"plain": 1.0}
     scorer("wordy", brightness, prompted=True)
     assert studio.resolve("generate", {**STONE, "best_of": 3})[0].score == {"wordy": 1.0}
 

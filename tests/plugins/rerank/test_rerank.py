@@ -46,7 +46,7 @@ def test_pictures_come_in_the_order_of_their_scores(studio: Any, stone: Image.Im
 
 def test_one_picture_and_a_large_one_and_a_transparent_one(studio: Any) -> None:
     images, blobs = stored(Image.new("RGB", (640, 8), (9, 9, 9)), Image.new("RGBA", (4, 4), (0, 255, 0, 0)), Image.new("L", (1, 1)))
-    (sheet,) = studio.make("rerank", {"prompt": "x", "images": images}, blobs).outputs
+    (sheet,) = studio.make("rerank", {"prompt": "x", "images": images, "score": {"sharpness": 1}}, blobs).outputs
     assert len(sheet.info["ranking"]) == 3
     assert all(entry["score"] is not None for entry in sheet.info["ranking"])
     (dark,) = studio.make("rerank", {"prompt": "x", "images": images, "background": "#102030"}, blobs).outputs

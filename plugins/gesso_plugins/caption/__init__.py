@@ -1,0 +1,1 @@
+"""The operation `caption`: which words fit a picture."""

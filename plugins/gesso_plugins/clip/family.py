@@ -1,0 +1,146 @@
+"""The model family `clip`: a transformers directory of a `CLIPModel` or `SiglipModel` of any size, as unit vectors of pictures and words.
+
+Its pictures are prepared here, in torch: transformers' own processors want torchvision.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from gesso.errors import InvalidRequest, ModelError
+from gesso.library import hashes, read_json, weight_files
+from gesso.library.snapshot import refuse_code
+from gesso.manifest import ModelEntry
+from gesso.model import Limits, ModelCard, Patch
+from gesso_plugins.clip.choice import CAPABILITY, SMALLEST
+
+CLASSES = ("CLIPModel", "SiglipModel")
+MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+"""OpenAI's normalisation (Radford et al. 2021), where a directory states none."""
+
+REMEMBERED = 4096
+"""Texts whose vectors are kept: more than a vocabulary of captions has."""
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class ClipFamily:
+    """Recognises, describes and loads such a directory."""
+
+    name = "clip"
+
+    def inspect(self, entry: ModelEntry) -> ModelCard:
+        """The card, from configuration files alone; raises ModelError with the fix."""
+        path = entry.path
+        if path is None or not (path / "config.json").is_file():
+            raise ModelError(f"The model {entry.name!r} has no config.json at {path}.", hint="Give a directory as transformers saves it.")
+        refuse_code(path)
+        settings = read_json(path / "config.json")
+        architecture = (settings.get("architectures") or [""])[0]
+        if architecture not in CLASSES:
+            raise ModelError(f"{path} is a {architecture!r}; the family 'clip' runs {' and '.join(CLASSES)}.")
+        weights = weight_files(path)
+        return ModelCard(
+            name=entry.name,
+            family=self.name,
+            digest=hashes.shared.of_files(path, [path / "config.json", *weights]),
+            title=entry.title,
+            path=path,
+            capabilities=frozenset({CAPABILITY}),
+            limits=Limits(SMALLEST, 16_384, 1),
+            licence=entry.licence,
+            info={"architecture": architecture, "bytes": str(sum(file.stat().st_size for file in weights))},
+        )
+
+    def load(self, card: ModelCard, on: torch.device) -> ClipModel:
+        """The weights on the device."""
+        import transformers
+
+        assert card.path is not None
+        network = getattr(transformers, card.info["architecture"]).from_pretrained(
+            card.path, local_files_only=True, use_safetensors=True, dtype=torch.float32
+        )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(card.path, local_files_only=True, trust_remote_code=False)
+        return ClipModel(card, network.eval().requires_grad_(False).to(on), tokenizer, preparation(card.path))
+
+
+def preparation(path: Path) -> Mapping[str, Any]:
+    """How pictures are prepared, from `preprocessor_config.json`; {} where there is none."""
+    file = path / "preprocessor_config.json"
+    return read_json(file) if file.is_file() else {}
+
+
+class ClipModel:
+    """`gesso.model.Embeds`. The newest texts are remembered: the words of a job are asked for again with each of its pictures."""
+
+    def __init__(self, card: ModelCard, network: Any, tokenizer: Any, settings: Mapping[str, Any]) -> None:
+        self.card = card
+        self._network = network
+        self._tokenizer = tokenizer
+        self._side = int(network.config.vision_config.image_size)
+        self._crop = bool(settings.get("do_center_crop", False))
+        self._mean, self._std = (torch.tensor(settings.get(key, given)) for key, given in (("image_mean", MEAN), ("image_std", STD)))
+        self._length = int(network.config.text_config.max_position_embeddings)
+        self._texts: OrderedDict[str, torch.Tensor] = OrderedDict()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the weights."""
+        return sum(parameter.nbytes for parameter in self._network.parameters())
+
+    def patched(self, patches: Sequence[Patch]) -> contextlib.AbstractContextManager[None]:
+        """It takes none."""
+        for patch in patches:
+            raise InvalidRequest(f"The model {self.card.name!r} cannot take {type(patch).__name__}.")
+        return contextlib.nullcontext()
+
+    def embed_images(self, pictures: Sequence[Pixels]) -> torch.Tensor:
+        """All in one forward."""
+        pixels = torch.cat([self.prepared(picture) for picture in pictures]).to(self._network.device)
+        return _unit(self._network.get_image_features(pixel_values=pixels))
+
+    def embed_texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """Those that are new in one forward."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._texts]
+        if new:
+            words = self._tokenizer(new, padding="max_length", max_length=self._length, truncation=True, return_tensors="pt")
+            found = _unit(self._network.get_text_features(input_ids=words.input_ids.to(self._network.device)))
+            self._texts.update(zip(new, found, strict=True))
+        vectors = []
+        for text in texts:
+            self._texts.move_to_end(text)
+            vectors.append(self._texts[text])
+        while len(self._texts) > REMEMBERED:
+            self._texts.popitem(last=False)
+        return torch.stack(vectors)
+
+    def prepared(self, picture: Pixels) -> torch.Tensor:
+        """(1, 3, S, S): scaled bicubically, to cover the square and cut where the directory says so, else squeezed into it."""
+        if min(picture.shape[:2]) < SMALLEST:
+            raise InvalidRequest(
+                f"A picture of {picture.shape[1]} x {picture.shape[0]} pixels is too small to be compared with words.",
+                hint=f"Give pictures of at least {SMALLEST} pixels a side.",
+            )
+        values = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
+        height, width = picture.shape[:2]
+        scale = self._side / min(height, width)
+        size = (round(height * scale), round(width * scale)) if self._crop else (self._side, self._side)
+        scaled = functional.interpolate(values, size=size, mode="bicubic", antialias=True).clamp(0, 1)
+        top, left = (size[0] - self._side) // 2, (size[1] - self._side) // 2
+        square = scaled[..., top : top + self._side, left : left + self._side]
+        return (square - self._mean[:, None, None]) / self._std[:, None, None]
+
+
+def _unit(found: Any) -> torch.Tensor:
+    """Unit vectors; newer versions of transformers wrap what they give."""
+    vectors = found if isinstance(found, torch.Tensor) else found.pooler_output
+    return functional.normalize(vectors.float(), dim=-1).cpu()
