@@ -92,7 +92,7 @@ def test_a_wrong_value_is_refused_with_its_field(talk: Talk) -> None:
 
 
 def test_names_may_be_aliases_titles_and_labels(talk: Talk) -> None:
-    for name in ("k_euler", "Euler", "dpm++  2m", "DPM++ 2M Karras"):
+    for name in ("k_euler", "Euler", "dpm++  2m", "DPM++ 2M Karras", "k_euler_k"):
         assert talk.run("image:64", params={"sampler": name})["type"] == "done"
 
 

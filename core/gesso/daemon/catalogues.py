@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gesso.errors import InvalidRequest
+from gesso.naming import folded, readings
 
 _LISTINGS = {
     "models": "gesso models list",
@@ -20,11 +21,6 @@ _SINGULAR = {kind: kind.removesuffix("s") for kind in (*_LISTINGS, "operations")
 _SHOWN = 80
 _FEW = 12
 """As many names as a sentence can list."""
-
-
-def folded(name: str) -> str:
-    """A name as it is compared: case and runs of spaces do not count."""
-    return " ".join(name.casefold().split())
 
 
 class Catalogue:
@@ -57,14 +53,13 @@ class Catalogue:
 
 
 def check_name(catalogues: Mapping[str, Catalogue], kind: str, name: str, field: str) -> None:
-    """Refuse an unknown name. A sampler may also be a label that ends in a schedule ("DPM++ 2M Karras")."""
+    """Refuse an unknown name. A sampler may also be a label that names the schedule too ("DPM++ 2M Karras", "dpmpp_2m_k")."""
     catalogue = catalogues.get(kind)
     if catalogue is None or catalogue.canonical(name) is not None:
         return
-    words = folded(name).split(" ")
     schedules = catalogues.get("schedules")
     if kind == "samplers" and schedules is not None:
-        for cut in range(1, len(words)):
-            if catalogue.canonical(" ".join(words[:cut])) and schedules.canonical(" ".join(words[cut:])):
-                return
+        pairs = ((catalogue.canonical(sampler), schedules.canonical(schedule)) for sampler, schedule in readings(name))
+        if any(all(pair) for pair in pairs):
+            return
     raise catalogue.unknown(name, field)

@@ -7,13 +7,9 @@ from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar
 
 from gesso.errors import InvalidRequest
+from gesso.naming import folded
 
 T = TypeVar("T")
-
-
-def folded(name: str) -> str:
-    """A name as it is compared: case and runs of spaces do not count."""
-    return " ".join(name.casefold().split())
 
 
 class Catalogue(Generic[T]):

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gesso.manifest import KINDS, Manifest, ModelEntry, PluginEntry
+from gesso.naming import readings
 from gesso.plugin.commands import CommandSpec
 from gesso.plugin.filters import FilterSpec, When
 from gesso.plugin.lifecycle import Lifecycle
-from gesso.plugin.names import Catalogue, folded
+from gesso.plugin.names import Catalogue
 from gesso.plugin.previews import PreviewSpec
 from gesso.plugin.scoring import ScorerSpec
 from gesso.plugin.specs import GuidanceSpec, Operation, SamplerSpec, ScheduleSpec
@@ -140,16 +141,15 @@ class Registry:
         return entries.get(name)
 
     def sampling(self, label: str, schedule: str | None = None) -> tuple[str, str | None]:
-        """Canonical names of sampler and schedule. ``label`` is a sampler, or both as AUTOMATIC1111 writes them ("DPM++ 2M Karras",
-        "DPM++ 2M SDE Exponential"); a ``schedule`` that is named wins over the label's; None where neither names one.
+        """Canonical names of sampler and schedule. ``label`` is a sampler, or both as AUTOMATIC1111 and InvokeAI write them ("DPM++ 2M
+        Karras", "dpmpp_2m_k"); a ``schedule`` that is named wins over the label's; None where neither names one.
         """
         named = None if schedule is None else self.schedules.get(schedule).name
         sampler = self.samplers.canonical(label)
         if sampler is not None:
             return sampler, named
-        words = folded(label).split(" ")
-        for cut in range(1, len(words)):
-            found = self.samplers.canonical(" ".join(words[:cut])), self.schedules.canonical(" ".join(words[cut:]))
+        for sampler_part, schedule_part in readings(label):
+            found = self.samplers.canonical(sampler_part), self.schedules.canonical(schedule_part)
             if found[0] is not None and found[1] is not None:
                 return found[0], named or found[1]
         raise self.samplers.unknown(label)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     "ddim",
     title="DDIM",
     paper="Song et al. 2021, DDIM (arXiv 2010.02502), equations 12 and 16; with eta 0 the same trajectory as euler",
-    aliases=("DDIMScheduler",),
+    aliases=("DDIMScheduler", "DDIMParallelScheduler"),
 )
 def ddim(x: Tensor, sigmas: Sequence[float], *, noise: NoiseSource, parametrisation: Parametrisation, eta: float = 0.0) -> Steps:
     """X' = alpha' D + sqrt(sigma'^2 - s^2) e + s z with s = eta sigma' sqrt(1 - exp(-2 h)). ``eta`` 1 is DDPM."""

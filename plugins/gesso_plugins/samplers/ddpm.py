@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     title="DDPM",
     paper="Ho et al. 2020 (arXiv 2006.11239), equations 6 and 7; for epsilon and v models the same trajectory as euler_ancestral",
     stochastic=True,
-    aliases=("DDPMScheduler",),
+    aliases=("DDPMScheduler", "DDPMParallelScheduler"),
 )
 def ddpm(x: Tensor, sigmas: Sequence[float], *, noise: NoiseSource, parametrisation: Parametrisation) -> Steps:
     """The posterior variance (the smaller of the paper's two)."""

@@ -20,8 +20,8 @@ This page is written by `python -m gesso_plugins.samplers.document`; do not edit
 [writing_samplers.md](writing_samplers.md).
 
 Every name in the tables can be used wherever a sampler or a schedule is asked for; case does not count. Both at once, as in
-`--sampler "DPM++ 2M Karras"`, gives the sampler and the schedule. All work on epsilon, v and rectified-flow models: the form is chosen from
-the model's own parametrisation.
+`--sampler "DPM++ 2M Karras"` or InvokeAI's `dpmpp_2m_k`, gives the sampler and the schedule. All work on epsilon, v and rectified-flow
+models: the form is chosen from the model's own parametrisation.
 
 ## Samplers
 
@@ -38,6 +38,9 @@ Notes
   same picture. `_gpu` names of other programs are aliases: noise is always drawn on the CPU, and pictures do not depend on the device.
 * Samplers whose name ends in `_cfg_pp` take the clean image from the guided prediction and the noise from the unconditional one (CFG++).
   They need a guidance far below the usual (about 1 to 2). Without guidance they equal the sampler without the ending.
+* The names of ComfyUI, AUTOMATIC1111 and InvokeAI and the scheduler classes of diffusers are known where there is the same method here.
+  `DPMSolverSinglestepScheduler` (InvokeAI's `dpmpp_2s`) and InvokeAI's `dpmpp_3m` are refused, because no sampler gives their pictures;
+  `dpmpp_2s_ancestral` and `dpmpp_3m_sde` are the nearest.
 * `lcm` and `tcd` are for models that were distilled for them.
 * `dpm_fast` and `dpm_adaptive` use only the ends of the schedule (and `dpm_fast` its length); both finish with a step to 0.
 * `restart` goes back up once from the low to the middle noise levels, which costs more evaluations than steps.

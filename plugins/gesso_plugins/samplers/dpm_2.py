@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     paper="Karras et al. 2022 (arXiv 2206.00364), Algorithm 2, with the midpoint of DPM-Solver-2 (Lu et al. 2022, arXiv 2206.00927)",
     order=2,
     evaluations=2,
-    aliases=("k_dpm_2", "KDPM2DiscreteScheduler"),
+    aliases=("k_dpm_2", "kdpm_2", "KDPM2DiscreteScheduler"),
 )
 def dpm_2(  # noqa: PLR0913  (Karras's four S_*)
     x: Tensor, sigmas: Sequence[float], *, noise: NoiseSource, parametrisation: Parametrisation,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     order=2,
     evaluations=2,
     stochastic=True,
-    aliases=("k_dpm_2_a", "KDPM2AncestralDiscreteScheduler"),
+    aliases=("k_dpm_2_a", "kdpm_2_a", "KDPM2AncestralDiscreteScheduler"),
 )
 def dpm_2_ancestral(
     x: Tensor, sigmas: Sequence[float], *, noise: NoiseSource, parametrisation: Parametrisation, eta: float = 1.0, s_noise: float = 1.0

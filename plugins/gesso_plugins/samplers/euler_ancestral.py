@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     title="Euler a",
     paper="Song et al. 2021, DDIM (arXiv 2010.02502), equation 12, in the sigma of k-diffusion; flow: LTX-Video",
     stochastic=True,
-    aliases=("k_euler_a", "EulerAncestralDiscreteScheduler"),
+    aliases=("k_euler_a", "euler_a", "EulerAncestralDiscreteScheduler", "LTXEulerAncestralRFScheduler"),
 )
 def euler_ancestral(
     x: Tensor, sigmas: Sequence[float], *, noise: NoiseSource, parametrisation: Parametrisation, eta: float = 1.0, s_noise: float = 1.0

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 
 from gesso.engine import Denoised
+from gesso.errors import InvalidRequest
+from gesso.manifest import first_party
 from gesso.math import Noise, Space, initial_noise
 from gesso.model import Parametrisation
-from gesso.plugin import SamplerSpec
+from gesso.plugin import SamplerSpec, build_plugins
 from gesso.testing import Mixture, Wavy, check_sampler, epsilon_model, flow_model, run, trace
 from gesso_plugins.samplers.plugin import SAMPLERS, SCHEDULES
 from gesso_plugins.samplers.schedules.by_sigma import karras
@@ -231,6 +233,23 @@ A1111 = [
     "k_euler_a", "Euler", "LMS", "Heun", "DPM2", "k_dpm_2", "DPM2 a", "DPM fast", "DPM adaptive", "k_dpm_ad", "Restart", "HeunPP2", "IPNDM",
     "IPNDM_V", "DEIS", "DDIM", "DDIM CFG++", "PLMS", "UniPC", "LCM", "DDPM",
 ]  # fmt: skip
+INVOKEAI = {
+    "ddim": "ddim", "ddpm": "ddpm", "deis": "deis", "lms": "lms", "pndm": "plms", "heun": "heun", "euler": "euler",
+    "euler_a": "euler_ancestral", "kdpm_2": "dpm_2", "kdpm_2_a": "dpm_2_ancestral", "dpmpp_2m": "dpmpp_2m", "dpmpp_2m_sde": "dpmpp_2m_sde",
+    "dpmpp_sde": "dpmpp_sde", "er_sde": "er_sde", "unipc": "uni_pc", "lcm": "lcm", "tcd": "tcd",
+}  # fmt: skip
+INVOKEAI_KARRAS = ["deis", "lms", "heun", "euler", "kdpm_2", "kdpm_2_a", "dpmpp_2m", "dpmpp_2m_sde", "dpmpp_sde", "unipc"]
+FOREIGN_CLASSES = {
+    "no sampler of this kind": [
+        "AmusedScheduler", "BlockRefinementScheduler", "CMStochasticIterativeScheduler", "ConsistencyDecoderScheduler",
+        "DDPMWuerstchenScheduler", "DDIMInverseScheduler",
+        "DPMSolverMultistepInverseScheduler", "DiscreteDDIMScheduler", "EntropyBoundScheduler", "FlowMapEulerDiscreteScheduler",
+        "HeliosDMDScheduler", "HeliosScheduler", "KarrasVeScheduler", "MiniMaxH3Scheduler", "PiflowScheduler", "RFD4ProteinaScheduler",
+        "RePaintScheduler", "SCMScheduler", "ScoreSdeVeScheduler", "ScoreSdeVpScheduler", "UnCLIPScheduler", "VQDiffusionScheduler",
+    ],
+    "video models only": ["CogVideoXDDIMScheduler", "CogVideoXDPMScheduler"],
+    "other pictures than dpmpp_2s_ancestral": ["DPMSolverSinglestepScheduler"],
+}  # fmt: skip
 SCHEDULE_NAMES = [
     "simple", "sgm_uniform", "karras", "exponential", "ddim_uniform", "beta", "normal", "linear_quadratic", "kl_optimal", "polyexponential",
     "laplace", "vp", "align_your_steps", "turbo", "sd_turbo", "Uniform", "SGM Uniform", "KL Optimal", "Align Your Steps", "DDIM", "AYS",
@@ -247,15 +266,31 @@ def test_users_find_their_schedule(wanted: str) -> None:
     assert sum(wanted.casefold() in names(spec) for spec in SCHEDULES) == 1
 
 
-def test_diffusers_classes_exist() -> None:
+def test_users_of_invokeai_find_their_sampler_and_schedule() -> None:
+    registry = build_plugins(first_party())
+    for name, wanted in INVOKEAI.items():
+        assert registry.sampling(name) == (wanted, None), name
+    for name in INVOKEAI_KARRAS:
+        assert registry.sampling(f"{name}_k") == (INVOKEAI[name], "karras")
+        assert registry.sampling(f"{name}_k", "simple") == (INVOKEAI[name], "simple")
+    for name in ("dpmpp_2s", "dpmpp_2s_k", "dpmpp_3m", "dpmpp_3m_k", "nothing_k", "_k"):
+        with pytest.raises(InvalidRequest, match="There is no sampler"):
+            registry.sampling(name)
+
+
+def test_every_scheduler_class_of_diffusers_is_a_name_or_has_no_counterpart() -> None:
     import warnings
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import diffusers
-    for spec in SAMPLERS:
-        for alias in spec.aliases:
-            assert not alias.endswith("Scheduler") or hasattr(diffusers, alias), alias
+        from diffusers.schedulers import _import_structure
+    classes = {name for names in _import_structure.values() for name in names if name.endswith("Scheduler")}
+    aliases = {alias for spec in SAMPLERS for alias in spec.aliases if alias.endswith("Scheduler")}
+    foreign = {name for names in FOREIGN_CLASSES.values() for name in names}
+    assert all(hasattr(diffusers, alias) for alias in aliases)
+    assert not aliases & foreign
+    assert not classes - aliases - foreign
 
 
 def test_a_sampler_is_at_most_fifty_lines() -> None:
