@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gesso.manifest import first_party
 from gesso.plugin import CaptionedSource, CommandSpec, FilterSpec, ScorerSpec, build_plugins, command, hookimpl
+from gesso_plugins.clip.aesthetic import aesthetic
 from gesso_plugins.clip.content import content_check
 from gesso_plugins.clip.scorer import clip
 
@@ -42,8 +43,8 @@ def gesso_families() -> Iterable[Family]:
 
 @hookimpl
 def gesso_scorers() -> Iterable[ScorerSpec]:
-    """How well a picture fits its prompt."""
-    return [clip]
+    """How well a picture fits its prompt, and how much people would like it."""
+    return [clip, aesthetic]
 
 
 @hookimpl
