@@ -166,7 +166,9 @@ def infotext(recipe: Recipe) -> str:
 
 
 def _guidance(params: Mapping[str, Any]) -> dict[str, str | None]:
-    """What differs from constant guidance, as AUTOMATIC1111, SD.Next and their extensions name it; other guidances are listed."""
+    """What differs from constant guidance, as AUTOMATIC1111 (Skip Early CFG), its extension CFG_Rescale_webui (CFG Rescale) and SD.Next
+    (CFG end, PAG scale) name it; the other items are our own. "Guidance" is stable-diffusion.cpp's for the scale that a network embeds.
+    """
     extra = params.get("guidance_extra") or {}
     start, end = params.get("guidance_start", 0.0), params.get("guidance_end", 1.0)
     named = {"perturbed_attention": "PAG scale", "skip_layer": "SLG scale"}
@@ -178,7 +180,7 @@ def _guidance(params: Mapping[str, Any]) -> dict[str, str | None]:
         "Skip Early CFG": _number(start) if start > 0 else None,
         "CFG end": _number(end) if end < 1 else None,
         **scales,
-        "Guidance": ", ".join(others) or None,
+        "Guidance extra": ", ".join(others) or None,
     }
 
 
@@ -253,7 +255,9 @@ def _items(line: str) -> dict[str, Any]:
             params[name] = number(items[key])
         except (KeyError, ValueError):
             continue
-    for key, name in (("PAG scale", "perturbed_attention"), ("SLG scale", "skip_layer")):
+    if "Skip layers" in items:
+        items.pop("SLG scale", None)  # stable-diffusion.cpp writes the CFG scale there
+    for key, name in (("PAG scale", "perturbed_attention"), ("PAG Scale", "perturbed_attention"), ("SLG scale", "skip_layer")):
         if re.fullmatch(r"\d+(\.\d+)?", items.get(key, "")) and float(items[key]) > 0:
             params.setdefault("guidance_extra", {})[name] = float(items[key])
     size = re.fullmatch(r"(\d+)\s*[xX]\s*(\d+)", items.get("Size", ""))

@@ -112,6 +112,33 @@ def test_our_own_text_is_read_back(tile: str) -> None:
             {"prompt": "p", "steps": 4, "sampler": "Euler a", "seed": 1},
         ),
         ("", {"prompt": ""}),
+        (  # SD.Next
+            "p\nSteps: 4, Seed: 1, CFG scale: 6, CFG rescale: 0.7, CFG end: 0.8, PAG scale: 2.5, App: SD.Next",
+            {
+                "prompt": "p",
+                "steps": 4,
+                "seed": 1,
+                "guidance": 6,
+                "guidance_rescale": 0.7,
+                "guidance_end": 0.8,
+                "guidance_extra": {"perturbed_attention": 2.5},
+            },
+        ),
+        (  # AUTOMATIC1111 with the extensions CFG_Rescale_webui and incantations
+            "p\nSteps: 4, Seed: 1, CFG Rescale: 0.7, Skip Early CFG: 0.25, PAG Active: True, PAG Scale: 2",
+            {
+                "prompt": "p",
+                "steps": 4,
+                "seed": 1,
+                "guidance_rescale": 0.7,
+                "guidance_start": 0.25,
+                "guidance_extra": {"perturbed_attention": 2},
+            },
+        ),
+        (  # stable-diffusion.cpp, which writes the CFG scale as the SLG scale
+            "p\nSteps: 4, CFG scale: 4.5, SLG scale: 4.5, Skip layers: [7, 8, 9, ], Skip layer start: 0.01, Guidance: 3.5, Seed: 1",
+            {"prompt": "p", "steps": 4, "seed": 1, "guidance": 4.5},
+        ),
     ],
 )
 def test_the_peers_texts_are_read(text: str, wanted: dict[str, Any]) -> None:

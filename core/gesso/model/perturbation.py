@@ -10,8 +10,9 @@ PerturbationKind = Literal["attention", "skip"]
 
 @dataclass(frozen=True)
 class Perturbation:
-    """``attention``: the self-attention of ``layers`` lets each place see only itself (Ahn et al. 2024, equation 13: the map is the
-    identity). ``skip``: ``layers`` add nothing to what passes them. The names are those of the card's ``layers``.
+    """``attention``: the self-attention of ``layers`` lets each place see only itself (Ahn et al. 2024: the map is the identity).
+    ``skip``: the transformer blocks of ``layers`` add nothing to what passes them. The names are those of the card's ``layers``, or of
+    parts of these.
     """
 
     kind: PerturbationKind

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def layers_of(unet: Mapping[str, Any]) -> tuple[str, ...]:
-    """The transformers of a UNet by their names in diffusers, from its configuration: that in the middle first (Ahn et al. 2024, section
-    5, find it the best to perturb), then from the inside out.
+    """The transformers of a UNet by their names in diffusers, from its configuration: that in the middle first (Ahn et al. 2024
+    perturb it in Stable Diffusion), then from the inside out.
     """
     down, up = unet.get("down_block_types", ()), unet.get("up_block_types", ())
     counts = unet.get("layers_per_block", 2)
@@ -35,15 +35,14 @@ def layers_of(unet: Mapping[str, Any]) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def perturbed(network: nn.Module, perturbation: Perturbation) -> Iterator[None]:
-    """Replace the ``forward`` of the layers for the time of the context."""
+    """Replace the ``forward`` of the layers' blocks for the time of the context. A layer is a transformer, or one block of it."""
     replaced: list[nn.Module] = []
     try:
         for name in perturbation.layers:
-            layer = _layer(network, name)
-            if perturbation.kind == "skip":
-                _replace(layer, _passed_by, replaced)
-            else:
-                for block in layer.transformer_blocks:  # type: ignore[union-attr]  # diffusers' Transformer2DModel
+            for block in _blocks(network, name):
+                if perturbation.kind == "skip":
+                    _replace(block, _passed_by, replaced)
+                else:
                     _replace(block.attn1, functools.partial(_each_sees_itself, block.attn1), replaced)
         yield
     finally:
@@ -51,14 +50,16 @@ def perturbed(network: nn.Module, perturbation: Perturbation) -> Iterator[None]:
             del module.forward
 
 
-def _layer(network: nn.Module, name: str) -> nn.Module:
+def _blocks(network: nn.Module, name: str) -> list[Any]:
+    """The BasicTransformerBlocks of diffusers behind a name: all of a Transformer2DModel, or one."""
     try:
-        layer = network.get_submodule(name)
+        layer: Any = network.get_submodule(name)
     except AttributeError:
         layer = None
-    if layer is None or not hasattr(layer, "transformer_blocks"):
+    blocks = list(getattr(layer, "transformer_blocks", [layer]))
+    if not all(hasattr(block, "attn1") for block in blocks):
         raise InvalidRequest(f"The network has no layer {name!r} that can be perturbed.", field="guidance_extra")
-    return layer
+    return blocks
 
 
 def _replace(module: nn.Module, forward: Any, replaced: list[nn.Module]) -> None:
@@ -67,9 +68,9 @@ def _replace(module: nn.Module, forward: Any, replaced: list[nn.Module]) -> None
         replaced.append(module)
 
 
-def _passed_by(hidden_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor]:
-    """A transformer that adds nothing to what passes it."""
-    return (hidden_states,)
+def _passed_by(hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
+    """A block that adds nothing to what passes it, as diffusers' LayerSkipConfig has it; the projections around the blocks stay."""
+    return hidden_states
 
 
 def _each_sees_itself(attention: Any, hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:

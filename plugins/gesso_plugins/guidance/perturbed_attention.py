@@ -18,7 +18,7 @@ from gesso_plugins.guidance.ramps import Ramp, ramped
 @guidance(
     "perturbed_attention",
     title="Perturbed-attention guidance",
-    paper="Ahn et al. 2024 (arXiv 2403.17377), eqs. 13 and 15",
+    paper="Ahn et al. 2024 (arXiv 2403.17377)",
     aliases=("pag",),
 )
 def perturbed_attention(

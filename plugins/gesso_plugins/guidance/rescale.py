@@ -14,7 +14,7 @@ from gesso.plugin import guidance
 
 @guidance("rescale", title="Guidance rescale", paper="Lin et al. 2024 (arXiv 2305.08891), section 3.4", order=50, aliases=("cfg_rescale",))
 def rescale(moment: Moment, phi: Annotated[float, Field(ge=0, le=1)] = 0.7) -> Generator[tuple[Row, ...], Predicted, Tensor]:
-    """Equations 15 and 16, on what the network predicts (epsilon, v, x0 or the flow's velocity), as diffusers has it: the guided
+    """On what the network predicts (epsilon, v, x0 or the flow's velocity), as diffusers has it: the guided
     prediction gets the standard deviation of the prompt's own, and is mixed with itself by ``phi``.
     """
     predicted = yield ()

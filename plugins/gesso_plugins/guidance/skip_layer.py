@@ -24,5 +24,7 @@ from gesso_plugins.guidance.ramps import Ramp, ramped
 def skip_layer(
     moment: Moment, scale: Annotated[float, Field(ge=0, le=100)] = 2.5, schedule: Ramp = "constant", layers: tuple[str, ...] = ()
 ) -> Generator[tuple[Row, ...], Predicted, Tensor]:
-    """``layers`` add nothing in the perturbed row. Stability AI let it be heard from 1 % to 20 % of the steps only."""
+    """The transformer blocks of ``layers`` add nothing in the perturbed row. Stability AI let it be heard from 1 % to 20 % of the
+    steps only.
+    """
     return (yield from away_from(Perturbation("skip", layers), ramped(scale, schedule, moment.fraction)))

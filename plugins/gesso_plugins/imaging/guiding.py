@@ -104,7 +104,9 @@ def _checked(kind: type[BaseModel], options: Mapping[str, Any], field: str) -> d
 
 
 def _layers(card: ModelCard, asked: list[str], field: str) -> list[str]:
-    """Names of the model's layers. A part of a name that ends at a dot stands for all layers in it (``mid_block``)."""
+    """Names of the model's layers. A part of a name that ends at a dot stands for all layers in it (``mid_block``). What lies within a
+    layer (``mid_block.attentions.0.transformer_blocks.3``) only the network knows, and refuses itself.
+    """
     if not card.layers:
         raise InvalidRequest(
             f"The model {card.name!r} has no layers that guidance could perturb.", field=field, hint="Choose another model."
@@ -114,6 +116,8 @@ def _layers(card: ModelCard, asked: list[str], field: str) -> list[str]:
     found: dict[str, None] = {}
     for name in asked:
         meant = [layer for layer in card.layers if layer == name or layer.startswith(f"{name}.")]
+        if any(name.startswith(f"{layer}.") for layer in card.layers):
+            meant = [name]
         if not meant:
             raise InvalidRequest(f"The model {card.name!r} has no layer {name!r}; it has {', '.join(card.layers)}.", field=field)
         found.update(dict.fromkeys(meant))

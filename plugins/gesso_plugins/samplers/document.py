@@ -44,7 +44,7 @@ Notes
 * `lcm` and `tcd` are for models that were distilled for them.
 * `dpm_fast` and `dpm_adaptive` use only the ends of the schedule (and `dpm_fast` its length); both finish with a step to 0.
 * `restart` goes back up once from the low to the middle noise levels, which costs more evaluations than steps.
-* Each file in `plugins/gesso_plugins/samplers/` cites its paper and equations. Those that k-diffusion or diffusers have are tested to equal
+* Each file in `plugins/gesso_plugins/samplers/` cites its paper. Those that k-diffusion or diffusers have are tested to equal
   them; the others are derived in their file, and tested by their order, by what they draw from known distributions, and by their exactness
   for a constant picture: {uncompared}.
 

@@ -41,7 +41,7 @@ def euler(  # noqa: PLR0913  (Karras's four S_*)
 @sampler(
     "euler_cfg_pp",
     title="Euler CFG++",
-    paper="Chung et al. 2024 (arXiv 2406.08070), Algorithm 2",
+    paper="Chung et al. 2024 (arXiv 2406.08070)",
     aliases=("DDIM CFG++", "ddim_cfg_pp"),
 )
 def euler_cfg_pp(x: Tensor, sigmas: Sequence[float], *, parametrisation: Parametrisation) -> Steps:

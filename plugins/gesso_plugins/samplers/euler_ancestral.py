@@ -41,7 +41,7 @@ def euler_ancestral(
 @sampler(
     "euler_ancestral_cfg_pp",
     title="Euler a CFG++",
-    paper="Chung et al. 2024 (arXiv 2406.08070), Algorithm 2, with the ancestral step of euler_ancestral",
+    paper="Chung et al. 2024 (arXiv 2406.08070), with the ancestral step of euler_ancestral",
     stochastic=True,
 )
 def euler_ancestral_cfg_pp(

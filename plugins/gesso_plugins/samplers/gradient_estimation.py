@@ -34,7 +34,7 @@ def _estimate(x: Tensor, sigmas: Sequence[float], space: Space, gamma: float, cf
 @sampler(
     "gradient_estimation",
     title="Gradient Estimation",
-    paper="Permenter and Yuan 2024 (arXiv 2306.04848), Algorithm 2",
+    paper="Permenter and Yuan 2024 (arXiv 2306.04848)",
 )
 def gradient_estimation(x: Tensor, sigmas: Sequence[float], *, parametrisation: Parametrisation, gamma: float = 2.0) -> Steps:
     """``gamma`` 1 is Euler, 1.5 would be Adams-Bashforth for equal steps; the paper finds 2 best."""
@@ -44,7 +44,7 @@ def gradient_estimation(x: Tensor, sigmas: Sequence[float], *, parametrisation: 
 @sampler(
     "gradient_estimation_cfg_pp",
     title="Gradient Estimation CFG++",
-    paper="Permenter and Yuan 2024 (arXiv 2306.04848), Algorithm 2, with Chung et al. 2024 (arXiv 2406.08070)",
+    paper="Permenter and Yuan 2024 (arXiv 2306.04848), with Chung et al. 2024 (arXiv 2406.08070)",
 )
 def gradient_estimation_cfg_pp(x: Tensor, sigmas: Sequence[float], *, parametrisation: Parametrisation, gamma: float = 2.0) -> Steps:
     """The method on the unconditional prediction, plus alpha' (D - U) a step. Without guidance it is gradient_estimation."""

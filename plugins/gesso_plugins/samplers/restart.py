@@ -28,7 +28,7 @@ def _path(space: Space, sigmas: Sequence[float], low: float, high: float, times:
 @sampler(
     "restart",
     title="Restart",
-    paper="Xu et al. 2023, Restart Sampling (arXiv 2306.14878), Algorithm 1",
+    paper="Xu et al. 2023, Restart Sampling (arXiv 2306.14878)",
     order=2,
     evaluations=0,
     stochastic=True,

@@ -71,7 +71,7 @@ def _solve(  # noqa: PLR0913  (one algorithm behind two registered forms)
 @sampler(
     "sa_solver",
     title="SA-Solver",
-    paper="Xue et al. 2023, SA-Solver (arXiv 2309.05019), Algorithm 1 (PEC)",
+    paper="Xue et al. 2023, SA-Solver (arXiv 2309.05019), PEC",
     order=3,
     stochastic=True,
     aliases=("SASolverScheduler",),
@@ -89,7 +89,7 @@ def sa_solver(  # noqa: PLR0913  (the solver's options)
 @sampler(
     "sa_solver_pece",
     title="SA-Solver PECE",
-    paper="Xue et al. 2023, SA-Solver (arXiv 2309.05019), Algorithm 1 with a second evaluation after the corrector (PECE)",
+    paper="Xue et al. 2023, SA-Solver (arXiv 2309.05019), with a second evaluation after the corrector (PECE)",
     order=3,
     evaluations=2,
     stochastic=True,

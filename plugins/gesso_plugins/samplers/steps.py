@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def guided(reply: Denoised, cfg_pp: bool) -> tuple[Tensor, Tensor | float]:
     """(prediction that the solver follows, what is then added to its x0): (D, 0), or (U, D - U) for CFG++.
 
-    CFG++ (Chung et al. 2024, Algorithm 2) takes the clean image from the guided prediction D, but the noise from the unconditional
+    CFG++ (Chung et al. 2024) takes the clean image from the guided prediction D, but the noise from the unconditional
     one, U: x' = alpha' D + sigma' (x - alpha U) / sigma. That is the unconditional DDIM step plus alpha' (D - U). The same split turns any
     solver in data prediction into its CFG++ form: it follows the unconditional ODE, and each step adds alpha' (D - U).
     """

@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from diffusers import EulerDiscreteScheduler, StableDiffusionPAGPipeline, StableDiffusionPipeline
+from diffusers.hooks import LayerSkipConfig, apply_layer_skip
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 
@@ -107,21 +109,23 @@ def test_rescaled_guidance_equals_that_of_diffusers(studio: Any, pipelines: Pipe
     assert error(found, plain) > 1e-3
 
 
-def test_a_skipped_layer_equals_one_whose_last_projection_is_zero(pipelines: Pipelines) -> None:
-    folder = pipelines("epsilon")
-    unet = UNet2DConditionModel.from_pretrained(folder / "unet", local_files_only=True).requires_grad_(False)
+def test_a_skipped_layer_equals_that_of_diffusers(pipelines: Pipelines) -> None:
+    config = UNet2DConditionModel.load_config(pipelines("epsilon") / "unet", local_files_only=True)
+    torch.manual_seed(3)
+    unet: Any = UNet2DConditionModel.from_config(config, transformer_layers_per_block=2).requires_grad_(False)
     x, words, t = initial_noise((2, 4, 16, 16), 1), initial_noise((2, 77, 32), 2), torch.tensor([5, 900])
+    whole = unet(x, t, words).sample
     for name in layers_of(unet.config):
-        lame = copy.deepcopy(unet)
-        projection = lame.get_submodule(name).proj_out
-        torch.nn.init.zeros_(projection.weight)
-        torch.nn.init.zeros_(projection.bias)
-        whole = unet(x, t, words).sample
-        with perturbed(unet, Perturbation("skip", (name,))):
-            found = unet(x, t, words).sample
-        assert error(found, lame(x, t, words).sample) < 1e-6
-        assert error(found, whole) > 1e-6
-        assert torch.equal(unet(x, t, words).sample, whole)
+        made = []
+        for asked, indices in ((name, [0, 1]), (f"{name}.transformer_blocks.0", [0]), (f"{name}.transformer_blocks.1", [1])):
+            hooked = copy.deepcopy(unet)
+            apply_layer_skip(hooked, LayerSkipConfig(indices, fqn=f"{name}.transformer_blocks"))
+            with perturbed(unet, Perturbation("skip", (asked,))):
+                found = unet(x, t, words).sample
+            assert torch.equal(found, hooked(x, t, words).sample)
+            assert torch.equal(unet(x, t, words).sample, whole)
+            made.append(found)
+        assert not any(torch.equal(*pair) for pair in combinations([whole, *made], 2))
 
 
 def test_the_layers_of_a_card_are_those_of_the_network(pipelines: Pipelines) -> None:
@@ -159,4 +163,10 @@ def test_perturbed_rows_of_several_pictures_and_an_unknown_layer(studio: Any, pi
         studio.run(job(("roof",)))
     with pytest.raises(InvalidRequest, match="no layer 'mid_block'"):
         studio.run(job(("mid_block.attentions.0", "mid_block")))
+    one = {"skip_layer": {"layers": ["mid_block.attentions.0.transformer_blocks.0"]}}
+    whole = {"skip_layer": {"layers": ["mid_block.attentions.0"]}}
+    alike = [studio.make("generate", {**TINY, "guidance_extra": extra}).outputs[0].pixels for extra in (one, whole)]
+    assert (alike[0] == alike[1]).all()
+    with pytest.raises(InvalidRequest, match=r"no layer 'mid_block\.attentions\.0\.transformer_blocks\.1'"):
+        studio.make("generate", {**TINY, "guidance_extra": {"slg": {"layers": ["mid_block.attentions.0.transformer_blocks.1"]}}})
     assert (studio.make("generate", TINY).outputs[0].pixels == plain).all()

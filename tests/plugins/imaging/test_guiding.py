@@ -149,7 +149,7 @@ def test_the_text_of_the_recipe_carries_what_peers_read(tiny: Any) -> None:
     text = infotext(Recipe("generate", params, "tiny", "abc", "1"))
     for item in ("CFG Rescale: 0.7", "CFG schedule: cosine", "Skip Early CFG: 0.25", "CFG end: 0.75", "PAG scale: 3", "SLG scale: 2"):
         assert item in text
-    assert "Guidance: dynamic_thresholding" in text
+    assert "Guidance extra: dynamic_thresholding" in text
     found = parse_infotext(text)
     again = tiny.resolve("generate", {**found, "guidance_extra": {**found["guidance_extra"], "dynamic_thresholding": {}}})[0]
     assert again.model_dump(mode="json")["guidance_extra"] == params["guidance_extra"]
