@@ -16,7 +16,7 @@ from gesso.plugin import guidance
 @guidance(
     "dynamic_thresholding",
     title="Dynamic thresholding",
-    paper="Saharia et al. 2022, Imagen (arXiv 2205.11487), section 2.3; mimic scale: mcmonkey, sd-dynamic-thresholding",
+    paper="Saharia et al. 2022, Imagen (arXiv 2205.11487); mimic scale: mcmonkey, sd-dynamic-thresholding",
     order=60,
 )
 def dynamic_thresholding(

@@ -1,7 +1,7 @@
 """DPM-Solver++(2M): a second-order multistep solver in data prediction.
 
-The exact solution over h = lambda' - lambda is x' = sigma'/sigma x + alpha' integral_0^h exp(s - h) D(lambda + s) ds (Lu et al. 2022,
-Proposition 4.1). D is extrapolated linearly to the middle of the step from this and the last prediction: D + (D - D_last) / (2 r) with
+The exact solution over h = lambda' - lambda is x' = sigma'/sigma x + alpha' integral_0^h exp(s - h) D(lambda + s) ds (Lu et al.
+2022). D is extrapolated linearly to the middle of the step from this and the last prediction: D + (D - D_last) / (2 r) with
 r = h_last / h.
 """
 

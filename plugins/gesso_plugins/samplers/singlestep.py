@@ -19,7 +19,7 @@ def one_step(
 ) -> Generator[tuple[Tensor, float], Denoised, tuple[Tensor, Tensor]]:
     """(result of one order less, result) of a step in ``order`` evaluations; with y = x / alpha and tau = exp(-lambda).
 
-    Order 1: y - tau' expm1(h) e (equation 3.7). Order 2: Algorithm 1 with r_1 = 1/2. Order 3: Algorithm 2 with r_1, r_2 = 1/3, 2/3.
+    Order 1: y - tau' expm1(h) e. Order 2: Algorithm 1 with r_1 = 1/2. Order 3: Algorithm 2 with r_1, r_2 = 1/3, 2/3.
     """
     h = lam_next - lam
     y = x / space.alpha(space.sigma(lam))
