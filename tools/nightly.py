@@ -30,7 +30,7 @@ class Figure:
 
 def commands() -> list[list[str]]:
     """The slow tests, then every benchmark there is."""
-    slow = ["-m", "pytest", "-q", "-m", "slow or reliability or families or examples", "--timeout", "3600"]
+    slow = ["-m", "pytest", "-q", "-n", "0", "-m", "slow or reliability or families or examples", "--timeout", "3600"]
     benchmarks = [[str(path.relative_to(ROOT))] for path in sorted((ROOT / "bench").glob("*.py"))]
     return [slow, *benchmarks]
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.reliability
+pytestmark = pytest.mark.examples
 SOURCE = """
 import os, sys, threading, time
 from gesso.plugin import sampler

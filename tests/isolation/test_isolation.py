@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import end_all, processes_of
 from tests.isolation.projects import PLUGIN, Desk, library, pinned, pip, plugin
 
-pytestmark = [pytest.mark.reliability, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.examples, pytest.mark.timeout(400)]
 
 SAMPLED = ("generate", "moss", "--model", "starter", "--size", "64", "--steps", "4", "--seed", "3")
 PLUGINS = {"warm": pinned("1.0"), "cold": pinned("2.0"), "plain": "", "lost": pinned("9.0"), "sly": 'isolation = "venv"'}
