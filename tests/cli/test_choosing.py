@@ -26,7 +26,7 @@ def test_the_best_are_kept_ranked_and_enlarged(desk: Desk) -> None:
     assert done.returncode == 0, done.stderr
     assert f"1. {first}: {scores[0]:.3f} (sharpness " in done.stderr
     assert f"2. {second}: " in done.stderr
-    ranking = desk.json("rerank", "", first, second, "-o", "one.png")
+    ranking = desk.json("rerank", "", first, second, "--score", "sharpness=1,seam=0.5", "-o", "one.png")
     assert [entry["image"] for entry in ranking["results"][0]["ranking"]] == [0, 1]
     assert desk.error("rerank", "stone")[1]["field"] == "images"
     (desk.folder / "tags.txt").write_text("mossy stone\n\nblue fabric\nred brick\n")

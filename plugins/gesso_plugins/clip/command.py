@@ -73,6 +73,6 @@ def evaluate(argv: Sequence[str], source: CaptionedSource) -> int:
     for name, figures in rows.items():
         print(
             f"{name}: R@1 of 128 {figures.text_to_image:.1%} (text to image), {figures.image_to_text:.1%} (image to text),"
-            f" R@5 {figures.text_to_image_at_5:.1%}, colour of {figures.renders} {figures.colour_swap:.1%}"
+            f" R@5 {figures.text_to_image_at_5:.1%}, colour swapped {figures.colour_swap:.1%}, colour of all {figures.colour_of_all:.1%}"
         )
     return 0

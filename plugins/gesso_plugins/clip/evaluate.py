@@ -1,4 +1,4 @@
-"""What the small CLIP knows: retrieval among 128, colour among all colours, and the baseline that sees colours only."""
+"""What the small CLIP knows: retrieval among 128, colour against a swapped one and among all, and the baseline that sees colours only."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ GROUP = 128
 
 @dataclass(frozen=True)
 class Figures:
-    """Shares of right answers on renders that were never trained on."""
+    """Shares of right answers on renders that were never trained on. ``colour_swap``: the right colour against one wrong
+    colour, the mean over all wrong ones; ``colour_of_all``: against all of them at once.
+    """
 
     renders: int
     text_to_image: float
     image_to_text: float
     text_to_image_at_5: float
     colour_swap: float
+    colour_of_all: float
 
     def as_json(self) -> dict[str, Any]:
         """For the record."""
@@ -59,21 +62,31 @@ def _recall(images: torch.Tensor, texts: torch.Tensor, captions: Sequence[str], 
 
 
 @torch.no_grad()
-def colour_swap(clip: Clip, pool: Pool, colours: Sequence[str]) -> float:
-    """How often "COLOUR MATERIAL" with the right colour fits a picture better than with any other colour."""
+def colour(clip: Clip, pool: Pool, colours: Sequence[str]) -> tuple[float, float]:
+    """How often "COLOUR MATERIAL" with the right colour fits a picture better than with another colour, and than with every other."""
     images, _ = embed(clip, pool)
-    right = 0
+    scores = []
     for i, label in enumerate(pool.labels):
         material = label["material"].replace("_", " ")
         texts = clip.embed_texts(encode(clip.tokenizer, [f"{colour} {material}" for colour in colours]))
-        right += colours[int((texts @ images[i]).argmax())] == label["colour"]
-    return right / len(pool)
+        scores.append((texts @ images[i]).tolist())
+    return _colour_shares(scores, pool, colours)
+
+
+def _colour_shares(scores: Sequence[Sequence[float]], pool: Pool, colours: Sequence[str]) -> tuple[float, float]:
+    """From a score for each picture and colour: (against one wrong colour, against all)."""
+    beaten = []
+    for row, label in zip(scores, pool.labels, strict=True):
+        own = row[colours.index(label["colour"])]
+        beaten.append(sum(own > score for score in row))
+    wrong = len(colours) - 1
+    return sum(beaten) / (len(beaten) * wrong), sum(count == wrong for count in beaten) / len(beaten)
 
 
 def measure(clip: Clip, pool: Pool, colours: Sequence[str]) -> Figures:
     """All figures of a model on a pool."""
     first, fifth = retrieval(clip, pool, 1), retrieval(clip, pool, 5)
-    return Figures(len(pool) // GROUP * GROUP, first[0], first[1], fifth[0], colour_swap(clip, pool, colours))
+    return Figures(len(pool) // GROUP * GROUP, first[0], first[1], fifth[0], *colour(clip, pool, colours))
 
 
 def histogram_baseline(trained: Pool, pool: Pool, colours: Sequence[str]) -> Figures:
@@ -90,11 +103,8 @@ def histogram_baseline(trained: Pool, pool: Pool, colours: Sequence[str]) -> Fig
     images = torch.from_numpy(np.stack([_histogram(pool.image(i)) for i in range(len(pool))]))
     texts = torch.from_numpy(np.stack([words(label["colour"], label["material"]) for label in pool.labels]))
     first, fifth = _recall(images, texts, pool.captions, 1), _recall(images, texts, pool.captions, 5)
-    right = 0
-    for i, label in enumerate(pool.labels):
-        scores = [float(words(colour, label["material"]) @ images[i].numpy()) for colour in colours]
-        right += colours[int(np.argmax(scores))] == label["colour"]
-    return Figures(len(pool) // GROUP * GROUP, first[0], first[1], fifth[0], right / len(pool))
+    scores = [[float(words(name, label["material"]) @ images[i].numpy()) for name in colours] for i, label in enumerate(pool.labels)]
+    return Figures(len(pool) // GROUP * GROUP, first[0], first[1], fifth[0], *_colour_shares(scores, pool, colours))
 
 
 def _histogram(image: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:

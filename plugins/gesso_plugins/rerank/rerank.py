@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gesso.engine import All, Host
+from gesso.errors import InvalidRequest
 from gesso.media import Output, images
 from gesso.plugin import JobContext, OperationParams, ResolveContext
 from gesso.plugin.choosing import best, weights
@@ -25,7 +26,17 @@ class Rerank:
 
     def resolve(self, ctx: ResolveContext, params: RerankParams) -> RerankParams:
         """The scorers by their canonical names; one where none is named."""
-        return params.model_copy(update={"score": weights(ctx, params.score) or {ctx.scorer(None).name: 1.0}})
+        score = weights(ctx, params.score)
+        if not score:
+            chosen = ctx.scorer(None)
+            if chosen.prompted and not params.prompt.strip():
+                raise InvalidRequest(
+                    f"The scorer {chosen.name!r} compares pictures with a prompt, and there is none.",
+                    field="prompt",
+                    hint="Say what the pictures are to show, or name scorers of pictures alone with score, such as sharpness.",
+                )
+            score = {chosen.name: 1.0}
+        return params.model_copy(update={"score": score})
 
     def run(self, ctx: JobContext, params: RerankParams) -> Generator[Any, Any, list[Output]]:
         """All pictures are scored together."""

@@ -54,14 +54,14 @@ def test_it_learns_what_renders_show(trained: Path, stripes: CaptionedSource) ->
     figures = measure(clip, pool, COLOURS)
     assert record["step"] == 160
     assert figures.image_to_text > 0.6
-    assert figures.colour_swap > 0.9
+    assert figures.colour_swap >= figures.colour_of_all > 0.9
     guess = dataclasses.replace(clip, network=build_network(tiny(trained, 0).model, clip.tokenizer))
     assert measure(guess, pool, COLOURS).image_to_text < 0.4
 
 
 def test_the_histogram_knows_colours_only(trained: Path, stripes: CaptionedSource) -> None:
     figures = histogram_baseline(pool_of(trained, stripes), pool_of(trained, stripes), COLOURS)
-    assert figures.colour_swap > 0.9
+    assert figures.colour_swap >= figures.colour_of_all > 0.9
     assert figures.text_to_image < 0.9  # rows and columns have the same histogram
 
 

@@ -61,6 +61,7 @@ def test_one_picture_and_a_large_one_and_a_transparent_one(studio: Any) -> None:
         ({"images": [{"sha256": "0" * 64}] * 65}, "images"),
         ({"score": {"none": 1}}, "score"),
         ({"background": "red"}, "background"),
+        ({}, "prompt"),
         ({"score": {"sharpness": 0}}, "score"),
         ({"prompt": "x" * 10_001}, "prompt"),
     ],
@@ -75,5 +76,5 @@ def test_a_file_that_is_no_picture_is_named_by_its_number(studio: Any) -> None:
     images, blobs = stored(Image.new("RGB", (8, 8)))
     broken = hashlib.sha256(b"no picture").hexdigest()
     with pytest.raises(InvalidRequest) as caught:
-        studio.make("rerank", {"prompt": "", "images": [*images, {"sha256": broken}]}, {**blobs, broken: b"no picture"})
+        studio.make("rerank", {"prompt": "x", "images": [*images, {"sha256": broken}]}, {**blobs, broken: b"no picture"})
     assert caught.value.field == "images.1"
