@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -187,10 +188,11 @@ def test_addresses_that_are_none(home: Path, laptop: Curve, endpoint: str, says:
     assert says in refused(home, "--listen", endpoint)["message"]
 
 
-def test_an_address_that_is_taken_is_said_so(home: Path, remote_daemon: Daemon, address: str, tmp_path: Path) -> None:
+def test_an_address_that_is_taken_is_said_so(tmp_path: Path) -> None:
     (other := tmp_path / "h").mkdir(mode=0o700)
     let_in(Home.find(other), "laptop")
-    error = refused(other, "--listen", address, GESSO_HOME=str(other))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        error = refused(other, "--listen", f"tcp://127.0.0.1:{taken.getsockname()[1]}", GESSO_HOME=str(other))
     assert "cannot listen" in error["message"]
     assert "in use" in error["message"]
 
