@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gesso.engine import Embed
+from gesso.engine import Apply, Embed, ModelRef
 from gesso.errors import PluginError, Refused
 from gesso.media import Output
 from gesso.plugin import ResultContext, result_filter
-from gesso_plugins.clip.choice import SMALLEST, embedder
+from gesso_plugins.clip.choice import JUDGES, SMALLEST, embedder
 
 ACTIONS = ("flag", "blur", "refuse")
 CELLS = 8
@@ -27,15 +27,21 @@ Pixels = npt.NDArray[Any]
 def content_check(ctx: ResultContext) -> Generator[Any, Any, Sequence[Output]]:
     """Compares each picture with each concept, as the checker of Stable Diffusion does: over its threshold it is found."""
     concepts, action = settings(ctx.options)
-    if not concepts:
-        return ctx.outputs
-    model = embedder(ctx.job, ctx.options)
-    seen, read = yield Embed(model, tuple(face(output.pixels) for output in ctx.outputs), tuple(concepts))
+    checker = ctx.options.get("safety_checker")
+    faces = tuple(face(output.pixels) for output in ctx.outputs) if concepts or checker else ()
     found: dict[int, dict[str, float]] = {}
-    for output, cosines in zip(ctx.outputs, (seen @ read.T).tolist(), strict=True):
-        for (concept, threshold), cosine in zip(concepts.items(), cosines, strict=True):
-            if cosine > threshold:
-                found.setdefault(output.index, {})[concept] = round(cosine, 4)
+    if concepts:
+        seen, read = yield Embed(embedder(ctx.job, ctx.options), faces, tuple(concepts))
+        for output, cosines in zip(ctx.outputs, (seen @ read.T).tolist(), strict=True):
+            for (concept, threshold), cosine in zip(concepts.items(), cosines, strict=True):
+                if cosine > threshold:
+                    found.setdefault(output.index, {})[concept] = round(cosine, 4)
+    if checker:
+        card = ctx.job.model(checker, capability=JUDGES)
+        verdicts = yield Apply(ModelRef(card.name, card.digest), "judge", {"pictures": faces})
+        for output, verdict in zip(ctx.outputs, verdicts, strict=True):
+            if verdict:
+                found.setdefault(output.index, {})[f"what {card.name} finds"] = 1.0
     if found and action == "refuse":
         names = sorted({name for concepts_found in found.values() for name in concepts_found})
         raise Refused(

@@ -1,18 +1,12 @@
-"""The model family `clip`: a transformers directory of a `CLIPModel` or `SiglipModel` of any size, as unit vectors of pictures and words.
-
-Its pictures are prepared here, in torch: transformers' own processors want torchvision.
-"""
+"""The model family `clip`: a transformers directory of a `CLIPModel` or `SiglipModel`, as unit vectors of pictures and words."""
 
 from __future__ import annotations
 
 import contextlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch.nn import functional
 
@@ -22,15 +16,11 @@ from gesso.library.snapshot import refuse_code
 from gesso.manifest import ModelEntry
 from gesso.model import Limits, ModelCard, Patch
 from gesso_plugins.clip.choice import CAPABILITY, SMALLEST
+from gesso_plugins.clip.preparing import Pixels, Preparing, preparation
 
 CLASSES = ("CLIPModel", "SiglipModel")
-MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-"""OpenAI's normalisation (Radford et al. 2021), where a directory states none."""
-
 REMEMBERED = 4096
 """Texts whose vectors are kept: more than a vocabulary of captions has."""
-
-Pixels = npt.NDArray[np.uint8]
 
 
 class ClipFamily:
@@ -73,12 +63,6 @@ class ClipFamily:
         return ClipModel(card, network.eval().requires_grad_(False).to(on), tokenizer, preparation(card.path))
 
 
-def preparation(path: Path) -> Mapping[str, Any]:
-    """How pictures are prepared, from `preprocessor_config.json`; {} where there is none."""
-    file = path / "preprocessor_config.json"
-    return read_json(file) if file.is_file() else {}
-
-
 class ClipModel:
     """`gesso.model.Embeds`. The newest texts are remembered: the words of a job are asked for again with each of its pictures."""
 
@@ -86,9 +70,7 @@ class ClipModel:
         self.card = card
         self._network = network
         self._tokenizer = tokenizer
-        self._side = int(network.config.vision_config.image_size)
-        self._crop = bool(settings.get("do_center_crop", False))
-        self._mean, self._std = (torch.tensor(settings.get(key, given)) for key, given in (("image_mean", MEAN), ("image_std", STD)))
+        self.preparing = Preparing.of(int(network.config.vision_config.image_size), settings)
         self._length = int(network.config.text_config.max_position_embeddings)
         self._texts: OrderedDict[str, torch.Tensor] = OrderedDict()
 
@@ -105,8 +87,7 @@ class ClipModel:
 
     def embed_images(self, pictures: Sequence[Pixels]) -> torch.Tensor:
         """All in one forward."""
-        pixels = torch.cat([self.prepared(picture) for picture in pictures]).to(self._network.device)
-        return _unit(self._network.get_image_features(pixel_values=pixels))
+        return _unit(self._network.get_image_features(pixel_values=self.preparing(pictures).to(self._network.device)))
 
     def embed_texts(self, texts: Sequence[str]) -> torch.Tensor:
         """Those that are new in one forward."""
@@ -122,22 +103,6 @@ class ClipModel:
         while len(self._texts) > REMEMBERED:
             self._texts.popitem(last=False)
         return torch.stack(vectors)
-
-    def prepared(self, picture: Pixels) -> torch.Tensor:
-        """(1, 3, S, S): scaled bicubically, to cover the square and cut where the directory says so, else squeezed into it."""
-        if min(picture.shape[:2]) < SMALLEST:
-            raise InvalidRequest(
-                f"A picture of {picture.shape[1]} x {picture.shape[0]} pixels is too small to be compared with words.",
-                hint=f"Give pictures of at least {SMALLEST} pixels a side.",
-            )
-        values = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
-        height, width = picture.shape[:2]
-        scale = self._side / min(height, width)
-        size = (round(height * scale), round(width * scale)) if self._crop else (self._side, self._side)
-        scaled = functional.interpolate(values, size=size, mode="bicubic", antialias=True).clamp(0, 1)
-        top, left = (size[0] - self._side) // 2, (size[1] - self._side) // 2
-        square = scaled[..., top : top + self._side, left : left + self._side]
-        return (square - self._mean[:, None, None]) / self._std[:, None, None]
 
 
 def _unit(found: Any) -> torch.Tensor:

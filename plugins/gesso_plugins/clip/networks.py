@@ -15,7 +15,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, C
 
 from gesso.training.files import read_json, write_atomically
 from gesso_plugins.clip.config import ModelConfig
-from gesso_plugins.clip.family import MEAN, STD
+from gesso_plugins.clip.preparing import MEAN, STD
 
 RECORD = "training.json"
 BUDGET = 5_000_000

@@ -35,10 +35,11 @@ def evaluate(argv: Sequence[str]) -> int:
 
 @hookimpl
 def gesso_families() -> Iterable[Family]:
-    """Directories of CLIP and SigLIP models."""
+    """Directories of CLIP and SigLIP models, and of safety checkers."""
     from gesso_plugins.clip.family import ClipFamily
+    from gesso_plugins.clip.safety import SafetyFamily
 
-    return [ClipFamily()]
+    return [ClipFamily(), SafetyFamily()]
 
 
 @hookimpl

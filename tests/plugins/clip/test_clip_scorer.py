@@ -22,6 +22,7 @@ from gesso.plugin import ScoreContext
 from gesso.testing import Studio
 from gesso.training.tokenizer import train_tokenizer
 from gesso_plugins.clip.family import ClipFamily, ClipModel
+from gesso_plugins.clip.preparing import Preparing
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 TEXT = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 12}
@@ -57,7 +58,7 @@ def test_vectors_are_those_of_transformers(directory: Path) -> None:
     model = family.load(family.inspect(entry(directory)), torch.device("cpu"))
     network = model._network
     seen = model.embed_images(pictures())
-    theirs = network.get_image_features(pixel_values=torch.cat([model.prepared(picture) for picture in pictures()]))
+    theirs = network.get_image_features(pixel_values=model.preparing(pictures()))
     theirs = getattr(theirs, "pooler_output", theirs)
     assert torch.allclose(seen, torch.nn.functional.normalize(theirs, dim=-1), atol=1e-5)
     assert torch.allclose(seen.norm(dim=1), torch.ones(2), atol=1e-5)
@@ -90,9 +91,10 @@ def test_pictures_are_prepared_as_the_directory_says(directory: Path, tmp_path: 
     plain = family.load(family.inspect(entry(directory)), torch.device("cpu"))
     wide = np.zeros((32, 64, 3), np.uint8)
     wide[:, :16] = 255
-    assert plain.prepared(wide).shape == (1, 3, 32, 32)
-    plain._crop = True
-    assert len(plain.prepared(wide).unique()) == 3  # black in each channel's scale: the bright edge is cut away
+    assert plain.preparing([wide]).shape == (1, 3, 32, 32)
+    assert len(plain.preparing([wide]).unique()) > 3
+    cut = Preparing.of(32, {"do_center_crop": True})([wide])
+    assert len(cut.unique()) == 3  # black in each channel's scale: the bright edge is cut away
 
 
 def test_what_it_does_not_run_is_a_sentence(directory: Path, tmp_path: Path) -> None:

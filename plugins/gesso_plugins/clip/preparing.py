@@ -1,0 +1,64 @@
+"""Pictures as the vision towers of CLIP want them. In torch: transformers' own processors want torchvision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from gesso.errors import InvalidRequest
+from gesso.library import read_json
+from gesso_plugins.clip.choice import SMALLEST
+
+MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+"""OpenAI's normalisation (Radford et al. 2021), where a directory states none."""
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def preparation(path: Path) -> Mapping[str, Any]:
+    """How pictures are prepared, from `preprocessor_config.json`; {} where there is none."""
+    file = path / "preprocessor_config.json"
+    return read_json(file) if file.is_file() else {}
+
+
+@dataclass(frozen=True)
+class Preparing:
+    """Scaled bicubically to cover a square of ``side`` and cut where ``crop`` says so, else squeezed into it; then normalised."""
+
+    side: int
+    crop: bool
+    mean: Sequence[float] = MEAN
+    std: Sequence[float] = STD
+
+    @staticmethod
+    def of(side: int, settings: Mapping[str, Any], crop: bool = False) -> Preparing:
+        """As a directory's settings say; ``crop`` counts where they are silent."""
+        return Preparing(
+            side, bool(settings.get("do_center_crop", crop)), settings.get("image_mean", MEAN), settings.get("image_std", STD)
+        )
+
+    def __call__(self, pictures: Sequence[Pixels]) -> torch.Tensor:
+        """uint8 (H, W, 3) of any sizes -> (N, 3, S, S)."""
+        return torch.cat([self._one(picture) for picture in pictures])
+
+    def _one(self, picture: Pixels) -> torch.Tensor:
+        height, width = picture.shape[:2]
+        if min(height, width) < SMALLEST:
+            raise InvalidRequest(
+                f"A picture of {width} x {height} pixels is too small to be compared with words.",
+                hint=f"Give pictures of at least {SMALLEST} pixels a side.",
+            )
+        values = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
+        scale = self.side / min(height, width)
+        size = (round(height * scale), round(width * scale)) if self.crop else (self.side, self.side)
+        scaled = functional.interpolate(values, size=size, mode="bicubic", antialias=True).clamp(0, 1)
+        top, left = (size[0] - self.side) // 2, (size[1] - self.side) // 2
+        square = scaled[..., top : top + self.side, left : left + self.side]
+        return (square - torch.tensor(self.mean)[:, None, None]) / torch.tensor(self.std)[:, None, None]

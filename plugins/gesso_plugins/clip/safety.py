@@ -1,0 +1,88 @@
+"""The model family `safety-checker`: the `StableDiffusionSafetyChecker` of diffusers, asked for its verdict. It judges; what follows from
+it is the content check's affair.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from gesso.errors import InvalidRequest, ModelError
+from gesso.library import hashes, read_json, weight_files
+from gesso.library.snapshot import refuse_code
+from gesso.manifest import ModelEntry
+from gesso.model import Limits, ModelCard, Patch
+from gesso_plugins.clip.choice import JUDGES, SMALLEST
+from gesso_plugins.clip.preparing import Preparing, preparation
+
+CLASS = "StableDiffusionSafetyChecker"
+
+
+class SafetyFamily:
+    """Recognises, describes and loads such a directory, the `safety_checker` of a pipeline."""
+
+    name = "safety-checker"
+
+    def inspect(self, entry: ModelEntry) -> ModelCard:
+        """The card, from configuration files alone; raises ModelError with the fix."""
+        path = entry.path
+        if path is None or not (path / "config.json").is_file():
+            raise ModelError(f"The model {entry.name!r} has no config.json at {path}.", hint="Give a pipeline's safety_checker folder.")
+        refuse_code(path)
+        architecture = (read_json(path / "config.json").get("architectures") or [""])[0]
+        if architecture != CLASS:
+            raise ModelError(f"{path} is a {architecture!r}; the family 'safety-checker' runs {CLASS}.")
+        weights = weight_files(path)
+        return ModelCard(
+            name=entry.name,
+            family=self.name,
+            digest=hashes.shared.of_files(path, [path / "config.json", *weights]),
+            title=entry.title,
+            path=path,
+            capabilities=frozenset({JUDGES}),
+            limits=Limits(SMALLEST, 16_384, 1),
+            licence=entry.licence,
+        )
+
+    def load(self, card: ModelCard, on: torch.device) -> SafetyModel:
+        """The weights on the device."""
+        from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+
+        assert card.path is not None
+        network = StableDiffusionSafetyChecker.from_pretrained(card.path, local_files_only=True, use_safetensors=True)
+        settings = preparation(card.path) or preparation(card.path.parent / "feature_extractor")
+        return SafetyModel(card, network.float().eval().to(on), settings)
+
+
+class SafetyModel:
+    """Method ``judge`` (pictures: uint8 (H, W, 3)) -> for each whether it is one of those that the checker was made to find."""
+
+    methods: Mapping[str, bool] = {"judge": False}
+
+    def __init__(self, card: ModelCard, network: Any, settings: Mapping[str, Any]) -> None:
+        self.card = card
+        self._network = network
+        self.preparing = Preparing.of(int(network.config.vision_config.image_size), settings, crop=True)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the weights."""
+        return sum(parameter.nbytes for parameter in self._network.parameters())
+
+    def patched(self, patches: Sequence[Patch]) -> contextlib.AbstractContextManager[None]:
+        """It takes none."""
+        for patch in patches:
+            raise InvalidRequest(f"The model {self.card.name!r} cannot take {type(patch).__name__}.")
+        return contextlib.nullcontext()
+
+    def apply(self, method: str, inputs: Mapping[str, Any]) -> list[bool]:
+        """Its verdicts; the pictures that it would blacken are stand-ins."""
+        if method not in self.methods:
+            raise InvalidRequest(f"The model {self.card.name!r} has no method {method!r}; it has {', '.join(self.methods)}.")
+        pictures = inputs["pictures"]
+        _, verdicts = self._network(self.preparing(pictures).to(self._network.device), np.zeros((len(pictures), 1, 1, 3)))
+        return [bool(verdict) for verdict in verdicts]
