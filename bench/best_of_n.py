@@ -1,0 +1,142 @@
+"""What best of 16 gains and what pruning saves, on the fixed prompts of the starter, scored by the small CLIP. Each prompt is run twice
+in this process: all 16 to their end, and with pruning. Prompts that were done stand in the file of --keep, so that a run goes on.
+
+    python bench/best_of_n.py                        200 prompts; writes bench/results/best_of_n.json
+    python bench/best_of_n.py --prompts 24 --steps 10 --prune 0.4 0.6
+
+The score that chooses is the score that is compared: that the best of 16 is above the mean is certain, and only its size is news. A judge
+of its own would have to be a second CLIP (`gesso train clip --seed 2`), named with --judge.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "core"), str(ROOT / "plugins")]
+
+import torch  # noqa: E402
+from scipy.stats import ttest_rel  # noqa: E402
+
+from gesso.engine import Embed, ModelRef, Progress  # noqa: E402
+from gesso.testing import Studio  # noqa: E402
+
+PROMPTS = ROOT / "plugins/gesso_plugins/starter/evaluation/prompts.json"
+RESULT = ROOT / "bench/results/best_of_n.json"
+MADE = 16
+
+
+def evaluations(events: list[Any]) -> int:
+    """Evaluations of the denoiser in a job: the last step of each picture that ran."""
+    steps: dict[int, int] = {}
+    for event in events:
+        if isinstance(event, Progress):
+            steps[event.image] = max(steps.get(event.image, 0), event.step)
+    return sum(steps.values())
+
+
+def judged(studio: Studio, judge: str, pixels: list[Any], words: str) -> list[float]:
+    """Cosines by another model."""
+    card = studio.catalogue.card(judge)
+
+    def ask() -> Any:
+        return (yield Embed(ModelRef(card.name, card.digest), tuple(pixels), (words,)))
+
+    seen, read = studio.run(ask())
+    cosines: list[float] = (seen @ read[0]).tolist()
+    return cosines
+
+
+def one(studio: Studio, prompt: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    """Both runs of one prompt."""
+    params = {
+        "prompt": prompt["text"], "seed": prompt["seed"], "model": "starter", "width": 128, "height": 128, "tile": "xy",
+        "steps": options.steps, "best_of": MADE, "score": {"clip": 1},
+    }  # fmt: skip
+    full = studio.make("generate", {**params, "keep": MADE})
+    cut = studio.make("generate", {**params, "keep": 1, "prune": options.prune})
+    scores = {output.seed: output.score for output in full.outputs}
+    (kept,) = cut.outputs
+    found = {
+        "text": prompt["text"],
+        "mean": statistics.fmean(scores.values()),
+        "best": max(scores.values()),
+        "pruned": scores[kept.seed],
+        "evaluations": evaluations(full.events),
+        "pruned_evaluations": evaluations(cut.events),
+    }
+    if options.judge:
+        others = judged(studio, options.judge.name, [output.pixels for output in full.outputs], prompt["text"])
+        found |= {"judged_mean": statistics.fmean(others), "judged_best": others[0]}
+    return found
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Shares and p-values over prompts."""
+    column = {name: [row[name] for row in rows] for name in rows[0] if name != "text"}
+    mean = {name: statistics.fmean(values) for name, values in column.items()}
+    found = {
+        "prompts": len(rows),
+        "mean_score_of_a_single_picture": round(mean["mean"], 4),
+        "mean_score_of_the_best_of_16": round(mean["best"], 4),
+        "mean_score_with_pruning": round(mean["pruned"], 4),
+        "pruning_share_of_the_full_score": round(mean["pruned"] / mean["best"], 4),
+        "pruning_share_of_the_evaluations": round(mean["pruned_evaluations"] / mean["evaluations"], 4),
+        "p_best_above_mean": float(ttest_rel(column["best"], column["mean"], alternative="greater").pvalue),
+        "p_pruned_above_mean": float(ttest_rel(column["pruned"], column["mean"], alternative="greater").pvalue),
+    }
+    if "judged_best" in column:
+        found["judged_mean_of_a_single_picture"] = round(mean["judged_mean"], 4)
+        found["judged_mean_of_the_best_of_16"] = round(mean["judged_best"], 4)
+        found["p_judged_best_above_mean"] = float(ttest_rel(column["judged_best"], column["judged_mean"], alternative="greater").pvalue)
+    return found
+
+
+def main() -> int:
+    """Run what is not done yet; write the summary of all that is."""
+    parser = argparse.ArgumentParser(description="Measure best of 16, whole and pruned.")
+    parser.add_argument("--prompts", type=int, default=200)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--prune", type=float, nargs="+", default=[0.3, 0.6])
+    parser.add_argument("--judge", type=Path, default=None, help="a CLIP directory that scores beside the one that chooses")
+    parser.add_argument("--keep", type=Path, default=ROOT / "runs/best_of_n.jsonl", help="lines of prompts that are done")
+    options = parser.parse_args()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    options.keep.parent.mkdir(parents=True, exist_ok=True)
+    setting = {"steps": options.steps, "prune": options.prune, "judge": bool(options.judge)}
+    lines = options.keep.read_text(encoding="utf-8").splitlines() if options.keep.exists() else []
+    rows = [row["row"] for row in map(json.loads, lines) if row["setting"] == setting]
+    done = {row["text"] for row in rows}
+    studio = Studio()
+    if options.judge:
+        studio.add(options.judge.name, options.judge, "clip")
+    prompts = json.loads(PROMPTS.read_text(encoding="utf-8"))
+    spread = prompts[:: max(1, len(prompts) // options.prompts)][: options.prompts]
+    for prompt in spread:
+        if prompt["text"] not in done:
+            rows.append(one(studio, prompt, options))
+            with options.keep.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"setting": setting, "row": rows[-1]}) + "\n")
+            print(f"{len(rows)} of {len(spread)}: {rows[-1]}", flush=True)
+    studio.close()
+    document = {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "machine": {"system": f"{platform.system()} {platform.machine()}", "cores": os.cpu_count()},
+        "setting": {"model": "starter, 128 x 128", "made": MADE, "keep": 1, **setting},
+        "results": summary(rows),
+    }
+    RESULT.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(document["results"], indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
