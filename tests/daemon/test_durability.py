@@ -123,8 +123,9 @@ def test_the_queue_keeps_its_order_over_a_clean_stop(make_daemon: Make, tmp_path
     with daemon.talk() as talk:
         first = talk.submit(f"gate:{gate}")["job"]
         talk.event(first, "started")
-        jobs = [talk.submit("image:64", params={"seed": i})["job"] for i in range(4)]
-        urgent = talk.submit("image:64", priority="interactive")["job"]
+        paced = "sleep:0.3 image:64"  # results are stored beside one another, so that ends as close as that may change places
+        jobs = [talk.submit(paced, params={"seed": i})["job"] for i in range(4)]
+        urgent = talk.submit(paced, priority="interactive")["job"]
     began = time.monotonic()
     daemon.stop()
     assert time.monotonic() - began < 10
