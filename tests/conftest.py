@@ -13,8 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# The same examples every time, and no time-outs: a machine may be busy.
+settings.register_profile("gesso", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("gesso")
 
 # What a test starts with `python -m gesso` runs this checkout, however Gesso is installed, and fetches nothing.
 os.environ["PYTHONPATH"] = os.pathsep.join(str(ROOT / folder) for folder in ("core", "plugins"))
