@@ -159,7 +159,7 @@ def test_what_cannot_be_worked_with_is_refused(data: bytes, says: str) -> None:
         read(data)
 
 
-@pytest.mark.parametrize("damage", [b"", b"short", icc()[:400], icc()[:132] + b"\xff" * 600])
+@pytest.mark.parametrize("damage", [b"", b"short", icc()[:400], icc()[:132] + b"\xff" * 600], ids=["none", "short", "cut off", "no tags"])
 def test_a_damaged_profile_is_named(damage: bytes) -> None:
     if not damage:
         assert read_profile(damage) is SRGB
