@@ -14,9 +14,9 @@ test: $(VENV)/.installed-dev
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
-	$(BIN)/mypy core plugins
+	$(BIN)/mypy core plugins bridges
 	$(BIN)/lint-imports
-	$(BIN)/vermin --no-tips --quiet --violations --target=3.9- --backport typing core/gesso/errors.py core/gesso/wire core/gesso/client
+	$(BIN)/vermin --no-tips --quiet --violations --target=3.9- --backport typing core/gesso/errors.py core/gesso/wire core/gesso/client bridges/gesso_bridges/panel bridges/gesso_bridges/krita
 
 nightly: $(VENV)/.installed-dev
 	$(BIN)/python tools/nightly.py

@@ -1,5 +1,7 @@
 """How long a single file takes from `gesso plugins add` until a running daemon has it: until the command has ended, and until `describe`
-lists it. Processor seconds too, which a busy machine cannot falsify. Writes bench/results/plugins.json.
+lists it; beside it, run by run, what a program that takes plugins in at its start needs instead (stop, start, list), and an empty
+interpreter twice, which is what two processes cost at least. Processor seconds too, which a busy machine cannot falsify. Writes
+bench/results/plugins.json.
 """
 
 from __future__ import annotations
@@ -56,19 +58,54 @@ def added(client: Client, file: Path, number: int) -> tuple[float, float, float]
     return live, ended[0], after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def restarted(client: Client, title: str) -> tuple[Client, float]:
+    """Seconds until a daemon that is stopped and started again lists it, without a worker having started."""
+    began = time.perf_counter()
+    client.stop()
+    client.close()
+    again = Client()
+    if not listed(again, title):
+        raise SystemExit("the new daemon does not list it")
+    return again, time.perf_counter() - began
+
+
+def empty() -> tuple[float, float]:
+    """Seconds and processor seconds of two empty interpreters, one after the other."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", "pass"], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.perf_counter() - began, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def measured(client: Client, file: Path) -> tuple[Client, list[tuple[float, float, float, float, float, float]]]:
+    """For each run: live, command and processor seconds, seconds of a restart, seconds and processor seconds of empty interpreters."""
+    added(client, file, -1)  # compiles bytecode
+    runs = []
+    for number in range(RUNS):
+        run = added(client, file, number)
+        client, restart = restarted(client, f"Halfway {number}")
+        runs.append((*run, restart, *empty()))
+    return client, runs
+
+
 def main() -> int:
     """Measure, print, write."""
     with tempfile.TemporaryDirectory(prefix="gesso-", dir="/tmp") as home:
         os.environ["GESSO_HOME"] = home
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-        with Client() as client:
-            runs = [added(client, Path(home, "halfway.py"), number) for number in range(RUNS + 1)][1:]  # the first compiles bytecode
-            client.stop()
-    live, ended, spent = ([run[part] for run in runs] for part in range(3))
+        client, runs = measured(Client(), Path(home, "halfway.py"))
+        client.stop()
+        client.close()
+    live, ended, spent, restart, bare, bare_spent = ([run[part] for run in runs] for part in range(6))
     figures = {
         "live_s": {"median": round(statistics.median(live), 3), "quickest": round(min(live), 3)},
         "command_s": {"median": round(statistics.median(ended), 3), "quickest": round(min(ended), 3)},
         "processor_s": {"median": round(statistics.median(spent), 3)},
+        "restart_s": {"median": round(statistics.median(restart), 3), "quickest": round(min(restart), 3)},
+        "live_over_restart": round(statistics.median(a / b for a, b in zip(live, restart, strict=True)), 2),
+        "live_over_two_empty_interpreters": round(statistics.median(a / b for a, b in zip(live, bare, strict=True)), 1),
+        "processor_over_two_empty_interpreters": round(statistics.median(a / b for a, b in zip(spent, bare_spent, strict=True)), 1),
         "goal_s": GOAL,
     }
     document = {

@@ -1,5 +1,5 @@
 """An image of 4096 x 4096 RGBA8 from a host to the daemon and back: by files that both see, by frames over ipc, and as A1111 does it
-(PNG in base64 in JSON over HTTP, both ends here), beside two plain copies in memory, two hashes and one write to disk. And what a control
+(PNG in base64 in JSON over HTTP, both ends here), beside two plain copies in memory, one hash and one write to disk. And what a control
 message costs while the front is busy with images.
 
 All rounds take turns in one run, and medians are compared. Writes bench/results/transport.json.
@@ -132,12 +132,12 @@ def images(files: Client, frames: Client) -> dict[str, object]:
     """Every way in turn, so that a busy moment of the machine falls on all of them."""
     pixels = picture()
     target = (ctypes.c_char * pixels.nbytes)()
-    seconds: dict[str, list[float]] = {"two_memcpys": [], "file": [], "ipc_frames": [], "sha256_twice": [], "write_and_fsync": []}
+    seconds: dict[str, list[float]] = {"two_memcpys": [], "file": [], "ipc_frames": [], "sha256": [], "write_and_fsync": []}
     for number in range(ROUNDS):
         data = fresh(pixels, number)
         seconds["two_memcpys"].append(timed(lambda data=data: two_copies(data, target)))  # type: ignore[misc]
         seconds["file"].append(timed(lambda data=data: through(files, data, target)))  # type: ignore[misc]
-        seconds["sha256_twice"].append(timed(lambda data=data: [hashlib.sha256(data).digest() for _ in range(2)]))  # type: ignore[misc]
+        seconds["sha256"].append(timed(lambda data=data: hashlib.sha256(data).digest()))  # type: ignore[misc]
         seconds["write_and_fsync"].append(timed(lambda data=data: durable(data)))  # type: ignore[misc]
         data = fresh(pixels, number)
         seconds["ipc_frames"].append(timed(lambda data=data: through(frames, data, target)))  # type: ignore[misc]
@@ -152,7 +152,7 @@ def images(files: Client, frames: Client) -> dict[str, object]:
         found[word] = {
             "milliseconds": {name: round(value * 1e3, 1) for name, value in chosen.items()},
             "file_over_two_memcpys": round(chosen["file"] / chosen["two_memcpys"], 2),
-            "file_over_hashes_and_disk": round(chosen["file"] / (chosen["sha256_twice"] + chosen["write_and_fsync"]), 2),
+            "file_over_what_content_addressing_owes": round(chosen["file"] / max(chosen["sha256"], chosen["write_and_fsync"]), 2),
             "a1111_over_file": round(chosen["a1111_http"] / chosen["file"], 1),
             "ipc_frames_over_file": round(chosen["ipc_frames"] / chosen["file"], 2),
         }

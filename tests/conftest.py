@@ -22,7 +22,7 @@ settings.register_profile("gesso", deadline=None, derandomize=True, suppress_hea
 settings.load_profile("gesso")
 
 # What a test starts with `python -m gesso` runs this checkout, however Gesso is installed, and fetches nothing.
-os.environ["PYTHONPATH"] = os.pathsep.join(str(ROOT / folder) for folder in ("core", "plugins"))
+os.environ["PYTHONPATH"] = os.pathsep.join(str(ROOT / folder) for folder in ("core", "plugins", "bridges"))
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "2")
 

@@ -14,6 +14,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "bench/results/nightly.json"
+LONGER = {
+    "GESSO_TEST_KILLS": "500",
+    "GESSO_TEST_MESSAGES": "1000000",
+    "GESSO_TEST_STREAMS": "100000",
+    "GESSO_TEST_RACES": "200",
+    "GESSO_TEST_SOAK": "3600",
+}
+"""How often, and for how many seconds, where CI does less."""
 NO_TESTS = 5
 """pytest's exit code where nothing was selected, as for the tests that need a GPU."""
 
@@ -39,7 +47,7 @@ def run(words: list[str]) -> Figure:
     """Run one command with this Python, its output passed through."""
     print(f"=== {' '.join(words)}", flush=True)
     began = time.monotonic()
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in ("core", "plugins"))}
+    environment = {**LONGER, **os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in ("core", "plugins"))}
     process = subprocess.Popen(
         [sys.executable, *words], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

@@ -7,7 +7,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from gesso import manifest
@@ -31,6 +30,8 @@ class Offer:
 
 def offers() -> list[Offer]:
     """Everything that is installed and offers a plugin, by name."""
+    from importlib import metadata  # costs more than all the rest of a command that looks at no distribution
+
     found = []
     for point in metadata.entry_points(group=GROUP):
         if point.dist is not None:
@@ -85,6 +86,8 @@ def content_hash(offer: Offer) -> str:
 
 
 def _files(distribution: str) -> list[Path]:
+    from importlib import metadata
+
     try:
         found = metadata.distribution(distribution).files
     except metadata.PackageNotFoundError:

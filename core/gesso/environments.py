@@ -63,7 +63,8 @@ def _create(name: str, place: Path) -> None:
     import venv
 
     try:
-        venv.EnvBuilder(system_site_packages=True, symlinks=True).create(place)
+        # not the system's packages: a daemon in an environment of its own does not see them, so the plugin must not either
+        venv.EnvBuilder(symlinks=True).create(place)
         (packages,) = place.glob("lib/python*/site-packages")
         # addsitedir and not bare paths, so that editable installations below are followed too
         below = [f"import site; site.addsitedir({folder!r})" for folder in _below()]
@@ -75,7 +76,8 @@ def _create(name: str, place: Path) -> None:
 def _below() -> list[str]:
     """Where this process finds its packages, nearest first."""
     given = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
-    return [os.path.abspath(folder) for folder in (*given, *site.getsitepackages()) if os.path.isdir(folder)]
+    own = [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
+    return [os.path.abspath(folder) for folder in (*given, *own, *site.getsitepackages()) if os.path.isdir(folder)]
 
 
 def _install(name: str, place: Path, requires: Sequence[str], say: Say) -> None:

@@ -16,8 +16,8 @@ from gesso.errors import PluginError
 SCHEMA = 1
 FILE_NAME = "plugin_manifest.toml"
 KINDS = (
-    "samplers", "schedules", "guidances", "operations", "families", "scorers", "styles", "upscalers", "previews", "filters", "commands",
-    "lifecycles", "datasets",
+    "samplers", "schedules", "guidances", "operations", "families", "scorers", "styles", "upscalers", "previews", "codecs", "filters",
+    "commands", "lifecycles", "datasets",
 )  # fmt: skip
 """What a plugin may provide, each by its names."""
 ISOLATED_KINDS = ("samplers", "schedules", "operations")

@@ -1,5 +1,5 @@
-"""How a picture was made, inside its PNG: our own JSON and the `parameters` text that every peer reads. Standard library only; it
-decodes no pixels.
+"""How a picture was made, inside its PNG or WebP: our own JSON and the `parameters` text that every peer reads. Standard library only;
+it decodes no pixels.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gesso import exif
 from gesso.errors import InvalidRequest
 
 SCHEMA = 1
@@ -66,9 +67,14 @@ class Recipe:
         return Recipe(**known)
 
 
+def texts_of(recipe: Recipe | None) -> dict[str, str]:
+    """What a file carries: `parameters` for the peers and `gesso` for us; nothing where there is no recipe."""
+    return {} if recipe is None else {"parameters": infotext(recipe), "gesso": recipe.dumps()}
+
+
 def read_recipe(source: Path | bytes) -> Recipe | None:
-    """The recipe that Gesso wrote into a PNG; None where there is none. Raises InvalidRequest for a file that is no PNG."""
-    text = read_png_text(source).get("gesso")
+    """The recipe that Gesso wrote into a picture; None where there is none. Raises InvalidRequest for a file of another kind."""
+    text = read_texts(source).get("gesso")
     return None if text is None else Recipe.loads(text)
 
 
@@ -76,7 +82,7 @@ def read_params(source: Path | bytes) -> dict[str, Any]:
     """The parameters for `generate` in a picture from Gesso or a peer: our recipe, else the `parameters` text, else ComfyUI's `prompt`
     graph. Raises InvalidRequest where the picture carries none.
     """
-    texts = read_png_text(source)
+    texts = read_texts(source)
     if "gesso" in texts:
         return dict(Recipe.loads(texts["gesso"]).params)
     if "parameters" in texts:
@@ -86,8 +92,10 @@ def read_params(source: Path | bytes) -> dict[str, Any]:
     raise InvalidRequest("The picture carries no recipe: neither Gesso nor a tool that Gesso can read wrote into it how it was made.")
 
 
-def read_png_text(source: Path | bytes) -> dict[str, str]:
-    """The text chunks of a PNG by keyword (tEXt, zTXt, iTXt); the first of a name counts. Raises InvalidRequest where it is no PNG."""
+def read_texts(source: Path | bytes) -> dict[str, str]:
+    """What a picture says in words: the text chunks of a PNG by keyword (tEXt, zTXt, iTXt; the first of a name counts), the notes in the
+    EXIF block of a WebP. Raises InvalidRequest where it is neither.
+    """
     if isinstance(source, Path):
         try:
             data = source.read_bytes()
@@ -95,8 +103,10 @@ def read_png_text(source: Path | bytes) -> dict[str, str]:
             raise InvalidRequest(f"{source} cannot be read: {fault.strerror}.") from fault
     else:
         data = source
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return next((exif.unpack(block) for kind, block in _riff(data) if kind == b"EXIF"), {})
     if not data.startswith(_SIGNATURE):
-        raise InvalidRequest(f"{source if isinstance(source, Path) else 'The picture'} is not a PNG file.")
+        raise InvalidRequest(f"{source if isinstance(source, Path) else 'The picture'} is neither a PNG nor a WebP file.")
     texts: dict[str, str] = {}
     for kind, body in _chunks(data):
         key, _, rest = body.partition(b"\0")
@@ -116,6 +126,17 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         if kind in (b"tEXt", b"zTXt", b"iTXt"):
             yield kind, data[at + 8 : at + 8 + length]
         at += 12 + length
+
+
+def _riff(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The chunks of a WebP; a file that is cut short ends early."""
+    at = 12
+    while at + 8 <= len(data):
+        kind, length = struct.unpack_from("<4sI", data, at)
+        if at + 8 + length > len(data):
+            return
+        yield kind, data[at + 8 : at + 8 + length]
+        at += 8 + length + length % 2
 
 
 def _chunk_text(kind: bytes, rest: bytes) -> str | None:

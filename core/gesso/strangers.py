@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from gesso import environments, statefiles
+from gesso import statefiles
 from gesso.errors import PluginError
 from gesso.manifest import ModelEntry, PluginEntry
 
@@ -131,6 +131,8 @@ class Shelf:
             self._save(records)
             for path in (self.source(name), self.compiled(name), *(self._mark(name, what) for what in RISKS)):
                 path.unlink(missing_ok=True)
+        from gesso import environments  # who only looks at the list needs none of it
+
         environments.remove(name, self.folder)
 
     def touch(self) -> None:

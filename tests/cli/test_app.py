@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gesso import __version__
-from gesso.cli import main
+from gesso.cli import main, report
 from gesso.cli.app import describe, resolve
 from gesso.cli.commands import function
 from gesso.cli.parser import build
@@ -164,6 +164,12 @@ def test_ctrl_c_outside_a_job_is_quiet(monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setattr("gesso.cli.listings.samplers", interrupt)
     assert main(["samplers"]) == 130
     assert capsys.readouterr().err == ""
+
+
+def test_a_hint_is_said_once() -> None:
+    said = report.one_line(InvalidRequest("There is no scorer 'clop'. Did you mean clip?", field="score", hint="Did you mean clip?"))
+    assert said == "gesso: There is no scorer 'clop'. Did you mean clip? [score: invalid]"
+    assert report.one_line(InvalidRequest("No.", hint="Ask again.")) == "gesso: No. [invalid] Ask again."
 
 
 def test_a_broken_installation_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -158,14 +158,14 @@ def test_the_starter_runs_through_the_sampler_and_from_repeats_it(desk: Desk) ->
     assert len(shown["model_digest"]) == 64
 
 
-def test_texture_writes_six_files(desk: Desk) -> None:
+def test_texture_writes_six_files_into_a_folder_or_refuses_at_once(desk: Desk) -> None:
     told = desk.json("texture", "worn red brick", "--size", "64", "--seed", "5", "-o", "maps/")
-    assert len(told["images"]) == 6
     assert pictures(desk.folder / "maps") == sorted(Path(path).name for path in told["images"])
-    assert "worn-red-brick-5-1-normal.png" in pictures(desk.folder / "maps")
-    code, error = desk.error("texture", "worn red brick", "--size", "64", "-o", "one.png")
-    assert (code, error["code"], error["field"]) == (2, "usage", "output")
-    assert "gesso jobs result" in error["hint"], "the work is not lost"
+    assert (len(told["images"]), Path(told["images"][2]).name) == (6, "worn-red-brick-5-1-normal.png")
+    before = desk.json("jobs", "list")["jobs"]
+    assert desk.error("texture", "brick", "-o", "one.png")[1]["field"] == "output"
+    assert desk.json("jobs", "list")["jobs"] == before
+    assert desk.json("texture", "--image", told["images"][0], "--no-maps", "-o", "one.png")["images"] == ["one.png"]
 
 
 def test_a_warning_is_said_once(desk: Desk) -> None:
@@ -239,7 +239,7 @@ def test_a_wrong_name_is_answered_with_the_nearest(desk: Desk) -> None:
 
 def test_a_wrong_number_is_answered_with_what_is_allowed(desk: Desk) -> None:
     _, error = desk.error("generate", "moss", "--size", "99999")
-    assert "4096" in error["message"] + error.get("hint", "")
+    assert "8192" in error["message"] + error.get("hint", "")
 
 
 def test_after_all_that_the_same_daemon_still_serves(desk: Desk) -> None:

@@ -167,3 +167,11 @@ def test_pictures_by_name_are_typed_as_name_and_path() -> None:
     }
     with pytest.raises(UsageError, match="NAME=IMAGE"):
         typed(surface, "--control", "canny")
+
+
+def test_a_number_may_be_called_size() -> None:
+    """Where an operation has no width and height, `size` is a parameter like any other."""
+    size = {"title": "Size", "description": "How large.", "type": "integer", "default": 512, "x-ui": {"widget": "slider", "order": 1}}
+    operation = {"title": "Paint", "params": {"properties": {"size": size}}}
+    surface = parse({"schema": 1, "operations": {"paint": operation}, "catalogues": {}})
+    assert given(build(surface).parse_args(["paint", "--size", "128"])) == {"size": 128}

@@ -156,6 +156,7 @@ def test_a_file_with_bare_specs_is_added_listed_turned_off_and_on(owner: Owner) 
     assert owner.json("plugins", "enable", "my_sampler")["state"] == "on"
     (owner.home / "plugins/my_sampler.py").write_text(SAMPLER + "# changed\n", encoding="utf-8")
     assert owner.states()["my_sampler"] == "changed"
+    assert "my_sampler.halfway" not in [entry["name"] for entry in owner.json("samplers")["samplers"]]
     assert "has changed since it was enabled" in owner.run("plugins", "list").stderr
     assert "has changed" in next(f["finding"] for f in owner.json("doctor")["findings"] if f["check"] == "plugins")
     assert owner.json("plugins", "enable", "my_sampler")["state"] == "on"

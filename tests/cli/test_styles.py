@@ -44,7 +44,7 @@ def test_styles_go_out_and_come_in_again(home: Path, tmp_path: Path) -> None:
     assert written["frosted"] == {**tomllib.loads(FROSTY)["frosted"], "title": "Frosted"}
     assert gesso(home, tmp_path, "styles", "export", "-o", "out.toml").returncode == 1, "nothing is overwritten"
     assert gesso(home, tmp_path, "styles", "export", "-o", "all.json").returncode == 0
-    assert len(read(tmp_path / "all.json")) == 12
+    assert len(read(tmp_path / "all.json")) == 13
     assert {style["name"]: style for style in read(tmp_path / "out.toml")}["ink"]["title"] == "Ink drawing"
     assert gesso(home, tmp_path, "styles", "export", "no_such", "-o", "x.toml").returncode == 2
     assert gesso(home, tmp_path, "styles", "export", "-o", "x.txt").returncode == 2

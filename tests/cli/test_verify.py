@@ -12,9 +12,8 @@ import pytest
 from PIL import Image
 from tests.cli.test_end_to_end import FIRST, Desk
 
-from gesso.media import Output
-from gesso.media.png import encode
-from gesso.recipe import Recipe, read_recipe
+from gesso.media.png import write
+from gesso.recipe import Recipe, read_recipe, texts_of
 
 
 @pytest.fixture
@@ -28,7 +27,7 @@ def rewritten(path: Path, recipe: Recipe, name: str) -> Path:
     """The same pixels with another recipe."""
     pixels = np.asarray(Image.open(path))
     target = path.with_name(name)
-    target.write_bytes(encode(Output(pixels, recipe.role, 0, 0, recipe.params, recipe.model), recipe))
+    target.write_bytes(write(pixels, texts_of(recipe)))
     return target
 
 
@@ -56,3 +55,20 @@ def test_bytes_are_compared_or_it_is_said_why_not(desk: Desk) -> None:
     code, error = desk.error("verify", "plain.png")
     assert (code, error["field"]) == (2, "picture")
     assert "no recipe" in error["message"]
+
+
+def test_a_picture_of_another_format_is_named_made_and_verified_like_a_png(desk: Desk) -> None:
+    told = desk.json(*FIRST, "-o", "moss.webp")
+    made = desk.folder / "moss.webp"
+    assert made.read_bytes()[8:12] == b"WEBP"
+    assert read_recipe(made) is not None
+    assert desk.run("verify", str(made)).returncode == 0
+    again = desk.json("generate", "--from", str(made), "--format", "OpenEXR", "-o", "light/")
+    assert [Path(path).suffix for path in again["images"]] == [".exr"]
+    assert again["seed"] == told["seed"]
+    maps = desk.json("texture", "brick", "--size", "64", "--seed", "1", "--format", "webp", "-o", "maps/")
+    assert sorted({Path(path).suffix for path in maps["images"]}) == [".png", ".webp"]
+    assert any("height has samples of the type uint16, which WebP cannot hold" in warning for warning in maps["warnings"])
+    wrong = desk.run("generate", "brick", "--format", "wepb", "--json")
+    assert wrong.returncode == 2
+    assert json.loads(wrong.stdout)["error"]["field"] == "format"

@@ -17,7 +17,7 @@ from gesso.client import Client, Done, Event, start_daemon
 from gesso.client.opening import Place
 from gesso.client.start import daemon_command, launch, tail
 from gesso.errors import AlreadyRunning, StartFailed, Unreachable
-from gesso.wire import discovery
+from gesso.wire import discovery, program
 from gesso.wire.home import Home
 
 from .helpers import collect, until
@@ -174,17 +174,21 @@ def test_a_command_that_is_missing_or_hangs(home: Path, monkeypatch: pytest.Monk
 
 def test_which_command_starts_the_daemon(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("GESSO_COMMAND", raising=False)
-    assert daemon_command(tcp=True) == [sys.executable, "-m", "gesso.daemon", "--tcp"]
+    at = Home.find(tmp_path / "state")
+    assert daemon_command(True, at) == [sys.executable, "-m", "gesso.daemon", "--tcp"]
     monkeypatch.setattr(sys, "executable", "/usr/bin/krita")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StartFailed, match="not installed") as caught:
-        daemon_command(tcp=False)
+        daemon_command(False, at)
     assert "GESSO_COMMAND" in str(caught.value.hint)
+    at.prepare()
+    program.remember(at, ["/bin/sh", "-m", "gesso"])
+    assert daemon_command(False, at) == ["/bin/sh", "-m", "gesso", "serve"]
     monkeypatch.setenv("PATH", os.path.dirname(script(tmp_path, "exit")))
     os.rename(tmp_path / "gesso-for-tests", tmp_path / "gesso")
-    assert daemon_command(tcp=False) == [str(tmp_path / "gesso"), "serve"]
+    assert daemon_command(False, at) == [str(tmp_path / "gesso"), "serve"]
     monkeypatch.setenv("GESSO_COMMAND", "python -m gesso")
-    assert daemon_command(tcp=True) == ["python", "-m", "gesso", "serve", "--tcp"]
+    assert daemon_command(True, at) == ["python", "-m", "gesso", "serve", "--tcp"]
 
 
 def test_the_tail_of_a_log(tmp_path: Path) -> None:

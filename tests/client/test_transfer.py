@@ -38,6 +38,7 @@ def test_blobs_of_every_size_go_there_and_back(front: FakeFront, data: bytes, sa
         assert sha256 == hashlib.sha256(data).hexdigest()
         assert front.blobs[sha256] == data
         if same_files:
+            assert (front.seen("blob.begin")[0].get("sha256") is None) == (len(data) > LIMITS["payload_bytes"]), "only one of us hashes"
             assert [header["offset"] for header in front.seen("blob.part")] == [len(data)]
         assert client.download(sha256) == data
 

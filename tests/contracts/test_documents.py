@@ -13,9 +13,11 @@ import pytest
 from gesso.errors import by_code
 
 ROOT = Path(__file__).resolve().parents[2]
+IN_HOSTS = {"bpy", "gpu", "krita", "mathutils", "pykrita", "PyQt5", "PyQt6"}
+"""What comes with the host application that a bridge is copied into."""
 FIRST_PARTY = {"gesso", "gesso_plugins", "gesso_bridges"}
 
-DISTRIBUTIONS = {"PIL": "pillow", "zmq": "pyzmq", "jsonschema_rs": "jsonschema-rs"}
+DISTRIBUTIONS = {"c2pa": "c2pa-python", "PIL": "pillow", "zmq": "pyzmq", "jsonschema_rs": "jsonschema-rs"}
 """Modules whose distribution has another name."""
 
 
@@ -81,13 +83,13 @@ def imported(folder: str) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("folder", ["core", "plugins"])
+@pytest.mark.parametrize("folder", ["core", "plugins", "bridges"])
 def test_what_is_imported_is_declared(folder: str) -> None:
-    declared = requirement_names(project()["dependencies"]) | requirement_names(extras()["train"])
+    declared = requirement_names(project()["dependencies"]) | requirement_names(extras()["train"] + extras()["credentials"])
     stray = {
         name: path
         for name, path in imported(folder).items()
-        if name not in sys.stdlib_module_names and name not in FIRST_PARTY and DISTRIBUTIONS.get(name, name).lower() not in declared
+        if name not in sys.stdlib_module_names | FIRST_PARTY | IN_HOSTS and DISTRIBUTIONS.get(name, name).lower() not in declared
     }
     # The pytest fixtures for plugin authors are imported by pytest itself.
     assert {name: path for name, path in stray.items() if not (name == "pytest" and path.startswith("core/gesso/testing/"))} == {}

@@ -65,6 +65,16 @@ def test_parameters_of_operations_are_free_of_torch(plugin: str) -> None:
     assert loaded & {"torch", "numpy", "diffusers", "transformers"} == set()
 
 
+def test_a_sampler_is_looked_at_without_what_operations_need(tmp_path: Path) -> None:
+    """It is what an author waits for after every change of the file."""
+    file, out = tmp_path / "mine.py", tmp_path / "report.json"
+    file.write_text("from gesso.plugin import sampler\n\n@sampler('a', title='A', paper='none')\ndef a(x, sigmas):\n    yield\n")
+    arguments = ["--out", str(out), "--name", "mine", "--file", str(file)]
+    loaded = modules_after(f"from gesso.plugin import check\ncheck._bound_files = lambda: None\ncheck.main({arguments!r})")
+    assert json.loads(out.read_text())["entry"]["provides"] == {"samplers": ["a"]}
+    assert third_party(loaded) == {"pluggy", "gesso_single_mine"}
+
+
 def test_the_probe_sees_a_heavy_import() -> None:
     assert "pydantic" in modules_after("import pydantic")
 

@@ -37,8 +37,8 @@ def names(cell: str) -> dict[str, bool]:
 
 
 def test_the_tables_are_found() -> None:
-    assert len(rows("Requests")) == 21
-    assert len(rows("Answers")) == 13
+    assert len(rows("Requests")) == 22
+    assert len(rows("Answers")) == 14
     assert len(rows("Events")) == 8
     assert len(rows("Limits")) == 7
 
@@ -99,7 +99,7 @@ def test_states() -> None:
 
 @pytest.mark.parametrize(
     ("field", "choices", "default"),
-    [("level", wire.LEVELS, "exact"), ("priority", wire.PRIORITIES, "batch"), ("output", wire.OUTPUTS, "png")],
+    [("level", wire.LEVELS, "exact"), ("priority", wire.PRIORITIES, "batch"), ("output", (*wire.OUTPUTS, "codec"), "png")],
 )
 def test_choices(field: str, choices: tuple[str, ...], default: str) -> None:
     words = " or ".join(f"`{choice}`" + (" (default)" if choice == default else "") for choice in choices)

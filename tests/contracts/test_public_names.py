@@ -11,29 +11,30 @@ NAMES = {
         Cancelled Client Done Event Failed Job Log Preview Progress Queued Remote Result ResultImage Started start_daemon
     """,
     "gesso.plugin": """
-        CaptionedImage CaptionedSource CommandSpec Fault FilterSpec GuidanceSpec JobContext Level Lifecycle ModelEvent Operation
-        OperationParams PluginContext PluginState PreviewContext PreviewSpec Registry RequestContext ResolveContext ResultContext
-        SamplerSpec ScheduleSpec ScoreContext ScorerSpec StyleSpec UpscaleContext UpscalerSpec WorkerEvent add_stranger build_plugins
-        command compile_operations compile_to from_k_diffusion guidance hookimpl hookspec preview request_filter result_filter sampler
-        schedule scorer upscaler
+        CaptionedImage CaptionedSource CodecContext CodecSpec CommandSpec Fault FilterSpec GuidanceSpec JobContext Level Lifecycle
+        ModelEvent Operation OperationParams PluginContext PluginState PreviewContext PreviewSpec Registry RequestContext
+        ResolveContext ResultContext SamplerSpec ScheduleSpec ScoreContext ScorerSpec StyleSpec UpscaleContext UpscalerSpec
+        WorkerEvent add_stranger build_plugins codec command compile_operations compile_to from_k_diffusion guidance hookimpl
+        hookspec preview request_filter result_filter sampler schedule scorer upscaler
     """,
     "gesso.model": """
-        Adapter Applies Autoencoder Conditioning Control Controlled Decodes Defaults Denoises Embedding Embeds EncodesImages
-        EncodesNegatives EncodesText Family Latent Limits Lora Model ModelCard ModelRef Painting Parametrisation Patch Perturbation
-        Perturbs Seamless Shift Stage
+        Adapter Aligns Applies Autoencoder Conditioning Control Controlled Decodes Defaults Denoises Embedding Embeds EncodesImages
+        EncodesNegatives EncodesText Family Frugal Latent Limits Lora Model ModelCard ModelRef Offload Painting Parametrisation Patch
+        Perturbation Perturbs Seamless Shift Shown Size Stage Thrift
     """,
     "gesso.media": "MaterialMaps Output Recipe Rendered",
     "gesso.engine": """
-        All Apply Call CallError Decode Denoise DenoiseGrad Denoised Denoiser Embed Emit EncodeImage EncodeText Ended Engine Guide Hooks
-        Host Job JobEvent Kept Load ModelRef Models Moment NEGATIVE PROMPT Predicted Preview Progress Prompted ReplayLog Row Run Steer
-        Ticket Warn drive guided masked plain reporting steered
+        All Apply Call CallError Decode Denoise DenoiseGrad Denoised Denoiser Embed Emit EncodeImage EncodeText Ended Engine Graded
+        Gradient Guide Hooks Host Job JobEvent Kept Lead Leading Load Loss ModelRef Models Moment NEGATIVE PROMPT Predicted Preview
+        Progress Prompted Regions ReplayLog Row Run Steer Ticket Wait Warn Windows drive guided in_windows led masked plain recorded
+        regional reporting steered windowed
     """,
     "gesso.math": """
         Noise NoiseSource Space exponential_weights fixed_adams_bashforth initial_noise lagrange_weights phi sigma_at time_of
     """,
     "gesso.testing": """
-        Consistency Gaussian Made Mixture Studio Trajectory Wavy check_operation check_sampler check_schedule check_scorer check_upscaler
-        epsilon_model flow_model run trace
+        Consistency Gaussian InProcessDaemon Made Mixture Studio Trajectory Wavy check_operation check_sampler check_schedule
+        check_scorer check_upscaler epsilon_model flow_model run trace
     """,
 }
 

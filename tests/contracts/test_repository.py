@@ -23,7 +23,7 @@ BUDGET = {
     "pictures": (8 * MIB, r".*\.(png|webp|jpg|jpeg|gif)$"),
     "code, tests and text": (
         8 * MIB,
-        r".*\.(py|md|toml|json|txt|sh|yaml|yml|csv|tmpl)$|Makefile$|LICENSE$|\.gitignore$|\.ci/run$|.*py\.typed$",
+        r".*\.(py|md|toml|json|txt|sh|yaml|yml|csv|tmpl)$|Makefile$|(.*/)?LICENSE$|\.gitignore$|\.ci/run$|.*py\.typed$",
     ),
 }
 """What each category of tracked files may weigh; the first pattern that matches a path counts it."""

@@ -29,10 +29,10 @@ def tracked(folder: str) -> set[str]:
 
 def test_the_wheel_holds_every_tracked_file_of_the_packages_and_nothing_of_the_tests(built: Path) -> None:
     names = set(zipfile.ZipFile(next(built.glob("*.whl"))).namelist())
-    wanted = {path.partition("/")[2] for path in tracked("core") | tracked("plugins")}
+    wanted = {path.partition("/")[2] for path in tracked("core") | tracked("plugins") | tracked("bridges")}
     assert wanted - names == set()
     tops = {name.partition("/")[0] for name in names if ".dist-info" not in name}
-    assert tops == {"gesso", "gesso_plugins"}
+    assert tops == {"gesso", "gesso_plugins", "gesso_bridges"}
     assert [name for name in names if "__pycache__" in name or name.endswith(".pyc") or "/tests/" in name] == []
 
 
@@ -48,5 +48,5 @@ def test_the_sdist_is_enough_to_build_the_wheel_again(built: Path) -> None:
     with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"pyproject.toml", "plugin_manifest.toml", "README.md", "LICENSE"} <= names
-    assert tracked("core") | tracked("plugins") <= names
+    assert tracked("core") | tracked("plugins") | tracked("bridges") <= names
     assert [name for name in names if name.startswith("tests/")] == []

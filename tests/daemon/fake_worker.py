@@ -247,6 +247,9 @@ def main() -> None:
     link.send(
         Ready(worker="fake", pid=os.getpid(), slots=int(os.environ.get("GESSO_FAKE_SLOTS", "2")), info={"device": "fake", "resident": []})
     )
+    if start == "barren":
+        link.inbox.get()
+        os._exit(3)
     Fake(link, box, Path(options.replay)).serve()
     link.send(Bye())
     link.close()

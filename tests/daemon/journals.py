@@ -33,7 +33,10 @@ _SCHEMA_2 = f"""{_SCHEMA_1}
     CREATE INDEX holds_by_blob ON holds (sha256);
 """
 _SCHEMA_3 = f"{_SCHEMA_2} ALTER TABLE jobs ADD COLUMN paused INTEGER NOT NULL DEFAULT 0;"
-SCHEMAS = {1: _SCHEMA_1, 2: _SCHEMA_2, 3: _SCHEMA_3}
+_SCHEMA_4 = f"""{_SCHEMA_3}
+    CREATE TABLE vectors (job TEXT PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE, model TEXT NOT NULL, rows BLOB NOT NULL) STRICT;
+"""
+SCHEMAS = {1: _SCHEMA_1, 2: _SCHEMA_2, 3: _SCHEMA_3, 4: _SCHEMA_4}
 STATES = ("accepted", "leased", "running", "done", "failed", "cancelled")
 
 

@@ -49,9 +49,9 @@ def mortal(model: Any, phase: str, method: Callable[..., Any]) -> Callable[..., 
 load = WorkerCatalogue.load
 
 
-def deadly(self: WorkerCatalogue, card: Any, on: Any) -> Any:
+def deadly(self: WorkerCatalogue, card: Any, on: Any, thrift: Any) -> Any:
     die("load")
-    model = load(self, card, on)
+    model = load(self, card, on, thrift)
     for phase, name in PHASES.items():
         setattr(model, name, mortal(model, phase, getattr(model, name)))
     return model

@@ -41,7 +41,7 @@ class Saboteur:
         if self.plan["do"] == "block" and self.seen == self.plan["nth"]:
             time.sleep(8)
         if self.plan["do"] == "leak":
-            self.leaked.append(os.urandom(1 << 18))
+            self.leaked.append(os.urandom(1 << 20))
         if self.plan["do"] == "fail" and self.plan["nth"] <= self.seen < self.plan["nth"] + self.plan.get("times", 1):
             raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -80,6 +83,63 @@ def test_a_file_is_taken_only_from_a_client_that_sees_the_same_files(daemon: Dae
     assert talk.ask("blob.part", upload=ready["upload"], offset=len(data))["sha256"] == digest(data)
     assert not path.exists()
     assert talk.blob(digest(data)) == data
+
+
+def test_the_front_alone_hashes_a_file_that_it_sees(daemon: Daemon, talk: Talk) -> None:
+    data = os.urandom(3_000_000)
+    nonce = Path(talk.welcome["nonce_file"]).read_text()
+    for _ in range(2):  # the second time it is there already, which shows at the end
+        ready = talk.ask("blob.begin", size=len(data), nonce=nonce)
+        Path(ready["path"]).write_bytes(data)
+        assert talk.ask("blob.part", upload=ready["upload"], offset=len(data))["sha256"] == digest(data)
+        assert talk.blob(digest(data)) == data
+        assert [path.name for path in daemon.home.blobs.rglob("*") if path.is_file()] == [digest(data)]
+        assert not list(daemon.home.incoming.iterdir())
+    with pytest.raises(ProtocolError) as missed:
+        talk.ask("blob.begin", size=5)
+    assert missed.value.field == "sha256"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="files are leased on Linux only")
+def test_a_file_becomes_the_blob_itself_where_nobody_can_write_to_it_any_more(daemon: Daemon, talk: Talk) -> None:
+    nonce = Path(talk.welcome["nonce_file"]).read_text()
+
+    def bring(data: bytes, hold: Callable[[Path], object]) -> tuple[bool, object]:
+        """Whether the blob is the very file that was written, and what holds the file open."""
+        ready = talk.ask("blob.begin", size=len(data), nonce=nonce)
+        path = Path(ready["path"])
+        path.write_bytes(data)
+        held, inode = hold(path), path.stat().st_ino
+        assert talk.ask("blob.part", upload=ready["upload"], offset=len(data))["sha256"] == digest(data)
+        assert not path.exists()
+        return (daemon.home.blobs / digest(data)[:2] / digest(data)).stat().st_ino == inode, held
+
+    def opened(path: Path) -> BinaryIO:
+        return path.open("r+b")
+
+    def mapped(path: Path) -> mmap.mmap:
+        with path.open("r+b") as file:
+            return mmap.mmap(file.fileno(), 0)
+
+    def linked(path: Path) -> Path:
+        other = path.with_name("other")
+        other.hardlink_to(path)
+        return other
+
+    assert bring(os.urandom(1 << 20), lambda _: None)[0]
+    for hold in (opened, mapped, linked):
+        data = os.urandom(1 << 20)
+        adopted, held = bring(data, hold)
+        assert not adopted, hold.__name__
+        if isinstance(held, Path):
+            held.chmod(0o600)
+            held.write_bytes(b"changed")
+            held.unlink()
+        else:
+            held.write(b"changed")  # type: ignore[attr-defined]
+            held.close()  # type: ignore[attr-defined]
+        assert talk.blob(digest(data)) == data, hold.__name__
+    assert daemon.is_alive()
 
 
 def test_what_is_no_plain_file_is_not_taken(talk: Talk, tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ def test_a_picture_goes_there_and_back(make_daemon: Make, transport: str) -> Non
         assert result.images[0].read() == data
         with pytest.raises(InvalidRequest, match="steps must be at least 1"):
             client.submit("paint", prompt="x", steps=0)
-        assert set(client.describe()["catalogues"]) == {"samplers", "schedules", "models", "image_encoders"}
+        kinds = {"image_encoders", "maps_networks", "style_networks"}
+        assert set(client.describe()["catalogues"]) == {"samplers", "schedules", "models", *kinds}
         assert [job["state"] for job in client.jobs()] == ["done"]
 
 

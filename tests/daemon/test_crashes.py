@@ -108,13 +108,23 @@ def test_a_worker_that_lies_hurts_only_the_job_it_lies_about(talk: Talk) -> None
     assert talk.ask("status")["metrics"]["worker_restarts"] == 0
 
 
-@pytest.mark.parametrize(("spoiled", "patience"), [("exit", {}), ("silent", {"worker.start_patience": 0.5})])
-def test_jobs_fail_with_a_sentence_when_the_worker_cannot_start(make_daemon: Make, spoiled: str, patience: dict[str, float]) -> None:
+@pytest.mark.parametrize(
+    ("spoiled", "patience", "said"),
+    [
+        ("exit", {}, "cannot start"),
+        ("silent", {"worker.start_patience": 0.5}, "cannot start"),
+        ("barren", {}, "starts, but does no work"),
+    ],
+)
+def test_jobs_fail_with_a_sentence_when_the_worker_is_of_no_use(
+    make_daemon: Make, spoiled: str, patience: dict[str, float], said: str
+) -> None:
+    """Fails without the distinction of `failure` in `Supervisor._judge`."""
     daemon = make_daemon({"GESSO_FAKE_START": spoiled}, prewarm=False, settings=patience).start()
     with daemon.talk() as talk:
         failed = talk.run("image:64")
         assert failed["error"]["code"] == "worker_lost"
-        assert "cannot start" in failed["error"]["message"]
+        assert said in failed["error"]["message"]
         if spoiled == "exit":
             assert "the fake worker was told not to start" in failed["error"]["message"]
         assert talk.ask("ping")["type"] == "pong"

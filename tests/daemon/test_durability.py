@@ -72,8 +72,8 @@ def test_no_accepted_job_is_lost_when_the_front_is_killed_at_random(make_daemon:
     daemon = make_daemon()
     finished: dict[str, Any] = {}
     total = 0
+    daemon.start()
     for _ in range(kills):
-        daemon.start()
         loads = [Load(daemon, number) for number in range(2)]
         time.sleep(chance.uniform(0.02, 0.25))
         daemon.kill()
@@ -83,7 +83,6 @@ def test_no_accepted_job_is_lost_when_the_front_is_killed_at_random(make_daemon:
         promised = {job: key for load in loads for job, key in load.promised.items()}
         total += len(promised)
         restart_and_check(daemon, promised, finished)
-        daemon.stop()
     print(f"{kills} kills, {total} jobs acknowledged, 0 lost")
     assert total > kills
 

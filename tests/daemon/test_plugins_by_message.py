@@ -41,7 +41,8 @@ def state(folder: Path) -> dict[str, Any]:
 
 
 def installed() -> set[str]:
-    return {entry.name for folder in site.getsitepackages() for entry in Path(folder).iterdir()}
+    folders = [Path(folder) for folder in site.getsitepackages()]  # Debian's Python names some that are not there
+    return {entry.name for folder in folders if folder.is_dir() for entry in folder.iterdir()}
 
 
 def values(kind: str, folder: Path) -> list[Any]:

@@ -20,7 +20,7 @@ from gesso.wire import discovery
 from .conftest import Make
 from .talk import Daemon, Talk, memory_of
 
-RACES = int(os.environ.get("GESSO_TEST_RACES", "8"))
+RACES = int(os.environ.get("GESSO_TEST_RACES", "50"))
 FORBIDDEN = ("torch", "numpy", "PIL", "pydantic", "pydantic_core", "diffusers", "transformers", "safetensors", "pluggy", "gesso_plugins")
 
 

@@ -197,6 +197,23 @@ def test_an_address_that_is_taken_is_said_so(tmp_path: Path) -> None:
     assert "in use" in error["message"]
 
 
+def test_a_start_that_fails_lets_go_of_everything(tmp_path: Path) -> None:
+    """A ZeroMQ context with open sockets waits for ever when it is collected, which once held up a refusal."""
+    (other := tmp_path / "h").mkdir(mode=0o700)
+    let_in(Home.find(other), "laptop")
+    program = (
+        "import gc, sys\nfrom gesso.daemon import ServeOptions, serve\nfrom gesso.errors import UsageError\n"
+        "try: serve(ServeOptions(flags={'daemon.listen': sys.argv[1]}))\nexcept UsageError as fault: print(fault.message)\n"
+        "gc.collect()\nprint('left')\n"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        words = [sys.executable, "-c", program, f"tcp://127.0.0.1:{taken.getsockname()[1]}"]
+        environ = {**os.environ, "GESSO_HOME": str(other)}
+        found = subprocess.run(words, env=environ, capture_output=True, text=True, timeout=60, check=True)
+    assert "in use" in found.stdout
+    assert found.stdout.endswith("left\n")
+
+
 def test_without_pyzmq_the_client_says_so(home: Path, laptop: Curve) -> None:
     program = (
         "import sys; sys.modules['zmq'] = None\n"

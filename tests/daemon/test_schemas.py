@@ -10,6 +10,7 @@ import pytest
 
 from gesso.daemon.schemas import Schemas
 from gesso.errors import GessoError, InvalidRequest, ModelError, PluginError
+from gesso.library.recognition import KINDS
 from gesso.manifest import ModelEntry, first_party
 from gesso.strangers import Record, Shelf
 
@@ -47,6 +48,17 @@ def test_models_may_be_added_while_the_front_runs(schemas: Schemas, tmp_path: Pa
     (tmp_path / "models.json").write_text("{")
     with pytest.raises(ModelError, match=r"models\.json"):
         schemas.check("paint", {"prompt": "x"})
+
+
+def test_a_model_of_any_kind_leaves_the_catalogues_of_plugins_alone(tmp_path: Path) -> None:
+    upscalers = [{"name": "lanczos", "title": "Lanczos"}]
+    (tmp_path / "a.json").write_text(json.dumps({"schema": 1, "operations": {}, "catalogues": {"upscalers": upscalers}}))
+    owned = [{"name": kind, "family": "f", "title": kind, "path": "/x", "kind": kind} for kind in KINDS]
+    (tmp_path / "models.json").write_text(json.dumps(owned))
+    found = json.loads(Schemas([tmp_path / "a.json"], [], tmp_path / "models.json").describe()[1])["catalogues"]
+    assert found["upscalers"] == upscalers
+    assert [entry["name"] for entry in found["upscaler_networks"]] == ["upscaler"]
+    assert [entry["name"] for entry in found["models"]] == ["checkpoint"]
 
 
 def test_null_counts_as_not_given_and_defaults_are_filled(schemas: Schemas) -> None:
@@ -97,3 +109,32 @@ def test_a_plugin_adds_only_what_stands_under_its_own_name(tmp_path: Path, claim
     assert operations["paint"]["title"] != "Blur"
     assert ("mine.blur" in operations) == (claim == "mine.blur")
     assert "other.blur" not in operations
+
+
+def test_an_output_is_a_codec_by_any_of_its_names_or_raw(schemas: Schemas, tmp_path: Path) -> None:
+    codecs = [{"name": "stranger.avif", "title": "AVIF", "aliases": ["stranger.av1"], "media_type": "image/avif", "ending": "avif"}]
+    (tmp_path / "stranger.json").write_text(json.dumps({"schema": 1, "operations": {}, "catalogues": {"codecs": codecs}}))
+    assert [schemas.output(asked) for asked in (None, "png", "raw", "avif", "Stranger.AV1")] == [
+        "png", "png", "raw", "stranger.avif", "stranger.avif",
+    ]  # fmt: skip
+    for wrong in ("aviff", 7, {"a": 1}):
+        with pytest.raises(InvalidRequest, match="There is no codec") as caught:
+            schemas.output(wrong)
+        assert caught.value.field == "output"
+
+
+def test_pictures_are_found_in_every_shape_that_parameters_have(tmp_path: Path) -> None:
+    """One, several, and some by name: what a job names has to be there, and stays until it ends."""
+    blob = {"type": "object", "properties": {"sha256": {"type": "string"}}}
+    shapes = {
+        "image": {**blob, "x-ui": {"widget": "image"}},
+        "others": {"type": "array", "items": blob, "x-ui": {"widget": "image"}},
+        "control": {"type": "object", "additionalProperties": blob, "x-ui": {"widget": "hidden"}},
+    }
+    entry = {"title": "Blur", "summary": "", "plugin": "p", "params": {"type": "object", "properties": shapes}}
+    (tmp_path / "a.json").write_text(document(blur=entry))
+    one, two, three = ({"sha256": letter * 64} for letter in "abc")
+    checked = Schemas([tmp_path / "a.json"], [], tmp_path / "models.json").check(
+        "blur", {"image": one, "others": [two], "control": {"edges": three}}
+    )
+    assert checked.blobs == ("a" * 64, "b" * 64, "c" * 64)

@@ -17,6 +17,7 @@ from .conftest import Make
 from .talk import Daemon, Talk, memory_of
 
 SECONDS = float(os.environ.get("GESSO_TEST_SOAK", "240"))
+PAUSE = 0.1  # of each client between what it does, so that other tests may run beside
 GROWTH = 0.02
 ROOM = 8 << 20  # up to 4096 connections are remembered, because a ROUTER is not told when one ends
 POOL = 6  # threads of the loop's own pool come one by one
@@ -57,6 +58,7 @@ class Crowd:
                 continue
             finally:
                 talk.close()
+                time.sleep(PAUSE)
 
     def _behave(self, talk: Talk) -> None:
         kind = self._chance.randrange(6)

@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import save_file
 
 from gesso.device.environment import environment, settle
-from gesso.device.residency import ModelPool, budget_of, size_of_weights
+from gesso.device.residency import Housekeeping, ModelPool, budget_of, size_of_weights
 from gesso.errors import InvalidRequest, ModelError, OutOfMemory
-from gesso.model import ModelCard, Patch
+from gesso.model import ModelCard, Patch, Thrift
 
 CPU = torch.device("cpu")
 
@@ -55,7 +55,7 @@ class Shelf:
             raise InvalidRequest("There is no such model.", field="model")
         return ModelCard(name, "shelf", f"digest of {name}", name, self.paths.get(name), frozenset())
 
-    def load(self, card: ModelCard, on: torch.device) -> Any:
+    def load(self, card: ModelCard, on: torch.device, thrift: Thrift) -> Any:
         self.loads.append(card.name)
         if self.failures:
             self.failures -= 1
@@ -77,7 +77,7 @@ def use(pool: ModelPool, *names: str) -> None:
 
 def test_a_model_is_loaded_once() -> None:
     shelf = Shelf(a=(10, 1))
-    pool = ModelPool(shelf, CPU, budget=100, clock=shelf.clock)
+    pool = ModelPool(shelf, CPU, Housekeeping(100), clock=shelf.clock)
     use(pool, "a", "a", "a")
     assert shelf.loads == ["a"]
     assert pool.resident == {"a": 10}
@@ -85,7 +85,7 @@ def test_a_model_is_loaded_once() -> None:
 
 def test_the_least_valuable_leaves() -> None:
     shelf = Shelf(slow=(40, 20.0), quick=(40, 1.0), new=(40, 1.0))
-    pool = ModelPool(shelf, CPU, budget=100, clock=shelf.clock)
+    pool = ModelPool(shelf, CPU, Housekeeping(100), clock=shelf.clock)
     use(pool, "slow", "quick")
     shelf.now += 5
     use(pool, "new")
@@ -99,7 +99,7 @@ def test_the_least_valuable_leaves() -> None:
 
 def test_what_is_in_use_stays() -> None:
     shelf = Shelf(a=(60, 1), b=(60, 1), c=(30, 1))
-    pool = ModelPool(shelf, CPU, budget=100, clock=shelf.clock)
+    pool = ModelPool(shelf, CPU, Housekeeping(100), clock=shelf.clock)
     with pool.using(ref("a")):
         use(pool, "b")
         assert "a" in pool.resident
@@ -117,14 +117,14 @@ def weights(path: Path, numbers: int) -> Path:
 def test_a_model_larger_than_the_budget_is_refused_before_it_is_read(tmp_path: Path) -> None:
     shelf = Shelf(huge=(1000, 1), a=(10, 1))
     shelf.paths = {"huge": weights(tmp_path / "huge.safetensors", 100)}
-    pool = ModelPool(shelf, CPU, budget=399, clock=shelf.clock)
+    pool = ModelPool(shelf, CPU, Housekeeping(399), clock=shelf.clock)
     use(pool, "a")
     with pytest.raises(OutOfMemory, match="'huge' needs"):
         use(pool, "huge")
     assert (shelf.loads, set(pool.resident)) == (["a"], {"a"})
     assert not pool.would_fit(shelf.paths["huge"])
     assert not pool.would_fit(tmp_path / "nothing")
-    roomy = ModelPool(shelf, CPU, budget=400, clock=shelf.clock)
+    roomy = ModelPool(shelf, CPU, Housekeeping(400), clock=shelf.clock)
     assert roomy.would_fit(shelf.paths["huge"])
     use(roomy, "huge")
 
@@ -139,7 +139,7 @@ def test_what_weights_take_depends_on_the_device_and_not_on_variants(tmp_path: P
 
 def test_weights_leave_when_asked_unless_they_are_in_use() -> None:
     shelf = Shelf(a=(10, 1), b=(20, 1))
-    pool = ModelPool(shelf, CPU, budget=100, clock=shelf.clock)
+    pool = ModelPool(shelf, CPU, Housekeeping(100), clock=shelf.clock)
     use(pool, "a", "b")
     with pool.using(ref("a")):
         assert pool.unload("a") == 0
@@ -150,7 +150,7 @@ def test_weights_leave_when_asked_unless_they_are_in_use() -> None:
 
 def test_two_models_take_turns_under_a_budget_that_holds_one() -> None:
     shelf = Shelf(a=(60, 1), b=(60, 1))
-    pool = ModelPool(shelf, CPU, budget=100, clock=shelf.clock)
+    pool = ModelPool(shelf, CPU, Housekeeping(100), clock=shelf.clock)
     for _ in range(3):
         use(pool, "a", "b")
         assert set(pool.resident) == {"b"}
@@ -159,7 +159,7 @@ def test_two_models_take_turns_under_a_budget_that_holds_one() -> None:
 
 def test_a_load_that_does_not_fit_is_tried_once_more_without_the_others() -> None:
     shelf = Shelf(a=(10, 1), b=(10, 1))
-    pool = ModelPool(shelf, CPU, budget=100, clock=shelf.clock)
+    pool = ModelPool(shelf, CPU, Housekeeping(100), clock=shelf.clock)
     use(pool, "a")
     shelf.failures = 1
     use(pool, "b")
@@ -172,7 +172,7 @@ def test_a_load_that_does_not_fit_is_tried_once_more_without_the_others() -> Non
 
 def test_changed_files_are_refused() -> None:
     shelf = Shelf(a=(10, 1))
-    pool = ModelPool(shelf, CPU, budget=100)
+    pool = ModelPool(shelf, CPU, Housekeeping(100))
     with pytest.raises(ModelError, match="changed"), pool.using(Ref("a", "older")):
         pass
     with pytest.raises(InvalidRequest), pool.using(ref("unknown")):
@@ -181,7 +181,7 @@ def test_changed_files_are_refused() -> None:
 
 def test_idle_weights_leave() -> None:
     shelf = Shelf(a=(10, 1), b=(20, 1))
-    pool = ModelPool(shelf, CPU, budget=100, clock=shelf.clock)
+    pool = ModelPool(shelf, CPU, Housekeeping(100), clock=shelf.clock)
     use(pool, "a")
     shelf.now += 50
     use(pool, "b")
@@ -193,7 +193,7 @@ def test_idle_weights_leave() -> None:
 
 def test_threads_share_a_pool() -> None:
     shelf = Shelf(**{str(i): (10, 0) for i in range(8)})
-    pool = ModelPool(shelf, CPU, budget=35, clock=shelf.clock)
+    pool = ModelPool(shelf, CPU, Housekeeping(35), clock=shelf.clock)
     faults: list[BaseException] = []
 
     def work(offset: int) -> None:

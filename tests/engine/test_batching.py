@@ -8,7 +8,7 @@ from tests.engine.toys import REF, Bench, noise
 from torch import Tensor
 
 from gesso.engine import Decode, Denoise, EncodeText, Host, Job, ModelRef
-from gesso.engine.batching import Knee, key_of, rows_of, stack
+from gesso.engine.batching import Knee, Stacked, key_of, rows_of, stack
 from gesso.engine.calls import Call
 from gesso.model import Conditioning, Control, Seamless
 
@@ -54,6 +54,15 @@ def test_the_order_of_patches_counts() -> None:
     one, two = Seamless(True, False), Seamless(False, True)
     assert key_of(denoise(patches=(one, two))) != key_of(denoise(patches=(two, one)))
 
+
+def test_the_same_rows_are_stacked_once() -> None:
+    stacked, one, two = Stacked(most=2), numbers(1, 3), numbers(1, 3)
+    both = stacked.of([one, two], torch.device("cpu"))
+    assert torch.equal(both, torch.cat([one, two]))
+    assert stacked.of([one, two], torch.device("cpu")) is both
+    assert torch.equal(stacked.of([two, one], torch.device("cpu")), torch.cat([two, one]))
+    assert stacked.of([one.clone(), two], torch.device("cpu")) is not both
+    assert stacked.of([one, two], torch.device("cpu")) is not both  # two others came since
 
 def test_rows() -> None:
     assert rows_of(denoise(conds=(cond(), cond()))) == 2

@@ -119,7 +119,7 @@ def test_the_log_is_bounded(tmp_path: Path) -> None:
     bench = Bench()
     log = log_in(tmp_path, limit=5000)
     bench.start("a", everything(3), log=log)
-    for _ in range(40):
+    for _ in range(20):
         bench.engine.turn()
     assert (tmp_path / "job.replay").stat().st_size <= 5000
     bench.engine.run()
@@ -141,7 +141,7 @@ def test_cancelling_at_every_step_leaves_no_trace() -> None:
     undisturbed = alone(1)
     expected = Bench()
     expected.run(("next", simple(5, sampler=restart)))
-    for steps in range(0, 60, 3):
+    for steps in range(0, 36, 2):
         bench = Bench()
         bench.start("victim", everything(8))
         bench.start("neighbour", everything(1))
@@ -203,7 +203,7 @@ def test_cancelling_at_each_turn_in_each_state_leaves_no_trace(state: str, level
 
 def test_pausing_and_reprioritising_at_every_step_changes_no_bit() -> None:
     paused, neighbour = alone(8), alone(1)
-    for steps in range(0, 60, 3):
+    for steps in range(0, 36, 2):
         bench = Bench()
         bench.start("a", everything(8))
         bench.start("neighbour", everything(1))

@@ -49,3 +49,22 @@ def test_the_least_used_go_first() -> None:
     assert cache.all(EncodeText(ModelRef("toy", "d"), ("c", "a"))) == (conds["c"], conds["a"])
     assert cache.all(EncodeText(ModelRef("toy", "d"), ("c", "b"))) is None
     assert cache.get(("e", (), False), "a") is None
+
+
+def test_long_embeddings_leave_room_for_fewer() -> None:
+    """Fails where embeddings are counted and not weighed: five hundred that saw a picture would fill a machine."""
+    cache = TextCache(numbers=100)
+    for text in "abc":
+        cache.put((), text, Conditioning(torch.zeros(1, 8, 5)))
+    assert [cache.get((), text) is not None for text in "abc"] == [False, True, True]
+    cache.put((), "d", Conditioning(torch.zeros(1, 80, 5)))
+    assert [cache.get((), text) is not None for text in "bcd"] == [False, False, True]
+
+
+def test_an_embedding_that_is_held_again_counts_once() -> None:
+    """Fails where `put` forgets to take off what it replaces: the same text from many jobs would drive all others out."""
+    cache = TextCache(numbers=100)
+    cache.put((), "other", Conditioning(torch.zeros(1, 8, 5)))
+    for _ in range(5):
+        cache.put((), "a", Conditioning(torch.zeros(1, 8, 5)))
+    assert cache.get((), "other") is not None

@@ -22,6 +22,7 @@ from gesso.engine import (
     EncodeText,
     Ended,
     Engine,
+    Gradient,
     Guide,
     Hooks,
     Host,
@@ -107,7 +108,7 @@ class ToyModel:
             case "score":
                 return float(inputs["x"].sum())
             case "distance":
-                return ((inputs["x0"] - inputs["target"]) ** 2).sum()
+                return ((inputs["picture"] - inputs["target"]) ** 2).sum()
             case _:
                 raise ValueError("the toy crashed")
 
@@ -224,6 +225,15 @@ def cfg(_: Moment, scale: float) -> Generator[Any, Any, Tensor]:
     return predicted.x0 if scale == 1.0 else predicted[NEGATIVE] + scale * (predicted.x0 - predicted[NEGATIVE])
 
 
+def led(moment: Moment, scale: float, target: int = 97) -> Generator[Any, Any, Tensor]:
+    """Down the slope of the distance from a picture."""
+    predicted = yield (Gradient("distance", {"target": noise(target)[:, :3]}),)
+    return predicted.x0 - scale * moment.sigma**2 * predicted.gradient
+
+
+LED = Guide("led", led, {"scale": 0.5}, judge=REF)
+
+
 def prompted(cond: Conditioning, uncond: Conditioning, scale: float, patches: tuple[Patch, ...] = ()) -> Denoiser:
     """A denoiser under classifier-free guidance."""
     return guided([Guide("cfg", cfg, {"scale": scale})], Prompted(REF, cond, uncond, patches), FLOATS, SIGMAS)
@@ -247,27 +257,20 @@ def everything(seed: int) -> Job:
     cond, uncond = yield EncodeText(REF, ("a red cat", ""))
     mask = torch.zeros(1, 1, 8, 8)
     mask[..., :4] = 1.0
-    inner = masked(prompted(cond, uncond, 2.5, (Seamless(True, False),)), Kept(mask, noise(99), noise(98)), FLOATS)
-
-    def led(x: Tensor, sigma: float) -> Generator[Any, Any, Denoised]:
-        from gesso.engine import Denoise, DenoiseGrad
-
-        reply = yield from inner(x, sigma)
-        loss = Apply(REF, "distance", {"target": noise(97)})
-        _, value, gradient = yield DenoiseGrad(Denoise(REF, x, sigma, (cond,)), loss)
-        assert value > 0
-        return Denoised(reply.denoised - 0.01 * gradient, reply.uncond, reply.predictions)
+    guides = [Guide("cfg", cfg, {"scale": 2.5}), LED]
+    inner = guided(guides, Prompted(REF, cond, uncond, (Seamless(True, False),)), FLOATS, SIGMAS)
+    denoiser = masked(inner, Kept(mask, noise(99), noise(98)), FLOATS)
 
     runs = [Run(restart(noise(seed + i) * SIGMAS[0], SIGMAS), name="restart") for i in range(4)]
     with contextlib.ExitStack() as open_runs:
         for run in runs:
             open_runs.enter_context(run)
-        yield All(*(drive(run, led, 3) for run in runs))
+        yield All(*(drive(run, denoiser, 3) for run in runs))
         scores = yield All(*(Apply(REF, "score", {"x": run.x}) for run in runs))
         best = sorted(range(4), key=lambda i: -scores[i])[:2]
         for i in set(range(4)) - set(best):
             runs[i].close()
-        latents = yield All(*(drive(runs[i], led) for i in best))
+        latents = yield All(*(drive(runs[i], denoiser) for i in best))
         total = yield Host(summed, (latents,))
         images = yield All(*(Decode(REF, latent) for latent in latents))
     return [*images, total]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -32,7 +33,7 @@ JOBS: dict[str, tuple[Sequence[str], Callable[[Pixels], Any]]] = {
         lambda pixels: len(np.unique(pixels.reshape(-1, 3), axis=0)) == 2,
     ),
     "washed": (("washed.washed", "--image", "red.png", "--strength", "1"), lambda pixels: np.all(pixels[..., 0] == pixels[..., 2])),
-    "vivid": (STARTER, lambda pixels: pixels.std() > 1),  # a worker that has imported it; its scores are seen by its own tests
+    "vivid": (("rerank", "red", "grey.png", "red.png", "--score", "vivid.vivid=1"), lambda pixels: pixels.std() > 1),
     "posterised": (("posterised.posterised", "--image", "grey.png", "--bits", "1"), lambda pixels: np.all(pixels == 0)),
 }
 
@@ -60,6 +61,17 @@ class Environment:
         return json.loads(self.run("-m", "gesso", *words, "--json").stdout)
 
 
+def test_an_environment_lies_over_the_daemon_s_packages_and_over_no_others(tmp_path: Path) -> None:
+    """Not over those of the Python below the daemon's own environment, which the daemon does not see either."""
+    place = environments.make("layers", (), tmp_path, lambda _: None)
+    listing = "import json, sys; print(json.dumps([path for path in sys.path if path.endswith('-packages')]))"
+    command = [str(environments.python_of(place)), "-c", listing]
+    seen = json.loads(subprocess.run(command, env=environments.environ(), capture_output=True, check=True).stdout)
+    own, *below = seen
+    assert Path(own).is_relative_to(place)
+    assert below == [path for path in sys.path if path.endswith("-packages")]
+
+
 def test_every_example_has_its_job() -> None:
     assert sorted(JOBS) == NAMES
 
@@ -83,6 +95,10 @@ def test_an_example_works_in_an_environment_of_its_own(tmp_path: Path, home: Pat
     pixels = np.asarray(Image.open(tmp_path / made["results"][0]["path"]).convert("RGB"))
     assert holds(pixels), pixels
     assert worker["info"]["plugin_faults"] == []
+    if name == "vivid":
+        (ranked,) = [entry["ranking"] for entry in made["results"] if entry.get("ranking")]
+        assert [entry["image"] for entry in ranked] == [1, 0], "the red one is the more colourful"
+        assert set(ranked[0]["scores"]) == {"vivid.vivid"}
     if name == "posterised":
         (said,) = made["warnings"]
         assert said.startswith("made with Pillow 11."), said

@@ -13,7 +13,7 @@ from torch import Tensor
 from gesso.device.residency import ModelPool
 from gesso.engine import Engine, Hooks, drive, plain
 from gesso.errors import LeakedState
-from gesso.model import Conditioning, Model, ModelCard
+from gesso.model import Conditioning, Model, ModelCard, Thrift
 
 pytestmark = pytest.mark.gpu
 
@@ -131,7 +131,7 @@ def test_a_dropped_model_gives_its_memory_back(cuda: torch.device) -> None:
         def card(self, name: str) -> ModelCard:
             return CARD
 
-        def load(self, card: ModelCard, on: torch.device) -> Model:
+        def load(self, card: ModelCard, on: torch.device, thrift: Thrift) -> Model:
             model: Any = Placed(on)
             model.ballast = torch.zeros(64 << 20, dtype=torch.uint8, device=on)
             return model  # type: ignore[no-any-return]

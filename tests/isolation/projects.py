@@ -45,6 +45,7 @@ from gesso.plugin.fields import ui
 @sampler("steady", title="Steady {name}", paper="none", aliases=("st",), stochastic=True)
 def steady(x, sigmas, noise, parametrisation):
     """Ancestral Euler with a touch of the library's number, so that its version shows in the bits."""
+    note("begun")
     try:
         for sigma, after in pairwise(sigmas):
             reply = yield x, sigma

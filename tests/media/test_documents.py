@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import tifffile
 from PIL import Image, ImageCms
 
 from gesso.errors import InvalidRequest
+from gesso.media.colour import Gamma, Srgb
 from gesso.media.documents import Document, read, write
 from gesso.media.profile import LINEAR, SRGB, SRGB_TO_XYZ, Parametric, Profile, Table, read_profile, through_littlecms
 
@@ -47,6 +49,69 @@ def test_pillow_s_files_are_read_as_they_are() -> None:
         document = read(file.getvalue())
         assert (document.pixels.dtype, document.pixels.shape[2]) == (np.uint8, channels)
         assert document.profile.is_srgb
+
+
+def test_what_carries_no_profile_is_light_where_it_is_float_and_srgb_where_not() -> None:
+    for kind, dtype, profile in (("tiff", "float32", LINEAR), ("tiff", "uint16", SRGB), ("exr", "float16", LINEAR), ("png", "uint8", SRGB)):
+        assert read(write(Document(samples(dtype, 3), Profile(SRGB.curves, SRGB.matrix), kind))).profile is profile
+
+
+def test_planes_are_a_document_too() -> None:
+    planes = samples("float32", 4)
+    assert read(planes).pixels is planes
+    assert read(planes).profile is SRGB
+
+
+def test_pictures_stand_upright() -> None:
+    file = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter clockwise
+    Image.fromarray(samples("uint8", 3)).save(file, "PNG", exif=exif)
+    assert np.array_equal(read(file.getvalue()).pixels, np.rot90(samples("uint8", 3), -1))
+
+
+def test_planes_of_a_tiff_may_lie_apart() -> None:
+    pixels = samples("uint8", 3)
+    data = tiff(data=np.ascontiguousarray(np.moveaxis(pixels, 2, 0)), photometric="rgb", planarconfig="separate")
+    assert np.array_equal(read(data).pixels, pixels)
+
+
+def test_transparency_is_seen_wherever_a_file_keeps_it() -> None:
+    clear = np.zeros((2, 2), np.uint8)
+    clear[0, 0] = 1
+    palette = Image.fromarray(clear, "P")
+    palette.putpalette([255, 0, 0, 0, 255, 0])
+    for picture, options, channels in (
+        (palette, {"transparency": 1}, 4),
+        (Image.fromarray(clear), {"transparency": 1}, 2),
+        (Image.fromarray(np.dstack([clear * 255, 255 - clear * 255])), {}, 2),
+    ):
+        file = io.BytesIO()
+        picture.save(file, "PNG", **options)
+        pixels = read(file.getvalue()).pixels
+        assert pixels.shape[2] == channels
+        assert pixels[..., -1].tolist() == [[0, 255], [255, 255]]
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_a_tiff_says_that_its_last_channel_is_alpha(channels: int) -> None:
+    with tifffile.TiffFile(io.BytesIO(write(Document(samples("uint16", channels), SRGB, "tiff")))) as file:
+        assert file.pages[0].extrasamples == (tifffile.EXTRASAMPLE.UNASSALPHA,)  # type: ignore[union-attr]
+
+
+def test_a_document_is_written_as_another_kind() -> None:
+    whole, floats = Document(samples("uint16", 3), SRGB, "png"), Document(samples("float32", 3), LINEAR, "png")
+    assert read(write(whole, "tiff")).kind == "tiff"
+    assert read(write(floats)).kind == "tiff", "no PNG holds floats"
+    assert np.array_equal(read(write(floats, "exr")).pixels, floats.pixels)
+
+
+@pytest.mark.parametrize("kind", ["png", "tiff", "exr"])
+def test_the_size_is_looked_at_before_the_pixels(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = write(Document(samples("float32" if kind == "exr" else "uint8", 3), SRGB, kind))
+    monkeypatch.setattr("gesso.media.images.MAX_SIDE", 39)
+    with pytest.raises(InvalidRequest, match="40 x 24 pixels"):
+        read(data[: 7 * len(data) // 8])
 
 
 def icc(name: str = "sRGB") -> bytes:
@@ -89,19 +154,29 @@ def test_our_numbers_are_littlecms_s() -> None:
     assert np.abs(ours - theirs).mean() < 0.5
 
 
-def _profile_file(profile: Profile) -> bytes:
+def fixed(*values: float) -> bytes:
+    return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+
+
+def para(kind: int, *values: float) -> bytes:
+    return b"para\0\0\0\0" + struct.pack(">HH", kind, 0) + fixed(*values)
+
+
+def curv(*values: int) -> bytes:
+    return b"curv\0\0\0\0" + struct.pack(f">I{len(values)}H", len(values), *values)
+
+
+def _profile_file(profile: Profile, curve: bytes = b"", space: bytes = b"RGB ") -> bytes:
     """A profile as a file: version 4, matrix and parametric curves."""
-    import struct
-
-    def fixed(*values: float) -> bytes:
-        return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
-
     assert profile.matrix is not None
-    curve = profile.curves[0]
-    assert isinstance(curve, Parametric)
+    own = profile.curves[0]
+    if not curve:
+        assert isinstance(own, Parametric)
+        curve = para(3, own.g, own.a, own.b, own.c, own.d)
     tags = [(name, b"XYZ \0\0\0\0" + fixed(*profile.matrix[:, c])) for c, name in enumerate((b"rXYZ", b"gXYZ", b"bXYZ"))]
-    para = b"para\0\0\0\0\0\3\0\0" + fixed(curve.g, curve.a, curve.b, curve.c, curve.d)
-    tags += [(name, para) for name in (b"rTRC", b"gTRC", b"bTRC")] + [(b"wtpt", b"XYZ \0\0\0\0" + fixed(0.9642, 1, 0.8249))]
+    tags += [(name, curve) for name in (b"rTRC", b"gTRC", b"bTRC")] + [(b"wtpt", b"XYZ \0\0\0\0" + fixed(0.9642, 1, 0.8249))]
+    if space == b"GRAY":
+        tags = [(b"kTRC", curve), tags[-1]]
     words = "Test".encode("utf-16-be")
     tags += [(name, b"mluc\0\0\0\0\0\0\0\1\0\0\0\x0cenUS" + struct.pack(">II", len(words), 28) + words) for name in (b"desc", b"cprt")]
     table, body, offset = struct.pack(">I", len(tags)), b"", 132 + 12 * len(tags)
@@ -110,14 +185,79 @@ def _profile_file(profile: Profile) -> bytes:
         table += struct.pack(">4sII", name, offset + len(body), len(data))
         body += padded
     size = 128 + len(table) + len(body)
-    header = struct.pack(">I4sI4s4s4s12s4s", size, b"", 0x04300000, b"mntr", b"RGB ", b"XYZ ", b"", b"acsp")
+    header = struct.pack(">I4sI4s4s4s12s4s", size, b"", 0x04300000, b"mntr", space, b"XYZ ", b"", b"acsp")
     return header.ljust(68, b"\0") + fixed(0.9642, 1, 0.8249) + b"\0" * (128 - 80) + table + body
+
+
+X = np.linspace(0, 1, 101)
+CURVES: list[tuple[bytes, Any]] = [
+    (curv(), X),
+    (curv(round(1.8 * 256)), X**1.8),
+    (curv(*(round(65535 * x**2.2) for x in np.linspace(0, 1, 1024))), X**2.2),
+    (para(0, 2.2), X**2.2),
+    (para(1, 2.0, 1.5, -0.5), np.maximum(1.5 * X - 0.5, 0) ** 2),
+    (para(2, 2.0, 1.2, -0.3, 0.1), np.where(X >= 0.25, np.maximum(1.2 * X - 0.3, 0) ** 2, 0) + 0.1),
+    (para(3, 2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045), np.where(X <= 0.04045, X / 12.92, ((X + 0.055) / 1.055) ** 2.4)),
+    (para(4, 2.0, 0.9, 0.05, 0.35, 0.2, 0.04, 0.0229), np.where(X >= 0.2, (0.9 * X + 0.05) ** 2 + 0.04, 0.35 * X + 0.0229)),
+]
+
+
+@pytest.mark.parametrize(("curve", "light"), CURVES, ids=["line", "gamma", "table", "para 0", "para 1", "para 2", "para 3", "para 4"])
+def test_every_sort_of_curve_is_read(curve: bytes, light: Any) -> None:
+    """ICC.1:2022, sections 10.6 and 10.18. sRGB's own, which is no plain Parametric any more, is para 3."""
+    read = read_profile(_profile_file(p3(), curve)).curves[1]
+    assert np.abs(read.to_linear(X) - light).max() < 2e-4
+    steep = np.gradient(light, X) > 0.05
+    assert np.abs(read.from_linear(read.to_linear(X)) - X)[steep].max() < 1e-3
+    assert (read == Srgb()) == (curve == CURVES[6][0])
+
+
+def test_grey_has_one_curve() -> None:
+    profile = read_profile(_profile_file(p3(), curv(round(1.8 * 256)), b"GRAY"))
+    assert profile.curves == (Gamma(461 / 256),) * 3
+    assert profile.icc is not None
+    assert profile.name == "Test"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda made: made.replace(b"RGB ", b"Lab ", 1), "Lab colours"),
+        (lambda made: made[:128] + struct.pack(">I", 201) + made[132:], "claims 201 tags"),
+        (lambda made: made[:136] + struct.pack(">I", len(made)) + made[140:], "outside of it"),
+        (lambda made: made.replace(b"para", b"cura"), "unknown kind"),
+        (lambda made: made.replace(fixed(*p3().matrix[:, 1]), fixed(*p3().matrix[:, 0])), "on a line"),  # type: ignore[index]
+    ],
+    ids=["space", "tags", "outside", "curve", "primaries"],
+)
+def test_a_profile_that_cannot_be_is_refused(change: Any, says: str) -> None:
+    with pytest.raises(InvalidRequest, match=says):
+        read_profile(change(_profile_file(p3())))
+
+
+def test_a_profile_of_tables_goes_through_littlecms() -> None:
+    tables = _profile_file(p3()).replace(b"rTRC", b"xTRC")  # without a curve it is not one of matrix and curves
+    profile = read_profile(tables)
+    assert profile.matrix is None
+    with pytest.raises(ValueError, match="is a table"):
+        profile.to_srgb(np.zeros((1, 3)))
+    pixels = samples("uint8", 3)
+    whole = _profile_file(p3())
+    there = through_littlecms(pixels, whole, back=True)
+    assert np.abs(there.astype(int) - pixels).max() > 8
+    inside = (np.abs(p3().from_srgb(pixels / 255) - 0.5) < 0.45).all(-1)
+    again = through_littlecms(there, whole, back=False)
+    assert np.abs(again.astype(int) - pixels)[inside].max() <= 8
 
 
 def test_sampled_curves_go_both_ways() -> None:
     table = Table(np.linspace(0, 1, 256) ** 2.2)
     values = np.linspace(-0.2, 1.5, 400)
     assert np.abs(table.from_linear(table.to_linear(values)) - values)[40:].max() < 1e-6
+    slope = (1 - (254 / 255) ** 2.2) * 255
+    assert table.to_linear(np.array([1.2]))[0] == pytest.approx(1 + 0.2 * slope)
+    dips = Table(np.array([0, 0.3, 0.2, 1.0]))
+    assert dips.from_linear(np.array([0.15, 0.3, 1.0])) == pytest.approx([1 / 6, 1 / 3, 1.0])
 
 
 def cmyk() -> bytes:

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from gesso.media import Output, Recipe, png
-from gesso.recipe import infotext, read_png_text, read_recipe
+from gesso.media import Recipe, png
+from gesso.recipe import infotext, read_recipe, read_texts, texts_of
 
 PARAMS = {"prompt": "mossy cobblestone", "negative": "", "seed": 7, "width": 4, "height": 3, "steps": 20, "sampler": "dpmpp_2m"}
 RECIPE = Recipe("generate", PARAMS, "starter", "ab" * 32, "0.1.0", labels={"sampler": "DPM++ 2M", "schedule": "Karras"})
@@ -89,20 +89,19 @@ def test_what_no_png_can_hold_is_refused(pixels: Any) -> None:
 
 
 def test_the_recipe_is_inside_and_equal_input_gives_equal_bytes() -> None:
-    output = Output(picture(np.uint8, 3, 4, 3), "image", 0, 7, PARAMS, "starter")
-    data = png.encode(output, RECIPE)
-    assert data == png.encode(output, RECIPE)
+    pixels = picture(np.uint8, 3, 4, 3)
+    data = png.write(pixels, texts_of(RECIPE))
+    assert data == png.write(pixels, texts_of(RECIPE))
     assert read_recipe(data) == RECIPE
     with Image.open(io.BytesIO(data)) as opened:
         assert opened.info["parameters"] == infotext(RECIPE)  # type: ignore[attr-defined]
-    assert read_recipe(png.encode(output, None)) is None
+    assert read_recipe(png.write(pixels, texts_of(None))) is None
 
 
 def test_words_of_any_language_survive() -> None:
     recipe = Recipe("generate", {**PARAMS, "prompt": "苔むした石, “quoted”: ä\nsecond line"}, "m", "", "0.1.0")
-    output = Output(picture(np.uint8, 3, 4, 3), "image", 0, 7, recipe.params, "m")
-    data = png.encode(output, recipe)
-    assert read_png_text(data)["parameters"].startswith("苔むした石, “quoted”: ä\nsecond line")
+    data = png.write(picture(np.uint8, 3, 4, 3), texts_of(recipe))
+    assert read_texts(data)["parameters"].startswith("苔むした石, “quoted”: ä\nsecond line")
     assert read_recipe(data) == recipe
     with Image.open(io.BytesIO(data)) as opened:
         assert opened.info["parameters"] == infotext(recipe)  # type: ignore[attr-defined]

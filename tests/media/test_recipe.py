@@ -21,7 +21,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from gesso.errors import InvalidRequest
-from gesso.recipe import Recipe, infotext, parse_comfyui, parse_infotext, read_params, read_png_text, read_recipe
+from gesso.recipe import Recipe, infotext, parse_comfyui, parse_infotext, read_params, read_recipe, read_texts
 
 PARAMS: dict[str, Any] = {
     "prompt": "mossy grey cobblestone",
@@ -254,12 +254,12 @@ def test_the_recipe_is_one_line_of_ascii_without_time_or_id() -> None:
     }
 
 
-def test_files_that_are_no_png_are_refused(tmp_path: Path) -> None:
+def test_files_that_carry_no_words_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="cannot be read"):
-        read_png_text(tmp_path / "none.png")
+        read_texts(tmp_path / "none.png")
     for data in (b"", b"\xff\xd8\xff", b"\x89PN"):
-        with pytest.raises(InvalidRequest, match="not a PNG"):
-            read_png_text(data)
+        with pytest.raises(InvalidRequest, match="neither a PNG nor a WebP"):
+            read_texts(data)
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -284,7 +284,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
     ],
 )
 def test_every_kind_of_text_chunk_is_read_and_bad_ones_are_left_out(body: bytes, wanted: dict[str, str]) -> None:
-    assert read_png_text(SIGNATURE + body) == wanted
+    assert read_texts(SIGNATURE + body) == wanted
 
 
 def test_reading_needs_only_the_standard_library() -> None:

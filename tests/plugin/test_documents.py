@@ -33,6 +33,7 @@ PROVIDES = {
     "gesso_styles": {"styles": ("frosted",)},
     "gesso_upscalers": {"upscalers": ("nearest",)},
     "gesso_previews": {"previews": ("grey",)},
+    "gesso_codecs": {"codecs": ("netpbm",)},
     "gesso_filters": {"filters": ("polite", "dimmed")},
     "gesso_commands": {"commands": ("greet",)},
     "gesso_lifecycle": {"lifecycles": ("counting",)},
@@ -80,8 +81,9 @@ def test_each_example_registers(build: Callable[..., Registry], hook: str) -> No
 
 
 def test_the_small_examples_work(build: Callable[..., Registry], capsys: pytest.CaptureFixture[str]) -> None:
+    from gesso.media.profile import SRGB
     from gesso.model import Latent, ModelCard
-    from gesso.plugin import ModelEvent, PreviewContext, UpscaleContext
+    from gesso.plugin import CodecContext, ModelEvent, PreviewContext, UpscaleContext
     from gesso.worker import filtering
 
     registry = build(**{hook.removeprefix("gesso_"): (blocks(section(hook))[1], PROVIDES[hook]) for hook in HOOKS})
@@ -95,6 +97,8 @@ def test_the_small_examples_work(build: Callable[..., Registry], capsys: pytest.
     draw = registry.previews.get("grey").function(PreviewContext(SimpleNamespace(card=card)))  # type: ignore[arg-type]
     assert draw is not None
     assert draw(torch.zeros(1, 4, 3, 5)).shape == (3, 5, 3)
+    grey = registry.codec("Netpbm").function(CodecContext(np.full((2, 3, 1), 7, np.uint8), SRGB))
+    assert grey == b"P5\n3 2\n255\n" + bytes([7]) * 6
     assert filtering.before(registry, "generate", {"prompt": "moss"}, print) == {"prompt": "moss"}
     with pytest.raises(Refused):
         filtering.before(registry, "generate", {"prompt": "damn moss"}, print)
@@ -110,7 +114,7 @@ def test_the_examples_work(build: Callable[..., Registry]) -> None:
     from gesso.engine.loop import Engine, Hooks
     from gesso.engine.task import Ticket
     from gesso.model import Parametrisation
-    from gesso.plugin.specs import validated
+    from gesso.plugin.operations import validated
     from gesso.worker.context import WorkerContext
     from gesso.worker.filtering import after
     from gesso.worker.models import WorkerCatalogue

@@ -15,6 +15,7 @@ import torch
 from gesso.manifest import first_party
 from gesso.plugin import Registry, build_plugins
 from gesso.testing import Studio
+from gesso.training.run import Run
 
 from .sources import Stripes
 
@@ -110,3 +111,21 @@ def pipelines(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
 @pytest.fixture(scope="session")
 def stripes() -> Stripes:
     return Stripes()
+
+
+@pytest.fixture
+def ended_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], object]], None]:
+    """Call a training and end it, as a signal would, once it has made so many steps."""
+
+    def end(steps: int, train: Callable[[], object]) -> None:
+        whole = Run.learn
+
+        def learn(run: Run, loss: torch.Tensor, factor: float, samples: int) -> None:
+            whole(run, loss, factor, samples)
+            run.clock.stop = run.step >= steps
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Run, "learn", learn)
+            train()
+
+    return end

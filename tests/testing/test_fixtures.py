@@ -20,8 +20,6 @@ import torch
 from gesso.testing import trace
 from gesso.plugin import sampler
 
-pytest_plugins = ["gesso.testing.fixtures"]
-
 def test_a_denoiser(fake_denoiser, studio):
     assert trace(studio.registry.sampler("euler"), fake_denoiser(), torch.ones(1, 4, 2, 2), [2.0, 1.0, 0.0]).levels == (2.0, 1.0)
 
@@ -42,7 +40,7 @@ def studio() -> Iterator[Studio]:
 def test_a_project_gets_studio_denoiser_and_daemon(tmp_path: Path) -> None:
     (tmp_path / "test_project.py").write_text(PROJECT)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "gesso.testing.fixtures", str(tmp_path)],
         cwd=tmp_path,
         env={key: value for key, value in os.environ.items() if key != "GESSO_HOME"},
         capture_output=True,

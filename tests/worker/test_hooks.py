@@ -11,7 +11,7 @@ import pytest
 from tests.worker.front import Front
 
 from gesso.link.messages import Finished, Heartbeat, Reload
-from gesso.recipe import read_png_text
+from gesso.recipe import read_texts
 
 STONE = {"prompt": "mossy grey cobblestone", "model": "procedural", "seed": 7, "width": 32, "height": 32}
 
@@ -72,9 +72,9 @@ def test_private_files_carry_no_recipe_and_say_so_in_the_result(front: Front, se
     settings("[plugins.filters]\nprivate = true\n")
     private = front.run("generate", STONE)
     assert entry(open_).get("filters") is None
-    assert "gesso" in read_png_text(open_.blobs[0])
+    assert "gesso" in read_texts(open_.blobs[0])
     assert entry(private)["filters"] == {"private": {"action": "recipe left out"}}
-    assert read_png_text(private.blobs[0]) == {}
+    assert read_texts(private.blobs[0]) == {}
 
 
 def test_a_broken_configuration_is_reported_and_costs_no_job(front: Front, settings: Callable[[str], None]) -> None:

@@ -8,11 +8,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.worker.front import Front
 
 from gesso.errors import by_code
-from gesso.link.messages import Cancel, Go, Heartbeat, Resolved, Steer
+from gesso.link.messages import Blob, Cancel, Fetch, Go, Heartbeat, Resolved, Seen, Steer
 from gesso.recipe import read_recipe
 
 STONE = {"prompt": "mossy grey cobblestone", "model": "procedural", "seed": 7, "width": 64, "height": 64, "tile": "xy"}
@@ -55,6 +56,28 @@ def test_a_job_from_lease_to_picture(front: Front) -> None:
         assert recipe is not None
         again = front.run(recipe.operation, recipe.params)
         assert again.blobs == (content,)
+
+
+def test_what_was_made_is_looked_at_when_nobody_waits(front: Front) -> None:
+    jobs = [front.lease("generate", {**STONE, "seed": seed, "count": count}) for seed, count in ((3, 1), (5, 2))]
+    ends = []
+    for job in jobs:
+        front.go(job)
+        ends.append(front.end(job))
+    seen = [front.take(Seen, lambda message, job=job: message.job == job) for job in jobs]  # type: ignore[misc]
+    made = {hashlib.sha256(content).hexdigest(): content for end in ends for content in end.blobs}
+    asked = front.lease("embed", {"images": [{"sha256": sha256} for sha256 in made]}, output="raw")
+    front.go(asked)
+    for _ in made:
+        sha256 = front.take(Fetch).sha256
+        front.send(Blob(sha256, blobs=(made[sha256],)))
+    plane = front.end(asked)
+    rows = np.frombuffer(plane.blobs[0], np.float32).reshape(3, -1)
+    found = [np.frombuffer(each.blobs[0], "<f2").reshape(-1, rows.shape[1]) for each in seen]
+    assert [len(each) for each in found] == [1, 2]
+    assert plane.result is not None
+    assert np.allclose(np.concatenate(found), rows, atol=1e-3)
+    assert {each.model for each in seen} == {plane.result["model"]["digest"]}
 
 
 def test_a_frozen_job_is_not_resolved_again(front: Front) -> None:

@@ -68,7 +68,7 @@ def _run(words: list[str]) -> int:
             return int(function(entry["name"], entry["run"])(words[len(name) :]))
     if surface.fault is not None and words and not words[0].startswith("-") and words[0] not in WITHOUT_SCHEMAS:
         raise surface.fault
-    parser = build(surface)
+    parser = build(surface, words)
     args = parser.parse_args(words)
     os.environ.update({name: value for _, name, _, _ in REMOTE if (value := getattr(args, name)) is not None})
     if not hasattr(args, "handler"):

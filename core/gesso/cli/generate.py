@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gesso.cli import work
 from gesso.cli.options import given
-from gesso.cli.output import Destination, Picture, destination
+from gesso.cli.output import Destination, Picture, asked
 from gesso.cli.schema import OperationSchema, Surface
 from gesso.errors import InvalidRequest, UsageError
+from gesso.naming import folded
 
 if TYPE_CHECKING:
     from gesso.client import Result
@@ -33,9 +34,10 @@ def run(args: argparse.Namespace, surface: Surface) -> int:
     operation = surface.operations[args.operation]
     asked = request(args, operation)
     params = _with_images(operation, asked.params)
-    place = None if args.detach else _place(args, operation, params)
+    codec = _codec(args, surface)
+    place = None if args.detach else _place(args, operation, params, codec["ending"])
     with work.connect(start=True) as client:
-        job = client.submit(operation.name, params, level=asked.level)
+        job = client.submit(operation.name, params, level=asked.level, output=codec["name"])
         if place is None:
             return work.detached(job.id, as_json=args.json)
         result = work.follow(job, operation.name, quiet=args.quiet)
@@ -87,14 +89,35 @@ def differences(recipe: Recipe, result: Result) -> list[str]:
     return differing
 
 
-def _place(args: argparse.Namespace, operation: OperationSchema, params: dict[str, Any]) -> Destination:
+def _codec(args: argparse.Namespace, surface: Surface) -> Mapping[str, Any]:
+    """The codec of --format, else the one whose files are called like --output's, else PNG."""
+    known = surface.catalogues.get("codecs", ())
+    if args.format is not None:
+        found = [entry for entry in known if folded(args.format) in map(folded, (entry["name"], entry["title"], *entry["aliases"]))]
+        if not found:
+            names = ", ".join(entry["name"] for entry in known)
+            raise UsageError(f"There is no format {args.format[:80]!r}. Known: {names}.", field="format")
+        return found[0]
+    ending = Path(args.output or "").suffix.lower().removeprefix(".")
+    usual = next((entry for entry in known if entry["name"] == "png"), {"name": "png", "ending": "png"})
+    return next((entry for entry in known if entry["ending"] == ending), usual)
+
+
+def _place(args: argparse.Namespace, operation: OperationSchema, params: dict[str, Any], ending: str) -> Destination:
     """The checked destination; files that a known seed will surely name are refused now, not after the work."""
     count = params.get("keep") or params.get("count", 1)
-    place = destination(args.output, pattern=args.pattern, force=args.force, count=count)
+    place = asked(args, count)
+    several = next((p for p in operation.properties if p.several and params.get(p.name, p.default)), None)
+    if several is not None and place.file is not None:
+        raise UsageError(
+            f"`gesso {operation.name}` writes several files for each picture, but --output names one file, {place.file!r}.",
+            field="output",
+            hint=f"Give a folder: end it in a slash. --no-{several.name.replace('_', '-')} makes one file.",
+        )
     seed = params.get("seed")
     fields = work.fields(operation.name, params)
     if isinstance(seed, int) and isinstance(count, int) and 0 < count <= 1000 and not params.get("best_of"):
-        place.paths([Picture(seed + n, n + 1, "image") for n in range(count)], fields)
+        place.paths([Picture(seed + n, n + 1, "image", ending) for n in range(count)], fields)
     else:
         place.unchecked().paths([Picture(0, 1, "image")], fields)
     return place

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gesso.cli import report, work
-from gesso.cli.output import destination
+from gesso.cli.output import asked
 from gesso.cli.schema import Surface
 from gesso.config.units import size
 from gesso.errors import GessoError, UsageError
@@ -87,7 +87,7 @@ def result(args: argparse.Namespace, _surface: Surface) -> int:
 
 def retry(args: argparse.Namespace, _surface: Surface) -> int:
     """Make a new job from the request of one that has ended, then follow it or leave."""
-    place = None if args.detach else destination(args.output, pattern=args.pattern, force=args.force)
+    place = None if args.detach else asked(args)
     with work.connect(start=False) as client:
         operation = str(client.job(args.job)["operation"])
         job = client.retry(args.job)
@@ -145,7 +145,7 @@ def _each(args: argparse.Namespace, act: Callable[[Client, str], None], name: st
 
 
 def _collect(args: argparse.Namespace, *, write: bool, running: bool) -> int:
-    place = destination(args.output, pattern=args.pattern, force=args.force) if write else None
+    place = asked(args) if write else None
     with work.connect(start=False) as client:
         summary = client.job(args.job)
         if not running and summary["state"] not in ("done", "failed", "cancelled"):

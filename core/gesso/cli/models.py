@@ -112,7 +112,9 @@ def add(args: argparse.Namespace, _surface: Surface) -> int:
 
 def take_in(found: Found, name: str | None, family: str | None = None, kind: str | None = None) -> tuple[ModelEntry, Found]:
     """Put one model on the list."""
-    if family is None and not found.kind:
+    if family is not None:
+        _check_family(found, family)
+    elif not found.kind:
         raise ModelError(
             f"{found.path} is sound, but no table of Gesso says what model it is.",
             hint="`gesso models add --family NAME --kind KIND` takes it on your word; `gesso plugins list` names the families.",
@@ -121,6 +123,25 @@ def take_in(found: Found, name: str | None, family: str | None = None, kind: str
     _refuse_taken([entry], replacing=True)
     model_list().put([entry])
     return entry, found
+
+
+def _check_family(found: Found, family: str) -> None:
+    """A family that is named must be there, and those of Gesso's own are known to run the layouts that they run and no other."""
+    from gesso.cli.plugins import shelf
+
+    own = [name for plugin in first_party().plugins for name in plugin.provides.get("families", ())]
+    strangers, _ = shelf().usable()
+    added = [f"{s.entry.name}.{name}" for s in strangers for name in s.entry.provides.get("families", ())]
+    if family not in (*own, *added):
+        near = difflib.get_close_matches(family, (*own, *added), 3, 0.5)
+        hint = f"Did you mean {' or '.join(near)}?" if near else "`gesso plugins list` names the families."
+        raise InvalidRequest(f"There is no family {family!r}.", field="family", hint=hint, details={"nearest": near})
+    if found.family and family in own and family != found.family:
+        raise InvalidRequest(
+            f"{found.path} is {found.title}, which the family {found.family!r} runs, not {family!r}.",
+            field="family",
+            hint="Leave --family out.",
+        )
 
 
 def _add_folder(args: argparse.Namespace, path: Path, layouts: Layouts) -> int:
@@ -304,6 +325,7 @@ def _document(entry: ModelEntry, found: Found) -> dict[str, Any]:
         "family": family,
         "base": layout.base if layout else "",
         "runs": runs,
+        "capabilities": list(entry.capabilities),
         "prediction": found.prediction,
         "dtype": found.dtype,
         "parameters": found.parameters,

@@ -16,11 +16,17 @@ from gesso.errors import InvalidRequest, PluginError, UsageError
 PREFIX = "param:"
 """Marks the destinations that are parameters in the parsed namespace, so that no parameter can meet an option of the job."""
 
-JOB_FLAGS = frozenset({"output", "json", "detach", "level", "from", "quiet", "force", "pattern", "help"})
+JOB_FLAGS = frozenset({"output", "json", "detach", "level", "from", "quiet", "force", "credentials", "format", "pattern", "help"})
 """Options of every operation; a parameter may not take their names."""
 
 
-LISTINGS = {"models": "models list", "styles": "styles list", "image_encoders": "models list --kind image_encoder"}
+LISTINGS = {
+    "models": "models list",
+    "styles": "styles list",
+    "image_encoders": "models list --kind image_encoder",
+    "style_networks": "models list --kind style_network",
+    "ip_adapters": "models list --kind ip_adapter",
+}
 """The commands that list a catalogue, where that is not its name."""
 
 
@@ -194,7 +200,7 @@ def given(args: argparse.Namespace) -> dict[str, Any]:
         if not dest.startswith(PREFIX) or value is None:
             continue
         name = dest.removeprefix(PREFIX)
-        if name == "size":
+        if isinstance(value, tuple):  # --size of an operation with a width and a height; others may call a number so
             found.update(zip(SIZE, value, strict=True))
         elif isinstance(value, list) and value and isinstance(value[0], tuple):
             found[name] = _nest(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import tempfile
@@ -16,28 +17,27 @@ from gesso.errors import OutputError, UsageError
 from gesso.wire.home import Home
 
 SLUG_LENGTH = 48
-ENDINGS = {"image/tiff": "tiff", "image/x-exr": "exr"}
-"""Of file names, by media type; all others are PNG."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What names one result file. ``n`` counts from 1; ``role`` is ``image`` or the name of a map; ``media_type`` gives the ending."""
+    """What names one result file. ``n`` counts from 1; ``role`` is ``image`` or the name of a map."""
 
     seed: int | None
     n: int
     role: str
-    media_type: str = "image/png"
+    ending: str = "png"
 
 
 @dataclass(frozen=True)
 class Destination:
-    """A checked place for results: a folder with a pattern for names, or one file."""
+    """A checked place for results: a folder with a pattern for names, or one file. ``credentials``: files are signed."""
 
     folder: Path
     file: str | None
     pattern: str
     force: bool
+    credentials: bool = False
 
     def paths(self, pictures: Sequence[Picture], fields: Mapping[str, Any]) -> list[Path]:
         """One path per picture; raises UsageError where several would share a file, OutputError where a file exists."""
@@ -79,8 +79,7 @@ class Destination:
             ) from None
         if not stem or stem.startswith(".") or "/" in stem or os.sep in stem or "\0" in stem:
             raise UsageError(f"The pattern {self.pattern!r} gives {stem!r}, which is not a file name.", field="pattern")
-        ending = ENDINGS.get(picture.media_type, "png")
-        return f"{stem}.{ending}" if picture.role == "image" else f"{stem}-{picture.role}.{ending}"
+        return f"{stem}.{picture.ending}" if picture.role == "image" else f"{stem}-{picture.role}.{picture.ending}"
 
 
 def slug(text: str) -> str:
@@ -94,6 +93,16 @@ def slug(text: str) -> str:
             break
         name = joined
     return name or "picture"
+
+
+def asked(args: argparse.Namespace, count: int | None = None) -> Destination:
+    """The checked place that a command's options name; what signs files is there where they are to be signed."""
+    if args.credentials:
+        from gesso.cli import credentials
+
+        credentials.require()
+    place = destination(args.output, pattern=args.pattern, force=args.force, count=count)
+    return replace(place, credentials=args.credentials)
 
 
 def destination(output: str | None, *, pattern: str | None = None, force: bool = False, count: int | None = None) -> Destination:

@@ -63,8 +63,11 @@ def _no_such_command(name: str, known: list[str], prog: str) -> UsageError:
 Commands = Callable[..., argparse.ArgumentParser]
 
 
-def build(surface: Surface) -> Parser:
-    """The whole grammar. Every command names its handler as ``module:function``; that module is imported only when it runs."""
+def build(surface: Surface, words: Sequence[str] | None = None) -> Parser:
+    """The whole grammar. Every command names its handler as ``module:function``; that module is imported only when it runs.
+
+    ``words``: what was typed; the options of operations that are not among them, hundreds of them, are then left out.
+    """
     parser = Parser(prog="gesso", description=DESCRIPTION, epilog=EPILOGUE)
     parser.add_argument("--version", action="store_true", help="print the version and leave")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text (every command takes it)")
@@ -86,7 +89,9 @@ def build(surface: Surface) -> Parser:
         return lambda name, handler, text, alias="": add(name, handler, text, inner, alias)
 
     for operation in surface.operations.values():
-        _add_operation(add(operation.name, "gesso.cli.generate:run", operation.summary or operation.title), operation)
+        command = add(operation.name, "gesso.cli.generate:run", operation.summary or operation.title)
+        if words is None or operation.name in words:
+            _add_operation(command, operation)
     _add_daemon(add)
     _add_listings(add, group)
     _add_jobs(group)
@@ -127,6 +132,9 @@ def _add_operation(command: argparse.ArgumentParser, operation: OperationSchema)
     job.add_argument(
         "--from", dest="source", metavar="PNG", default=None, help="start from the job inside this picture; what is typed here goes over it"
     )
+    job.add_argument(
+        "--format", metavar="NAME", default=None, help="png, webp, tiff, exr or a plugin's; default: as --output ends, else png"
+    )
     add_detach(job)
     command.set_defaults(operation=operation.name)
 
@@ -142,6 +150,7 @@ def add_output(parser: Any) -> None:
         "-o", "--output", metavar="PATH", default=None, help="a folder (existing, or ending in a slash) or a file name; default: here"
     )
     parser.add_argument("--force", action="store_true", help="overwrite files that exist")
+    parser.add_argument("--credentials", action="store_true", help="sign PNG files with C2PA content credentials of this Gesso")
     parser.add_argument(
         "--pattern", metavar="TEXT", default=None, help="file names in a folder (default: {slug}-{seed}-{n}); also {operation}"
     )
@@ -317,6 +326,14 @@ def _add_pictures(add: Commands) -> None:
     verify = add("verify", "gesso.cli.verify:run", "make a picture again from its recipe and compare the bytes")
     verify.add_argument("picture", metavar="PNG")
     verify.add_argument("--quiet", action="store_true", help="no progress")
+    search = add("search", "gesso.cli.search:run", "find pictures of the history by words, or by a picture")
+    search.add_argument("words", metavar="WORDS", nargs="*", help="what they show")
+    search.add_argument("--like", metavar="IMAGE", default=None, help="find what is like this picture")
+    search.add_argument("--limit", metavar="N", type=int, default=10, help="how many are found (default: 10)")
+    search.add_argument("--model", metavar="NAME", default=None, help="the model that compares, by default the first that can")
+    search.add_argument("-o", "--output", metavar="FOLDER", default=None, help="write them into this folder")
+    search.add_argument("--force", action="store_true", help="overwrite files that exist")
+    search.add_argument("--quiet", action="store_true", help="no progress")
     demo = add("demo", "gesso.cli.demo:run", "make three textures and show where they are")
     demo.add_argument("-o", "--output", metavar="FOLDER", default="gesso-demo", help="where they go (default: gesso-demo)")
     demo.add_argument("--no-open", dest="open", action="store_false", help="do not open the folder")

@@ -30,10 +30,10 @@ def failure(error: GessoError, *, as_json: bool) -> int:
 
 
 def one_line(error: GessoError) -> str:
-    """``gesso: sentence [field, code] what to do``, without line breaks."""
+    """``gesso: sentence [field, code] what to do``, without line breaks; what the sentence says itself is not said again."""
     where = f"{error.field}: {error.code}" if error.field else error.code
     text = f"gesso: {error.message} [{where}]"
-    if error.hint:
+    if error.hint and error.hint not in error.message:
         text += f" {error.hint}"
     return " ".join(text.split())
 

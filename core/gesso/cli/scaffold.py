@@ -47,7 +47,6 @@ def project(name: str, kind: str) -> dict[str, str]:
         f"{package}/plugin_manifest.toml": ("plugin_manifest.toml", *(("family_model.toml",) if kind == "family" else ())),
         f"{package}/plugin.py": (f"{kind}.py",),
         **({f"{package}/params.py": ("operation_params.py",)} if kind == "operation" else {}),
-        "tests/conftest.py": ("conftest.py",),
         f"tests/test_{name}.py": (f"test_{kind}.py",),
     }
     values = {**KINDS[kind], "title": name.replace("_", " ").capitalize(), "Class": name.title().replace("_", ""), "name": name}

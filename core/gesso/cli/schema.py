@@ -32,6 +32,7 @@ class Property:
     advanced: bool = False
     positional: bool = False
     weights: bool = False
+    several: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,8 @@ def load(path: Path) -> Surface:
 
 
 def with_strangers(surface: Surface, folder: Path) -> Surface:
-    """The surface with what the owner's plugins add, as it was compiled when they were enabled. A plugin whose record cannot be read adds
-    nothing: `gesso plugins list` says why.
+    """The surface with what the owner's plugins add, as it was compiled when they were enabled. A plugin that has changed since adds
+    only its commands, which then say why they do nothing; one whose record cannot be read adds nothing.
     """
     if surface.fault is not None or not (folder / "plugins.json").exists():
         return surface
@@ -86,10 +87,13 @@ def with_strangers(surface: Surface, folder: Path) -> Surface:
 
     shelf = Shelf(folder)
     try:
-        names = [name for name, record in shelf.records().items() if record.enabled]
+        standings = [standing for standing in shelf.standings() if standing.record.enabled]
     except PluginError:
         return surface
-    for added in (load(shelf.compiled(name)) for name in sorted(names)):
+    for standing in standings:
+        added = load(shelf.compiled(standing.record.name))
+        if not standing.on:
+            added = Surface(catalogues={"commands": added.catalogues.get("commands", ())})
         kinds = {**surface.catalogues, **added.catalogues}
         surface = Surface(
             {**surface.operations, **added.operations},
@@ -148,4 +152,5 @@ def _property(name: str, raw: Mapping[str, Any], required: bool) -> Property:
         advanced=bool(hints.get("advanced")) if isinstance(hints, Mapping) else False,
         weights=isinstance(raw.get("additionalProperties"), Mapping) and raw["additionalProperties"].get("type") == "number",
         positional=bool(hints.get("positional")) if isinstance(hints, Mapping) else False,
+        several=bool(hints.get("several")) if isinstance(hints, Mapping) else False,
     )

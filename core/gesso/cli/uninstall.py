@@ -1,6 +1,5 @@
-"""`gesso uninstall`: lists everything that Gesso keeps for this user, then removes it. What it does not know it leaves, and says so.
-
-The package itself is pip's to remove. Parts of hosts (bridges) belong into `gesso.cli.places` once there are any.
+"""`gesso uninstall`: lists everything that Gesso keeps for this user, bridges in other programs included, then removes it. What it does not
+know it leaves, and says so. The package itself is pip's to remove.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from gesso import installed
 from gesso.cli import report, work
 from gesso.cli.places import Place, places
 from gesso.cli.schema import Surface
@@ -23,7 +23,9 @@ from gesso.wire.home import Home
 def run(args: argparse.Namespace, _surface: Surface) -> int:
     """List; ask; stop the daemon; remove."""
     home = Home.find()
-    found = [place for place in places(home) if not (args.keep_models and place.name == "models")]
+    copies = installed.copies(home)
+    found = [Place("bridge", copy.folder, f"the bridge in {copy.title}", copy.size) for copy in copies]
+    found += [place for place in places(home) if not (args.keep_models and place.name == "models")]
     if not args.json:
         _list(found)
     if not found or args.dry_run:
@@ -31,9 +33,10 @@ def run(args: argparse.Namespace, _surface: Surface) -> int:
     if not args.yes:
         _ask(args)
     _stop(home)
-    for place in found:
+    changed = [path for copy in copies for path in installed.remove(home, copy)]
+    for place in found[len(copies) :]:
         _remove(place.path)
-    return _tell(args, found, removed=True, left=_tidy(home))
+    return _tell(args, found, removed=True, left=[*changed, *_tidy(home)])
 
 
 def _list(found: list[Place]) -> None:
@@ -99,5 +102,5 @@ def _tell(args: argparse.Namespace, found: list[Place], *, removed: bool, left: 
             f"removed, {size(sum(place.size for place in found))}; the program itself goes with: {sys.executable} -m pip uninstall gesso"
         )
         for path in left:
-            report.note(f"left alone, because Gesso did not put it there or was told to keep it: {path}")
+            report.note(f"left alone, because Gesso did not put it there, it was changed since, or it is to be kept: {path}")
     return 0

@@ -14,6 +14,7 @@ from gesso.errors import Cancelled, OutputError, UsageError
 
 if TYPE_CHECKING:
     from gesso.client import Client, Job, Result
+    from gesso.client.results import ResultImage
 
 
 @dataclass(frozen=True)
@@ -110,16 +111,26 @@ def _until_the_end(job: Job, shown: Reporter) -> None:
 
 def save(job: str, operation: str, params: Mapping[str, Any], result: Result, destination: Destination) -> Outcome:
     """Write every picture of a result, all names being checked before the first is written."""
-    pictures = [Picture(image.seed, image.index + 1, image.role, image.media_type) for image in result.images]
+    pictures = [Picture(image.seed, image.index + 1, image.role, image.ending) for image in result.images]
     try:
         paths = destination.paths(pictures, fields(operation, params))
         for path, image in zip(paths, result.images, strict=True):
-            image.save(path, overwrite=destination.force)
+            _write(image, path, destination)
     except (OutputError, UsageError) as fault:
         fault.field = fault.field or "output"
         fault.hint = f"{fault.hint or 'Choose another --output.'} The result is kept: `gesso jobs result {job} -o FOLDER/` writes it."
         raise
     return Outcome(job, operation, result, tuple(paths))
+
+
+def _write(image: ResultImage, path: Path, destination: Destination) -> None:
+    if not destination.credentials:
+        image.save(path, overwrite=destination.force)
+        return
+    from gesso.cli import credentials
+    from gesso.client.results import write_file
+
+    write_file(path, credentials.signed(image.read(), path.name), overwrite=destination.force)
 
 
 def fields(operation: str, params: Mapping[str, Any]) -> dict[str, Any]:

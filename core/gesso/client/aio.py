@@ -189,6 +189,11 @@ class AsyncClient:
         found: List[Dict[str, Any]] = answer.header["jobs"]
         return found
 
+    async def history(self, after: str = "", ids: bool = False) -> Dict[str, Any]:
+        """A page of what was made; see `Client.history`."""
+        core = self._core
+        return await _aside(lambda: core.history(after, ids))
+
     async def status(self) -> Dict[str, Any]:
         """What the daemon is doing: pid, version, uptime, device, queue, workers, models, storage, metrics."""
         return as_fields(await asyncio.wrap_future(self._core.ask("status")))

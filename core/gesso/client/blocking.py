@@ -195,6 +195,10 @@ class Client:
         found: List[Dict[str, Any]] = self._core.ask("list", limit=limit, states=list(states) or None).result().header["jobs"]
         return found
 
+    def history(self, after: str = "", ids: bool = False) -> Dict[str, Any]:
+        """A page of what was made, behind the mark ``after``: ``page``, ``more``, ``total``; see `history` in docs/protocol.md."""
+        return self._core.history(after, ids)
+
     def status(self) -> Dict[str, Any]:
         """What the daemon is doing: pid, version, uptime, device, queue, workers, models, storage, metrics."""
         return as_fields(self._core.ask("status").result())

@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 from ..errors import BlobMissing, GessoError, InvalidRequest, ProtocolError, UnknownJob, Unreachable
 from ..errors import Cancelled as CancelledError
 from ..wire import discovery
-from ..wire.message import LEVELS, LIMITS, OUTPUTS, PLANE_MEDIA_TYPE, PRIORITIES, TERMINAL, Message, check_choice
+from ..wire.message import LEVELS, LIMITS, PLANE_MEDIA_TYPE, PRIORITIES, TERMINAL, Message, check_choice
 from . import transfer
 from .events import Cancelled, Done, Event, Failed
 from .link import Link, first_connection
@@ -68,7 +68,7 @@ class Core:
     def submit(self, operation: str, params: Mapping[str, Any], options: Options) -> Submitted:
         """Upload the images in ``params``, then submit. A lost answer leads to the same job, because the key stays the same."""
         header = {"level": options.level, "priority": options.priority, "output": options.output}
-        for name, choices in (("level", LEVELS), ("priority", PRIORITIES), ("output", OUTPUTS)):
+        for name, choices in (("level", LEVELS), ("priority", PRIORITIES)):
             check_choice(header, name, choices, "")
         sent, sources = transfer.replace_paths(params)
         _check_params(sent)
@@ -106,6 +106,11 @@ class Core:
         if len(found) != 1 or found[0].get("job") != job:
             raise UnknownJob(f"There is no job {job!r}.", field="job")
         return found[0]
+
+    def history(self, after: str, ids: bool) -> Dict[str, Any]:
+        """See `Client.history`."""
+        answer = self.ask("history", after=after, ids=ids).result()
+        return {"total": answer.header["total"], "more": answer.header["more"], "page": json.loads(answer.payload)}
 
     def retry(self, job: str, watch: bool = True) -> Submitted:
         """A new job from the request of one that has ended; raises UnknownJob, InvalidRequest, BlobMissing where its inputs are gone."""

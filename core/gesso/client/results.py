@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sys
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ _FORMATS: Mapping[str, str] = {"uint8": "B", "uint16": "H", "float32": "f"}
 class ResultImage:
     """One picture. ``dtype`` is uint8, uint16 or float32; ``role`` is ``image`` or a map's name; ``recipe`` makes it again.
     ``info`` has, where there is something to say: ``scores`` by scorer, ``filters`` (what they did), ``ranking`` (of a contact sheet),
-    ``measured`` (what the operation found out about it).
+    ``measured`` (what the operation found out about it). ``ending``: of a name for the file, without the dot.
     """
 
     sha256: str
@@ -36,6 +37,7 @@ class ResultImage:
     recipe: Optional[Mapping[str, Any]]
     data: Union[bytes, memoryview] = field(repr=False)
     info: Mapping[str, Any] = field(default_factory=dict)
+    ending: str = "png"
 
     def read(self) -> bytes:
         """The file's bytes, or the plane's where ``output="raw"`` was asked for."""
@@ -98,6 +100,7 @@ def build_result(job: str, wire: Mapping[str, Any], blobs: Mapping[str, Union[by
                 info={key: image[key] for key in ("scores", "filters", "ranking", "measured") if key in image},
                 recipe=image.get("recipe"),
                 data=blobs[str(image["sha256"])],
+                ending=_ending(image.get("ending", "png")),
             )
         )
     return Result(
@@ -110,6 +113,11 @@ def build_result(job: str, wire: Mapping[str, Any], blobs: Mapping[str, Union[by
         environment=wire.get("environment") or {},
         info=wire.get("info") or {},
     )
+
+
+def _ending(told: object) -> str:
+    """What a daemon says that files are called; nothing that could lead out of a folder."""
+    return told if isinstance(told, str) and re.fullmatch("[a-z0-9]{1,8}", told) else "bin"
 
 
 def write_file(path: Path, data: bytes, *, overwrite: bool) -> Path:

@@ -17,6 +17,7 @@ from typing import BinaryIO, Dict, Iterator, List, Optional, Tuple
 from ..errors import AlreadyRunning, GessoError, StartFailed, UnsafeState, UsageError
 from ..wire import discovery
 from ..wire.home import Home, make_private
+from ..wire.program import remembered
 from .opening import Opened, Place, open_connection
 
 START_SECONDS = 60.0
@@ -24,14 +25,14 @@ _POLL_SECONDS = 0.03
 _TAIL_LINES = 20
 
 
-def daemon_command(tcp: bool) -> List[str]:
+def daemon_command(tcp: bool, home: Home) -> List[str]:
     """How to run the daemon from here."""
-    words, ours = program()
+    words, ours = program(home)
     return [*words, *(["-m", "gesso.daemon"] if ours else ["serve"]), *(["--tcp"] if tcp else [])]
 
 
-def program() -> Tuple[List[str], bool]:
-    """(``GESSO_COMMAND``, else this Python if it has the daemon, else `gesso` on the path; whether it is this Python)."""
+def program(home: Home) -> Tuple[List[str], bool]:
+    """(``GESSO_COMMAND``, this Python if it has the daemon, `gesso` on the path or what `program.json` says; whether this Python)."""
     given = os.environ.get("GESSO_COMMAND")
     if given:
         words = shlex.split(given)
@@ -39,12 +40,13 @@ def program() -> Tuple[List[str], bool]:
     if os.path.basename(sys.executable or "").lower().startswith("python") and _has_daemon():
         return [sys.executable], True
     found = shutil.which("gesso")
-    if found is None:
+    known = remembered(home) if found is None else [found]
+    if known is None:
         raise StartFailed(
             "Gesso's daemon is not installed where this program can find it.",
             hint="Install it with `pip install gesso`, or set GESSO_COMMAND to the path of `gesso`.",
         )
-    return [found], False
+    return known, False
 
 
 def _has_daemon() -> bool:
@@ -65,7 +67,7 @@ def launch(place: Place, *, on_demand: bool = True, tcp: bool = False, timeout: 
     with _turn(place.home, deadline) as waited:
         if waited and discovery.is_owned(place.home):
             return open_connection(place)
-        return _launch(place, daemon_command(tcp or place.transport == "tcp" or sys.platform == "win32"), on_demand, deadline)
+        return _launch(place, daemon_command(tcp or place.transport == "tcp" or sys.platform == "win32", place.home), on_demand, deadline)
 
 
 def _launch(place: Place, command: List[str], on_demand: bool, deadline: float) -> Opened:

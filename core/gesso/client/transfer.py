@@ -20,6 +20,9 @@ Source = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview]
 
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
 _ATTEMPTS = 3
+_HASHED = 1 << 20
+"""Bytes up to which an image is hashed before it is sent, so that one which the daemon has is not sent again. A larger one is copied faster
+than it is hashed: where the daemon sees the file, it alone does that."""
 _SLOWEST = 10 * 1024 * 1024  # bytes a second that a daemon's disk takes at least
 _MAGIC: Tuple[Tuple[bytes, str], ...] = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"RIFF", "image/webp"))
 
@@ -27,10 +30,12 @@ _MAGIC: Tuple[Tuple[bytes, str], ...] = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b
 def upload(link: Link, source: Source) -> str:
     """Bring an image to the daemon, unless it has it; gives its SHA-256. Raises InvalidRequest for a file that cannot be read."""
     with _open(source) as file:
-        size, sha256, media_type = _examine(file)
         for attempt in range(1, _ATTEMPTS + 1):
+            nonce = link.opened.nonce
+            size, media_type = _examine(file)
+            sha256 = _hash(file) if nonce is None or size <= _HASHED else None
             try:
-                return _bring(link, file, {"size": size, "sha256": sha256, "media_type": media_type, "nonce": link.opened.nonce})
+                return _bring(link, file, {"size": size, "sha256": sha256, "media_type": media_type, "nonce": nonce})
             except (Unreachable, ProtocolError) as fault:
                 if attempt == _ATTEMPTS or isinstance(fault, TooLarge) or not (isinstance(fault, Unreachable) or fault.field == "upload"):
                     raise
@@ -110,8 +115,9 @@ class _Memory:
         self._at += len(part)
         return part
 
-    def seek(self, offset: int) -> None:
-        self._at = offset
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + (len(self._view) if whence == os.SEEK_END else 0)
+        return self._at
 
 
 def _open(source: Source) -> "Union[BinaryIO, _Memory]":
@@ -123,27 +129,32 @@ def _open(source: Source) -> "Union[BinaryIO, _Memory]":
         raise InvalidRequest(f"The image {os.fspath(source)} cannot be read: {fault.strerror or fault}.") from fault
 
 
-def _examine(file: "Union[BinaryIO, _Memory]") -> Tuple[int, str, str]:
-    """(size, SHA-256, media type); leaves the file at its beginning."""
-    digest = hashlib.sha256()
-    size = 0
-    first = b""
-    for part in iter(lambda: file.read(LIMITS["payload_bytes"]), b""):
-        first = first or bytes(part[:16])
-        digest.update(part)
-        size += len(part)
+def _examine(file: "Union[BinaryIO, _Memory]") -> Tuple[int, str]:
+    """(size, media type); leaves the file at its beginning."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    first = bytes(file.read(16))
     file.seek(0)
     if size > LIMITS["blob_bytes"]:
         raise TooLarge(f"The image has {size} bytes; at most {LIMITS['blob_bytes']} are allowed.")
     media_type = next((name for magic, name in _MAGIC if first.startswith(magic)), "application/octet-stream")
-    return size, digest.hexdigest(), media_type
+    return size, media_type
+
+
+def _hash(file: "Union[BinaryIO, _Memory]") -> str:
+    """The SHA-256; leaves the file at its beginning."""
+    digest = hashlib.sha256()
+    for part in iter(lambda: file.read(LIMITS["payload_bytes"]), b""):
+        digest.update(part)
+    file.seek(0)
+    return digest.hexdigest()
 
 
 def _bring(link: Link, file: "Union[BinaryIO, _Memory]", begin: Mapping[str, Any]) -> str:
     ready = link.request("blob.begin", begin).answer.result().header
-    sha256, size = str(begin["sha256"]), int(begin["size"])
-    if ready["done"]:
-        return sha256
+    sha256, size = begin["sha256"], int(begin["size"])
+    if ready["done"] and sha256 is not None:
+        return str(sha256)
     upload_id, path = ready.get("upload"), ready.get("path")
     if not upload_id:
         raise ProtocolError("The daemon offered no upload.")
@@ -154,9 +165,10 @@ def _bring(link: Link, file: "Union[BinaryIO, _Memory]", begin: Mapping[str, Any
         last = link.request("blob.part", {"upload": upload_id, "offset": size}, seconds=patience).answer.result()
     else:
         last = _send_parts(link, file, str(upload_id), patience)
-    if last.header.get("sha256") != sha256:
+    found = str(last.header.get("sha256"))
+    if not _HASH.match(found) or (sha256 is not None and found != sha256):
         raise ProtocolError("The daemon received other bytes than were sent.", field="upload")
-    return sha256
+    return found
 
 
 def _copy(file: "Union[BinaryIO, _Memory]", path: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Callable, Mapping, Optional, Tuple
 
 from ..errors import GessoError, Unreachable
 from ..wire import discovery
+from ..wire.home import Home
 from ..wire.message import PACKAGE_VERSION, decode, encode
 from .opening import Opened, Place, open_connection
 from .start import launch, program
@@ -26,7 +27,7 @@ def renew(place: Place, opened: Opened, say: Callable[[str], None]) -> Opened:
     theirs = str(opened.welcome["version"])
     if place.remote is not None or not is_older(theirs, PACKAGE_VERSION):
         return opened
-    ours = _startable()
+    ours = _startable(place.home)
     if ours is None or not is_older(theirs, ours):
         return opened
     say(f"the running daemon is Gesso {theirs}, this is {ours}: it is restarted once the jobs that run have ended")
@@ -52,10 +53,10 @@ def _numbers(version: str) -> Tuple[int, ...]:
     return tuple(int(part) for part in found.group().split(".")) if found else ()
 
 
-def _startable() -> Optional[str]:
+def _startable(home: Home) -> Optional[str]:
     """The version of the daemon that would be started from here, or None where that cannot be told."""
     try:
-        words, ours = program()
+        words, ours = program(home)
     except GessoError:
         return None
     if ours:

@@ -16,8 +16,11 @@ _LISTINGS = {
     "styles": "gesso styles list",
     "scorers": "gesso scorers",
     "upscalers": "gesso upscalers",
+    "image_encoders": "gesso models list --kind image_encoder",
+    "style_networks": "gesso models list --kind style_network",
+    "ip_adapters": "gesso models list --kind ip_adapter",
 }
-_SINGULAR = {kind: kind.removesuffix("s") for kind in (*_LISTINGS, "operations")}
+_SINGULAR = {kind: kind.removesuffix("s").replace("_", " ") for kind in (*_LISTINGS, "operations", "codecs")}
 _SHOWN = 80
 _FEW = 12
 """As many names as a sentence can list."""

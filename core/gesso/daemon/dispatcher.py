@@ -175,6 +175,8 @@ class Dispatcher:
                 self._event(worker, message)
             case link.Finished():
                 self._finished(worker, message)
+            case link.Seen():
+                self._spawn(self._endings.seen(message))
             case link.Bye():
                 self._supervisor.condemn(worker, "left of its own will")
             case _:

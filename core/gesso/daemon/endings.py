@@ -5,6 +5,7 @@ meanwhile. It leases nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from gesso.daemon.rows import BlobRow, Ending
 from gesso.daemon.states import State
 from gesso.daemon.stream import Event
 from gesso.errors import GessoError, StorageFull
+from gesso.link.messages import Seen
 from gesso.wire.message import LIMITS, encode
 
 _log = logging.getLogger(__name__)
@@ -73,6 +75,11 @@ class Endings:
     async def cancel(self, job: LiveJob) -> None:
         """End the job without result."""
         await self._end(job, "cancelled")
+
+    async def seen(self, message: Seen) -> None:
+        """Keep what the pictures of a job look like; with a full disk it is left to whoever searches."""
+        with contextlib.suppress(StorageFull):
+            await self._journal.submit(rows.keep_vectors, message.job, message.model, b"".join(message.blobs))
 
     async def _end(
         self,

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import mmap
 import os
 import shutil
+import signal
 import stat
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -40,6 +42,7 @@ class BlobWriter:
         self._hash = hashlib.sha256()
         self._descriptor, name = tempfile.mkstemp(prefix=TEMPORARY, dir=root)
         self._path = Path(name)
+        self._durable = False
         self.size = 0
 
     def write(self, data: bytes | memoryview) -> None:
@@ -51,19 +54,42 @@ class BlobWriter:
             view = view[os.write(self._descriptor, view) :]
         self.size += len(data)
 
+    def adopt(self, source: Path, descriptor: int, size: int) -> bool:
+        """Make a client's whole file, open for reading here, our own under a name that the client does not know, without a copy. False,
+        and nothing was done, where others might still write to it, or it lies on another file system.
+        """
+        if self.size or os.fstat(descriptor).st_nlink != 1 or not _closed_to_writers(descriptor):
+            return False
+        steps.reached("blob.write")
+        try:
+            os.replace(source, self._path)
+        except OSError:
+            return False
+        if not os.path.samestat(os.lstat(self._path), os.fstat(descriptor)):
+            raise InvalidRequest("The uploaded file was exchanged while it was taken.", field="upload")
+        os.close(self._descriptor)
+        self._descriptor = os.dup(descriptor)
+        self._flush_and_hash(size)
+        self._durable = True
+        return True
+
     def take(self, source: int, size: int) -> None:
         """Append ``size`` bytes of an open file, copied by the kernel where it can; hashed from our copy, which nobody else can change."""
         steps.reached("blob.write")
-        copied = _kernel_copy(source, self._descriptor, size) if self.size == 0 and size else 0
+        copied = _kernel_copy(source, self._descriptor, size) if self.size == 0 else 0
         if copied:
-            with ThreadPoolExecutor(1) as disk, mmap.mmap(self._descriptor, copied, access=mmap.ACCESS_READ) as view:
-                flushed = disk.submit(os.fsync, self._descriptor)  # the disk writes while the processor hashes
-                self._hash.update(view)
-                flushed.result()  # an error of the disk is told once only
-            self.size = copied
+            self._flush_and_hash(copied)
             os.lseek(self._descriptor, copied, os.SEEK_SET)
         while chunk := os.read(source, min(_CHUNK, size - self.size)):
             self.write(chunk)
+
+    def _flush_and_hash(self, size: int) -> None:
+        """What lies in the file by now; the disk writes while the processor hashes."""
+        with ThreadPoolExecutor(1) as disk, mmap.mmap(self._descriptor, size, access=mmap.ACCESS_READ) as view:
+            flushed = disk.submit(os.fsync, self._descriptor)
+            self._hash.update(view)
+            flushed.result()  # an error of the disk is told once only
+        self.size = size
 
     def sha256(self) -> str:
         """The hash of what was written so far."""
@@ -74,8 +100,9 @@ class BlobWriter:
         sha256 = self.sha256()
         place = blob_path(self._root, sha256)
         steps.reached("blob.fsync")
-        os.fchmod(self._descriptor, 0o400)
-        os.fsync(self._descriptor)
+        if not self._durable:
+            os.fchmod(self._descriptor, 0o400)
+            os.fsync(self._descriptor)
         self._close()
         if not place.parent.exists():
             place.parent.mkdir(mode=0o700, exist_ok=True)
@@ -108,8 +135,8 @@ def write_blob(root: Path, data: bytes) -> str:
         writer.discard()
 
 
-def copy_into(writer: BlobWriter, source: Path, size: int) -> None:
-    """Copy a client's file, which must be a plain file of ``size`` bytes, owned by us and no link; InvalidRequest otherwise."""
+def bring_into(writer: BlobWriter, source: Path, size: int) -> None:
+    """Take a client's file over, or copy it: a plain file of ``size`` bytes, owned by us and no link; InvalidRequest otherwise."""
     try:
         descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as fault:
@@ -118,9 +145,24 @@ def copy_into(writer: BlobWriter, source: Path, size: int) -> None:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_size != size:
             raise InvalidRequest(f"The uploaded file is not a plain file of {size} bytes.", field="upload")
-        writer.take(descriptor, size)
+        if not writer.adopt(source, descriptor, size):
+            writer.take(descriptor, size)
     finally:
         os.close(descriptor)
+
+
+def _closed_to_writers(descriptor: int) -> bool:
+    """Make a file read-only, and tell whether nobody has it open or mapped for writing: only then does Linux lease it to a reader."""
+    if not hasattr(fcntl, "F_SETLEASE"):
+        return False
+    os.fchmod(descriptor, 0o400)
+    fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)  # ignored; who opens it for writing meanwhile must not end us
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError:
+        return False
+    fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return True
 
 
 def _kernel_copy(source: int, target: int, size: int) -> int:

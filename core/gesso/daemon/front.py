@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import secrets
 import sqlite3
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,6 @@ from gesso.daemon import states as states_of_jobs
 from gesso.daemon.blobs import BlobStore
 from gesso.daemon.dispatcher import Dispatcher
 from gesso.daemon.endings import Endings
-from gesso.daemon.executor import LocalExecutor
 from gesso.daemon.journal import Journal
 from gesso.daemon.lending import Lending
 from gesso.daemon.live import LiveSettings
@@ -41,7 +43,7 @@ from gesso.errors import GessoError
 from gesso.link import BlackBox
 from gesso.link.front_link import FrontLink
 from gesso.link.zap import ZapHandler
-from gesso.wire import auth, discovery, keys
+from gesso.wire import auth, discovery, keys, program
 from gesso.wire.home import Home, make_private
 from gesso.wire.message import PACKAGE_VERSION, PROTOCOL_VERSION, Message
 
@@ -72,6 +74,7 @@ class Front:
         self._retention = Retention(self._journal, self._store)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._sockets: list[sockets.FrontSocket] = []
+        self._taken: list[Callable[[], None]] = []
         self._identity: Identity
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -88,6 +91,7 @@ class Front:
         identity = self._identity
         at = {name: endpoints.get(name) for name in ("ipc", "tcp", "curve")}
         discovery.write(self._home, discovery.DaemonInfo(PROTOCOL_VERSION, identity.version, identity.pid, token=identity.token, **at))
+        program.remember(self._home, [sys.executable, "-m", "gesso"])
         work = (self._tick(), self._store.reconcile(), self._retention.run(), self._sample(), self._guard.run())
         self._tasks = [asyncio.create_task(part) for part in work]
         for task in self._tasks:
@@ -117,9 +121,19 @@ class Front:
             path.unlink(missing_ok=True)
         _log.info("the daemon has left", extra={"seconds_up": round(time.monotonic() - self._began, 3)})
 
+    async def abandon(self) -> None:
+        """Let go of what a start that failed had taken. A ZeroMQ context that is merely forgotten may wait for its sockets for ever."""
+        for socket in self._sockets:
+            socket.close(0)
+        for close in reversed(self._taken):
+            close()
+        await self._journal.close()
+        self._context.destroy(linger=0)
+
     def _build(self) -> None:
         home, options = self._home, self._options
         self._zap = ZapHandler(self._context)
+        self._taken.append(self._zap.close)
         self._uploads = Uploads(self._store)
         first_party = manifest.first_party()
         schema_files = options.schema_files or (first_party.operations_file,)
@@ -131,9 +145,11 @@ class Front:
         make_private(self._link_path().parent)  # not the runtime directory where that is too deep for a socket
         self._link_path().unlink(missing_ok=True)
         self._link = FrontLink(self._context, self._zap, f"ipc://{self._link_path()}", self._dispatcher.receive, self._dispatcher.garbled)
+        self._taken.append(self._link.close)
         settings = self._live.now
         self._output = output = WorkerOutput(home.worker_log, settings.integer("logs.size"), settings.integer("logs.files"))
-        executor = LocalExecutor((*options.worker_command, *self._worker_arguments(settings)), output)
+        self._taken.append(output.close)
+        executor = options.executor((*options.worker_command, *self._worker_arguments(settings)), output)
         patience = Patience(*(settings.number(f"worker.{what}_patience") for what in ("start", "silence", "hang")))
         self._supervisor = Supervisor(executor, self._link, home.runtime, output, settings.text("worker.device"), patience)
         self._dispatcher.attach(self._link, self._supervisor)
@@ -146,6 +162,13 @@ class Front:
 
     def _worker_arguments(self, settings: Settings) -> tuple[str, ...]:
         home = self._home
+        thrift = {
+            "workspace": settings["worker.workspace"],
+            "offload": settings["worker.offload"],
+            "int8": settings["worker.quantise"] == "int8",
+            "channels_last": settings["worker.channels_last"],
+            "compiled": settings["worker.compile"],
+        }
         told = {
             "--models": home.models / "models.json",
             "--replay": self._replay,
@@ -155,6 +178,7 @@ class Front:
             "--slots": settings["worker.slots"],
             "--log-after": settings["worker.replay_after"],
             "--memory": settings["worker.memory"],
+            "--thrift": json.dumps(thrift),
             "--idle-weights": settings["idle.drop_weights"],
             "--previews": settings["previews.per_second"],
         }

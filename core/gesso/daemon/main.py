@@ -65,7 +65,11 @@ async def _run(home: Home, options: ServeOptions, settings: Settings) -> None:
     loop.set_exception_handler(lambda _, context: _log.error("%s", context["message"], exc_info=context.get("exception")))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, front.stopped.set)
-    await front.start()
+    try:
+        await front.start()
+    except BaseException:
+        await front.abandon()
+        raise
     gc.freeze()
     if options.on_ready is not None:
         options.on_ready()

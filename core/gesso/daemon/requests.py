@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gesso.config import Settings
-from gesso.daemon import files, jobs, rows, steps
+from gesso.daemon import files, history, jobs, rows, steps
 from gesso.daemon.blobs import BlobStore
 from gesso.daemon.dispatcher import Dispatcher
 from gesso.daemon.journal import Journal
@@ -93,6 +93,7 @@ class Requests:
             "detach": self._detach,
             "status": self._status,
             "list": self._list,
+            "history": self._history,
             "forget": self._forget,
             "pause": self._pause,
             "prioritise": self._prioritise,
@@ -204,7 +205,7 @@ class Requests:
             "operation": header["operation"],
             "params": header["params"],
             "level": wire.check_choice(header, "level", wire.LEVELS, "exact"),
-            "output": wire.check_choice(header, "output", wire.OUTPUTS, "png"),
+            "output": parts.schemas.output(header.get("output")),
         }
         priority = wire.check_choice(header, "priority", wire.PRIORITIES, "batch")
         key = header["key"]
@@ -324,6 +325,10 @@ class Requests:
             lines.append(line)
         return {"jobs": lines, "total": total}, b""
 
+    async def _history(self, peer: Peer, message: wire.Message) -> Answer:
+        after, ids = message.header.get("after") or "", bool(message.header.get("ids"))
+        return await self._parts.journal.submit(history.page, None if peer.sees_all else peer.principal, after, ids)
+
     async def _have(self, _peer: Peer, message: wire.Message) -> Answer:
         hashes = message.header["sha256"]
         if not all(files.is_hash(sha256) for sha256 in hashes):
@@ -333,7 +338,7 @@ class Requests:
     async def _begin(self, peer: Peer, message: wire.Message) -> Answer:
         header = message.header
         same_files = peer.sees_all and auth.matches(str(header.get("nonce") or ""), self._parts.identity.nonce)
-        return await self._parts.uploads.begin(peer.key, header["sha256"], header["size"], same_files), b""
+        return await self._parts.uploads.begin(peer.key, header.get("sha256"), header["size"], same_files), b""
 
     async def _part(self, peer: Peer, message: wire.Message) -> Answer:
         self._parts.metrics.bytes_in += len(message.payload)

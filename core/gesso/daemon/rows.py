@@ -62,6 +62,7 @@ MIGRATIONS: tuple[str, ...] = (
         WHERE jobs.result IS NOT NULL AND json_extract(image.value, '$.sha256') IS NOT NULL;
     """,
     "ALTER TABLE jobs ADD COLUMN paused INTEGER NOT NULL DEFAULT 0;",
+    "CREATE TABLE vectors (job TEXT PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE, model TEXT NOT NULL, rows BLOB NOT NULL) STRICT;",
 )
 VERSION = len(MIGRATIONS)
 _COLUMNS = (
@@ -158,6 +159,7 @@ def look(db: sqlite3.Connection) -> None:
     """Touch every column that the statements here name: a schema that lacks one raises."""
     db.execute(f"SELECT {_COLUMNS} FROM jobs LIMIT 1").fetchall()
     db.execute("SELECT sha256, size, kind, used, job FROM blobs NATURAL LEFT JOIN holds LIMIT 1").fetchall()
+    db.execute("SELECT job, model, rows FROM vectors LIMIT 1").fetchall()
 
 
 def fail_damaged(db: sqlite3.Connection) -> list[str]:
@@ -221,6 +223,41 @@ def list_jobs(db: sqlite3.Connection, principal: str | None, states: Sequence[st
     total = int(db.execute(f"SELECT count(*) FROM jobs WHERE {where}", values).fetchone()[0])
     rows = db.execute(f"SELECT {_COLUMNS} FROM jobs WHERE {where} ORDER BY created DESC, rowid DESC LIMIT ?", [*values, limit])
     return [_job(row) for row in rows], total
+
+
+def finished(db: sqlite3.Connection, principal: str | None, after: tuple[float, str] | None, limit: int) -> list[JobRow]:
+    """The next jobs that are done, in the order in which they ended, behind (end, id); principal None sees every job."""
+    behind = after or (-1.0, "")
+    own = "" if principal is None else " AND principal = ?"
+    values: list[Any] = [*behind, *([] if principal is None else [principal]), limit]
+    found = db.execute(  # the plus keeps SQLite on the index by end: by state it would read and sort every job
+        f"SELECT {_COLUMNS} FROM jobs WHERE (updated, id) > (?, ?) AND +state = 'done'{own} ORDER BY updated, id LIMIT ?", values
+    )
+    return [_job(row) for row in found]
+
+
+def keep_vectors(db: sqlite3.Connection, job: str, model: str, vectors: bytes) -> None:
+    """What the pictures of a job look like to a model, in the place of what another model saw; nothing for a job that was forgotten."""
+    db.execute("INSERT OR REPLACE INTO vectors SELECT id, ?, ? FROM jobs WHERE id = ?", (model, vectors, job))
+
+
+def vectors(db: sqlite3.Connection, jobs: Sequence[str]) -> dict[str, tuple[str, bytes]]:
+    """(model, rows) of those jobs whose pictures were looked at."""
+    found = db.execute(f"SELECT job, model, rows FROM vectors WHERE job IN ({', '.join('?' * len(jobs))})", list(jobs))
+    return {str(row[0]): (str(row[1]), bytes(row[2])) for row in found}
+
+
+def finished_ids(db: sqlite3.Connection, principal: str | None, after: str, limit: int) -> list[str]:
+    """The next ids of jobs that are done, in their own order, behind ``after``."""
+    own = "" if principal is None else " AND principal = ?"
+    values: list[Any] = [after, *([] if principal is None else [principal]), limit]
+    return [str(row[0]) for row in db.execute(f"SELECT id FROM jobs WHERE id > ? AND state = 'done'{own} ORDER BY id LIMIT ?", values)]
+
+
+def count_finished(db: sqlite3.Connection, principal: str | None) -> int:
+    """How many jobs are done."""
+    own = "" if principal is None else " AND principal = ?"
+    return int(db.execute(f"SELECT count(*) FROM jobs WHERE state = 'done'{own}", [] if principal is None else [principal]).fetchone()[0])
 
 
 def count_states(db: sqlite3.Connection) -> dict[str, int]:

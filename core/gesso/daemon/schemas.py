@@ -20,6 +20,7 @@ from gesso.library import ModelList
 from gesso.library.recognition import KINDS
 from gesso.manifest import ModelEntry
 from gesso.statefiles import Stamp
+from gesso.wire.message import OUTPUTS
 
 if TYPE_CHECKING:
     import jsonschema_rs
@@ -98,6 +99,19 @@ class Schemas:
             raise catalogue.unknown(name, "model")
         return found
 
+    def output(self, asked: object) -> str:
+        """The canonical name of what a request asks for as ``output``: raw samples, or a codec. InvalidRequest with the nearest."""
+        if asked is None:
+            return OUTPUTS[0]
+        if asked in OUTPUTS:
+            return str(asked)
+        self._load()
+        catalogue = self._catalogues.get("codecs") or Catalogue("codecs", ())
+        found = catalogue.canonical(str(asked))
+        if found is None:
+            raise catalogue.unknown(str(asked), "output")
+        return found
+
     def refresh(self) -> None:
         """Take in what the owner changed about plugins; what cannot be read is left for `describe` and `submit` to report."""
         if self.strangers is not None and self.strangers.refresh():
@@ -140,19 +154,19 @@ class Schemas:
         stamp = self._owned.stamp()
         if "models" in self._catalogues and stamp == self._models_stamp:
             return
-        listed: dict[str, list[Any]] = {f"{kind}s": [] for kind in KINDS if kind != "checkpoint"}
-        listed["models"] = []
+        listed: dict[str, list[Any]] = {_catalogue_of(kind): [] for kind in KINDS}
         for entry in self._models:
-            listed[_catalogue_of(entry)].append(_told(entry))
+            listed[_catalogue_of(entry.kind)].append(_told(entry))
         listed["models"] += self._models_added
         for entry in self._owned.read():
-            listed[_catalogue_of(entry)].append(_told(entry))
+            listed[_catalogue_of(entry.kind)].append(_told(entry))
         self._catalogues.update({kind: Catalogue(kind, entries) for kind, entries in listed.items() if entries or kind == "models"})
         self._models_stamp = stamp
 
 
-def _catalogue_of(entry: ModelEntry) -> str:
-    return "models" if entry.kind == "checkpoint" else f"{entry.kind}s"
+def _catalogue_of(kind: str) -> str:
+    """Of models of this kind; ``upscalers`` are what plugins register, so a network that upscales stands elsewhere."""
+    return {"checkpoint": "models", "upscaler": "upscaler_networks"}.get(kind, f"{kind}s")
 
 
 def _told(entry: ModelEntry) -> dict[str, Any]:
@@ -193,10 +207,13 @@ def _chosen(properties: Mapping[str, Any], params: Mapping[str, Any]) -> Iterato
 
 
 def _blobs(properties: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[str]:
-    """The hashes that image and mask parameters name."""
+    """The hashes of the pictures that parameters name: one, several, or some by name."""
     for name, schema in properties.items():
-        if _widget(schema) in ("image", "mask"):
-            value = params.get(name)
-            for item in value if isinstance(value, list) else [value]:
+        value = params.get(name)
+        values = schema.get("additionalProperties")
+        named = isinstance(values, dict) and "sha256" in values.get("properties", ())
+        if named or _widget(schema) in ("image", "mask"):
+            items = value if isinstance(value, list) else value.values() if named and isinstance(value, dict) else [value]
+            for item in items:
                 if isinstance(item, dict) and isinstance(item.get("sha256"), str):
                     yield item["sha256"]

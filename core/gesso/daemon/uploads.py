@@ -1,5 +1,5 @@
-"""Uploads in progress: a blob that arrives in parts with credit, or as a file under `incoming/` that the front names and
-copies. No path of a client is ever opened.
+"""Uploads in progress: a blob that arrives in parts with credit, or as a file under `incoming/` that the front names and takes over.
+No path of a client is ever opened.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ _IDLE = 120.0
 
 @dataclass
 class Upload:
-    """One blob on its way in. ``owner`` is the connection it belongs to and ends with; ``counted`` its bytes on disk so far."""
+    """One blob on its way in. ``sha256``: as it was announced, if it was. ``owner`` is the connection it belongs to and ends with;
+    ``counted`` its bytes on disk so far.
+    """
 
     name: str
     owner: object
-    sha256: str
+    sha256: str | None
     size: int
     path: Path | None
     writer: files.BlobWriter | None = None
@@ -43,15 +45,17 @@ class Uploads:
         self._store = store
         self._open: dict[str, Upload] = {}
 
-    async def begin(self, owner: object, sha256: str, size: int, same_files: bool) -> dict[str, Any]:
+    async def begin(self, owner: object, sha256: str | None, size: int, same_files: bool) -> dict[str, Any]:
         """The body of `blob.ready`; ``same_files``: the client proved that it sees our file system."""
-        if not files.is_hash(sha256):
+        if sha256 is None and not same_files:
+            raise ProtocolError("`sha256` is missing: only who writes the file itself may leave it out.", field="sha256")
+        if sha256 is not None and not files.is_hash(sha256):
             raise InvalidRequest("`sha256` is 64 lower-case hexadecimal digits.", field="sha256")
         if size < 0:
             raise InvalidRequest("`size` is 0 or more.", field="size")
         if size > LIMITS["blob_bytes"]:
             raise TooLarge(f"The image has {size} bytes; at most {LIMITS['blob_bytes']} are allowed.", field="size")
-        if self._store.has(sha256):
+        if sha256 is not None and self._store.has(sha256):
             await self._store.touch(sha256)
             return {"upload": None, "path": None, "done": True}
         if sum(upload.owner == owner for upload in self._open.values()) >= _PER_OWNER:
@@ -60,7 +64,7 @@ class Uploads:
         name = secrets.token_hex(16)
         upload = Upload(name, owner, sha256, size, self._store.incoming / name if same_files else None)
         self._open[name] = upload
-        self._store.pin(name, [sha256])
+        self._store.pin(name, [sha256] if sha256 else [])
         return {"upload": name, "path": str(upload.path) if upload.path else None, "done": False}
 
     async def part(self, owner: object, name: str, offset: int, payload: bytes) -> dict[str, Any]:
@@ -103,7 +107,7 @@ class Uploads:
         if self._open.pop(upload.name, None) is None:
             return
         self._store.unbook(upload.counted)
-        self._store.unpin(upload.name, [upload.sha256])
+        self._store.unpin(upload.name, [upload.sha256] if upload.sha256 else [])
         upload.dropped = True
         if not upload.busy:  # else a thread still writes to it, and whoever waits for that thread cleans up
             _clean(upload)
@@ -115,7 +119,7 @@ class Uploads:
         writer = upload.writer
         by_file = upload.path is not None and offset == upload.size and not payload and writer.size == 0 and upload.size > 0
         if by_file and upload.path is not None:
-            await asyncio.to_thread(files.copy_into, writer, upload.path, upload.size)
+            await asyncio.to_thread(files.bring_into, writer, upload.path, upload.size)
         elif offset != writer.size:
             raise InvalidRequest(f"The next part begins at {writer.size}, not at {offset}.", field="offset")
         elif writer.size + len(payload) > upload.size:
@@ -131,12 +135,17 @@ class Uploads:
         return await self._finish(upload, writer)
 
     async def _finish(self, upload: Upload, writer: files.BlobWriter) -> dict[str, Any]:
-        if writer.sha256() != upload.sha256:
+        sha256 = writer.sha256()
+        if upload.sha256 is None:
+            upload.sha256 = sha256
+            self._store.pin(upload.name, [sha256])
+        elif sha256 != upload.sha256:
             raise InvalidRequest("What was uploaded has another SHA-256 than announced.", field="sha256", hint="Send it again.")
-        await asyncio.to_thread(writer.keep)
-        await self._store.add_input(upload.sha256, upload.size)
+        if not self._store.has(sha256):
+            await asyncio.to_thread(writer.keep)
+        await self._store.add_input(sha256, upload.size)
         self.drop(upload)
-        return {"upload": upload.name, "received": upload.size, "sha256": upload.sha256}
+        return {"upload": upload.name, "received": upload.size, "sha256": sha256}
 
 
 def _clean(upload: Upload) -> None:

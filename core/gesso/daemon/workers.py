@@ -228,5 +228,6 @@ class Supervisor:
         words = self._output.last_words()
         self.wanted = False
         self._idle_lives = 0
-        sentence = f"The worker cannot start: it {loss.reason}{f' ({words})' if words else ''}. Its log is {self._output.path}."
+        failure = "starts, but does no work" if worker.ready else "cannot start"
+        sentence = f"The worker {failure}: it {loss.reason}{f' ({words})' if words else ''}. Its log is {self._output.path}."
         return replace(loss, hopeless=sentence)

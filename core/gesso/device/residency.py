@@ -12,15 +12,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 
 from gesso.errors import ModelError, OutOfMemory
 from gesso.library import read_header, weight_files
-from gesso.model import Model, ModelCard
+from gesso.model import Model, ModelCard, Offload, Thrift
 
 _log = logging.getLogger(__name__)
 
@@ -46,8 +46,8 @@ class Catalogue(Protocol):
         """The card of a model by name; raises InvalidRequest or ModelError."""
         ...
 
-    def load(self, card: ModelCard, on: torch.device) -> Model:
-        """Read the weights."""
+    def load(self, card: ModelCard, on: torch.device, thrift: Thrift) -> Model:
+        """Read the weights and hold them so, ``thrift.offload`` being settled."""
         ...
 
 
@@ -65,6 +65,16 @@ class _Resident:
         self.nbytes = self.model.nbytes
 
 
+@dataclass(frozen=True)
+class Housekeeping:
+    """``budget``: bytes that weights may take (0: `budget_of` the device). ``thrift``: how they are held (a workspace of 0:
+    `workspace_of` the device).
+    """
+
+    budget: int = 0
+    thrift: Thrift = field(default_factory=Thrift)
+
+
 class ModelPool:
     """The models of one device under one budget of bytes. Threads may share it.
 
@@ -72,10 +82,16 @@ class ModelPool:
     """
 
     def __init__(
-        self, catalogue: Catalogue, device: torch.device, *, budget: int | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        catalogue: Catalogue,
+        device: torch.device,
+        house: Housekeeping = Housekeeping(),
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.device = device
-        self.budget = budget_of(device) if budget is None else budget
+        self.budget = house.budget or budget_of(device)
+        self.thrift = replace(house.thrift, workspace=house.thrift.workspace or workspace_of(device))
         self._catalogue = catalogue
         self._clock = clock
         self._resident: dict[str, _Resident] = {}
@@ -132,9 +148,26 @@ class ModelPool:
         with self._lock:
             if card.digest in self._resident:
                 return
-        needed = size_of_weights(card.path, self.device)
-        if needed > self.budget:
-            raise _too_large(card, self.budget, needed)
+        self._fitting(card)
+
+    def _fitting(self, card: ModelCard) -> tuple[int, Thrift]:
+        """Bytes that the model takes on the device, and how it is held there: whole if it fits so, else its parts in turn."""
+        whole, in_turns = self._sizes(card, int8=self.thrift.int8)
+        allowed = [("never", whole), ("always", in_turns)]
+        if self.thrift.offload != "auto":
+            allowed = [way for way in allowed if way[0] == (self.thrift.offload if card.parts else "never")]
+        for offload, needed in allowed:
+            if needed <= self.budget:
+                return needed, replace(self.thrift, offload=cast(Offload, offload))
+        raise self._too_large(card, min(needed for _, needed in allowed))
+
+    def _sizes(self, card: ModelCard, *, int8: bool) -> tuple[int, int]:
+        """Bytes of the whole model, and of the largest of the parts that may take turns."""
+        if not card.parts:
+            whole = size_of_weights(card.path, self.device)
+            return whole, whole
+        sizes = [part.nbytes(_number(self.device), int8=int8) for part in card.parts.values()]
+        return sum(sizes), max(sizes)
 
     def would_fit(self, path: Path | None) -> bool:
         """Whether the weights at a path are there, sound, and no more than the budget."""
@@ -155,15 +188,15 @@ class ModelPool:
 
     def _load(self, ref: Ref) -> _Resident:
         card = self.card(ref)
-        self.check_fits(card)
-        self._make_room_for(card, size_of_weights(card.path, self.device))
+        needed, thrift = self._fitting(card)
+        self._make_room_for(card, needed)
         started = self._clock()
         try:
-            model = self._catalogue.load(card, self.device)
+            model = self._catalogue.load(card, self.device, thrift)
         except (MemoryError, torch.OutOfMemoryError) as fault:
             if self.make_room() == 0:
-                raise _too_large(card, self.budget, size_of_weights(card.path, self.device)) from fault
-            model = self._catalogue.load(card, self.device)
+                raise self._too_large(card, needed) from fault
+            model = self._catalogue.load(card, self.device, thrift)
         now = self._clock()
         held = self._resident[ref.digest] = _Resident(model, now - started, now, pins=1)
         try:
@@ -185,6 +218,20 @@ class ModelPool:
             self._drop(min(free, key=lambda digest: free[digest].cost / (now - free[digest].used + 1e-3)))
             _free_caches(self.device)
 
+    def _too_large(self, card: ModelCard, needed: int) -> OutOfMemory:
+        at_once = " at once" if card.parts and self.thrift.offload != "never" else ""
+        ways = ["Choose a smaller model, or give weights more room: `gesso config set worker.memory SIZE`."]
+        if card.parts and self.thrift.offload == "never" and self._sizes(card, int8=self.thrift.int8)[1] <= self.budget:
+            ways.insert(0, "It fits a part at a time: `gesso config set worker.offload auto`.")
+        if card.parts and not self.thrift.int8 and self._sizes(card, int8=True)[1] <= self.budget:
+            ways.insert(0, "It fits in 8 bits: `gesso config set worker.quantise int8`.")
+        return OutOfMemory(
+            f"The model {card.name!r} needs {_gib(needed)} for its weights{at_once}, and its device has {_gib(self.budget)} for them.",
+            field="model",
+            hint=" ".join(ways),
+            details={"model": card.name, "needed": needed, "budget": self.budget},
+        )
+
     def _drop(self, digest: str) -> int:
         held = self._resident.pop(digest)
         _log.info("dropped %s, %.0f MiB", held.model.card.name, held.nbytes / 2**20)
@@ -201,12 +248,25 @@ def budget_of(device: torch.device) -> int:
     return 8 * 2**30
 
 
+def workspace_of(device: torch.device) -> int:
+    """Bytes that one call may take beside weights: a fifth of a GPU's memory; a quarter of the machine's for the CPU. It is no matter of
+    what is free now, because how an autoencoder runs changes the last bits of its pictures.
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory // 5
+    return budget_of(device) // 2
+
+
+def _number(device: torch.device) -> int:
+    """Bytes of a number."""
+    return 2 if device.type == "cuda" else 4
+
+
 def size_of_weights(path: Path | None, device: torch.device) -> int:
     """Bytes that a model's weights take on the device, from the headers of its files: half precision on a GPU, single elsewhere."""
     if path is None:
         return 0
-    number = 2 if device.type == "cuda" else 4
-    return sum(read_header(file).nbytes(number) for file in _files_of(path))
+    return sum(read_header(file).nbytes(_number(device)) for file in _files_of(path))
 
 
 def _files_of(path: Path) -> list[Path]:
@@ -223,18 +283,13 @@ def _free_caches(device: torch.device) -> None:
         torch.cuda.empty_cache()
 
 
-def _too_large(card: ModelCard, budget: int, needed: int) -> OutOfMemory:
-    return OutOfMemory(
-        f"The model {card.name!r} needs {needed / 2**30:.1f} GiB for its weights, and its device has {budget / 2**30:.1f} GiB for them.",
-        field="model",
-        hint="Choose a smaller model, or give weights more room: `gesso config set worker.memory SIZE`.",
-        details={"model": card.name, "needed": needed, "budget": budget},
-    )
+def _gib(nbytes: int) -> str:
+    return f"{nbytes / 2**30:.1f} GiB"
 
 
 def _in_use(card: ModelCard, budget: int) -> OutOfMemory:
     return OutOfMemory(
-        f"The model {card.name!r} does not fit beside those in use into the {budget / 2**30:.1f} GiB that the device has for weights.",
+        f"The model {card.name!r} does not fit beside those in use into the {_gib(budget)} that the device has for weights.",
         hint="Ask again when the jobs that run now have ended.",
         details={"model": card.name, "budget": budget},
     )

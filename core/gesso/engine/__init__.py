@@ -1,5 +1,6 @@
 """The engine: a loop that gathers the calls of all leased jobs, batches those with equal keys, runs them and sends the replies back in."""
 
+from gesso.engine.aligning import Leading, led, recorded
 from gesso.engine.calls import (
     All,
     Apply,
@@ -13,20 +14,25 @@ from gesso.engine.calls import (
     Emit,
     EncodeImage,
     EncodeText,
+    Graded,
     Host,
     Job,
+    Lead,
     Load,
+    Loss,
     Preview,
     Progress,
+    Wait,
     Warn,
 )
-from gesso.engine.denoiser import Kept, Steer, masked, plain, reporting, steered
+from gesso.engine.denoiser import Kept, Regions, Steer, masked, plain, regional, reporting, steered
 from gesso.engine.drive import Denoiser, Run, drive
 from gesso.engine.forward import Models
-from gesso.engine.guidance import NEGATIVE, PROMPT, Guide, Moment, Predicted, Prompted, Row, guided
+from gesso.engine.guidance import NEGATIVE, PROMPT, Gradient, Guide, Moment, Predicted, Prompted, Row, guided
 from gesso.engine.loop import Engine, Hooks, JobEvent
 from gesso.engine.replay import ReplayLog
 from gesso.engine.task import Ended, Ticket
+from gesso.engine.windows import Windows, in_windows, windowed
 from gesso.model import ModelRef
 
 __all__ = [
@@ -47,13 +53,18 @@ __all__ = [
     "EncodeText",
     "Ended",
     "Engine",
+    "Graded",
+    "Gradient",
     "Guide",
     "Hooks",
     "Host",
     "Job",
     "JobEvent",
     "Kept",
+    "Lead",
+    "Leading",
     "Load",
+    "Loss",
     "ModelRef",
     "Models",
     "Moment",
@@ -61,16 +72,24 @@ __all__ = [
     "Preview",
     "Progress",
     "Prompted",
+    "Regions",
     "ReplayLog",
     "Row",
     "Run",
     "Steer",
     "Ticket",
+    "Wait",
     "Warn",
+    "Windows",
     "drive",
     "guided",
+    "in_windows",
+    "led",
     "masked",
     "plain",
+    "recorded",
+    "regional",
     "reporting",
     "steered",
+    "windowed",
 ]

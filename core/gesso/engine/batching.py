@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
@@ -24,16 +25,37 @@ def stack(conds: Sequence[Conditioning]) -> Conditioning:
     )
 
 
+class Stacked:
+    """Tensors one below the other on a device. Who asks again for the same ones gets the same tensor, so that whoever is shown it at every
+    step of a job can see that it is the same.
+    """
+
+    def __init__(self, most: int = 8) -> None:
+        self._most = most
+        self._held: OrderedDict[tuple[int, ...], tuple[Sequence[torch.Tensor], torch.Tensor]] = OrderedDict()
+
+    def of(self, rows: Sequence[torch.Tensor], device: torch.device) -> torch.Tensor:
+        """The rows are held beside it, so that no other tensor gets their ids."""
+        key = tuple(map(id, rows))
+        if key not in self._held:
+            self._held[key] = rows, torch.cat(list(rows)).to(device)
+            if len(self._held) > self._most:
+                self._held.popitem(last=False)
+        self._held.move_to_end(key)
+        return self._held[key][1]
+
+
 def key_of(call: Call) -> Key:
-    """Calls with equal keys may share a forward: kind, model, patches, shape, dtype, conditioning layouts, perturbations."""
+    """Calls with equal keys may share a forward: kind, model, patches, shape, dtype, conditioning layouts, perturbations, leads."""
     match call:
-        case Denoise():  # by name: taking seven fields apart takes longer than all else here
+        case Denoise():  # by name: taking eight fields apart takes longer than all else here
             layouts = tuple(dict.fromkeys([cond.layout() for cond in call.conds]))
             steered = tuple([control.layout() for control in call.controls])
             perturbed = tuple(dict.fromkeys(call.perturbations))
-            what: Key = (call.model.digest, _digests(call.patches), call.x.shape, call.x.dtype, layouts, steered, perturbed)
-        case DenoiseGrad(denoise, loss):
-            what = (*key_of(denoise), loss.model.digest, loss.method)
+            share = None if call.lead is None else call.lead.share
+            what: Key = (call.model.digest, _digests(call.patches), call.x.shape, call.x.dtype, layouts, steered, perturbed, share)
+        case DenoiseGrad(denoise, losses):
+            what = (*key_of(denoise), *((loss.model.digest, loss.method) for loss in losses))
         case EncodeImage(model, tensor, patches) | Decode(model, tensor, patches):
             what = (model.digest, _digests(patches), tuple(tensor.shape), tensor.dtype)
         case Apply(model, method):
@@ -56,7 +78,9 @@ def rows_of(call: Call) -> int:
     """How many rows a call brings to a forward."""
     match call:
         case Denoise():
-            return len(call.conds)
+            return len(call.conds) * (1 if call.lead is None else 2)
+        case DenoiseGrad():
+            return rows_of(call.denoise)
         case EncodeText():
             return len(call.texts)
         case Embed():
@@ -69,7 +93,7 @@ def size_of(call: Call) -> int:
     """How large a call is, in numbers that go in: only to let small ones go first."""
     match call:
         case Denoise():
-            return call.x.numel() * len(call.conds)
+            return call.x.numel() * rows_of(call)
         case DenoiseGrad():
             return 3 * size_of(call.denoise)
         case EncodeImage():

@@ -59,11 +59,23 @@ class EncodeText(Call):
 
 
 @dataclass(frozen=True)
+class Lead:
+    """Another picture at the same moment, whose look the rows of a call take on: ``x`` like the call's, ``conds`` as many and of the same
+    layouts, and ``share``, how much (over 0, at most 1; see `gesso.model.Aligns`).
+    """
+
+    x: Tensor
+    conds: tuple[Conditioning, ...]
+    share: float
+
+
+@dataclass(frozen=True)
 class Denoise(Call):
     """Predict x0 at noise level ``sigma`` once per conditioning.
 
     x: (1, C, h, w) in the sampler's space (variance-exploding scale for eps/v models; ``(1 - sigma) * x0 + sigma * noise`` for flow).
-    ``perturbations``: one for each conditioning (None: the network as it is), or none at all.
+    ``perturbations``: one for each conditioning (None: the network as it is), or none at all. ``lead``: whom the rows follow,
+    computed beside them and not answered.
     Reply: `Denoised` whose ``predictions`` are ordered like ``conds``.
     """
 
@@ -76,6 +88,7 @@ class Denoise(Call):
     patches: tuple[Patch, ...] = ()
     controls: tuple[Control, ...] = ()
     perturbations: tuple[Perturbation | None, ...] = ()
+    lead: Lead | None = None
 
     def perturbation(self, row: int) -> Perturbation | None:
         """That of the conditioning number ``row``."""
@@ -96,12 +109,33 @@ class Denoised:
 
 
 @dataclass(frozen=True)
-class DenoiseGrad(Call):
-    """``denoise``, then the gradient on x of ``loss`` (a named differentiable function of x0). Reply: (Denoised, loss value, gradient)."""
+class Loss:
+    """A differentiable function of x0: a method of ``model``, given ``inputs`` and what x0 decodes to, ``picture`` (1, 3, H, W) in 0..1. It
+    gives one number, as a tensor.
+    """
 
+    model: ModelRef
+    method: str
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DenoiseGrad(Call):
+    """``denoise``, and the gradients on x of losses of the x0 of its first conditioning. Reply: `Graded`."""
+
+    batched: ClassVar[bool] = True
     logged: ClassVar[bool] = True
     denoise: Denoise
-    loss: Apply
+    losses: tuple[Loss, ...]
+
+
+@dataclass(frozen=True)
+class Graded:
+    """What ``denoise`` alone would have answered, and each loss with its gradient, shaped like x."""
+
+    denoised: Denoised
+    losses: tuple[float, ...]
+    gradients: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -151,6 +185,16 @@ class Host(Call):
     args: tuple[Any, ...] = ()
 
 
+@dataclass(frozen=True)
+class Wait(Call):
+    """Waiting for another process: ``function(*args)`` on a thread of its own, where it computes nothing, so that it takes no place on the
+    thread pool. It ends by itself, also when nobody wants its value any more. Reply: its value.
+    """
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...] = ()
+
+
 class All:
     """Several calls or generators at once; the reply is a tuple in the same order. The first error closes the siblings."""
 
@@ -169,8 +213,9 @@ class Progress:
     fraction: float
 
     def __post_init__(self) -> None:
-        numbers = self.image, self.step, self.total or 0
-        if not (set(map(type, numbers)) == {int} and min(numbers) >= 0 and math.isfinite(self.sigma) and 0.0 <= self.fraction <= 1.0):
+        total = self.total or 0  # written out: it is asked at every step
+        whole = type(self.image) is int and type(self.step) is int and type(total) is int
+        if not (whole and self.image >= 0 and self.step >= 0 and total >= 0 and math.isfinite(self.sigma) and 0.0 <= self.fraction <= 1.0):
             raise ValueError(f"this is no progress: {self}")
 
 

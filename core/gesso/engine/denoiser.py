@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from gesso.engine.calls import CallError, Denoise, Denoised, Emit, Preview, Progress
+from gesso.engine.calls import CallError, Denoise, Denoised, DenoiseGrad, Emit, Job, Preview, Progress
 from gesso.engine.drive import Denoiser
 from gesso.engine.guidance import fraction_of
 from gesso.model import Conditioning, Control, ModelRef, Parametrisation, Patch
@@ -81,30 +82,99 @@ def steered(denoiser: Denoiser, steers: Sequence[Steer], sigmas: Sequence[float]
     def controlled(x: Tensor, sigma: float) -> Generator[Any, Any, Denoised]:
         fraction = fraction_of(sigma, levels)
         heard = tuple(steer.control for steer in steers if steer.heard(fraction))
-        with contextlib.closing(denoiser(x, sigma)) as inner:
-            try:
-                call = next(inner)
-                while True:
-                    try:
-                        reply = yield replace(call, controls=heard) if isinstance(call, Denoise) else call
-                    except CallError as fault:
-                        call = inner.throw(fault)
-                    else:
-                        call = inner.send(reply)
-            except StopIteration as end:
-                answer: Denoised = end.value
-                return answer
+        return (yield from relayed(denoiser(x, sigma), lambda call: _with_controls(call, heard), lambda _, reply: reply))
 
     return controlled
 
 
-def reporting(denoiser: Denoiser, *, image: int, model: ModelRef, sigmas: Sequence[float], total: int | None = None) -> Denoiser:
-    """Tell progress and preview after each answer. ``total``: evaluations of the whole run; None: the sampler cannot know, and the fraction
-    is how far log sigma has come down from ``sigmas[0]`` to the smallest positive one (never backwards, where sigma rises again).
+@dataclass(frozen=True)
+class Regions:
+    """Prompts for parts of a picture. ``whole``: the prompt's own conditioning; ``conds``: one for each region; ``weights``
+    (1 + len(conds), 1, h, w): how much of a place each of them has, the whole first; they add up to 1 everywhere.
+    """
+
+    whole: Conditioning
+    conds: tuple[Conditioning, ...]
+    weights: Tensor
+
+
+def regional(denoiser: Denoiser, regions: Regions) -> Denoiser:
+    """Every prediction for the prompt is one for each of the regions, mixed: ``x0 = sum_i weights_i * x0(x, cond_i)`` (Bar-Tal et al. 2023,
+    MultiDiffusion, arXiv 2302.08113, eq. 5). The other rows stay as they are, so that guidance pulls each place towards its own words.
+    """
+
+    def mixed(x: Tensor, sigma: float) -> Generator[Any, Any, Denoised]:
+        job = denoiser(x, sigma)
+        return (yield from relayed(job, lambda call: _spread(call, regions), lambda call, reply: _joined(call, reply, regions)))
+
+    return mixed
+
+
+def relayed(job: Job, ask: Callable[[Any], Any], answer: Callable[[Any, Any], Any]) -> Generator[Any, Any, Denoised]:
+    """A generator whose calls are changed on their way out, and whose replies on their way in (given the call as it was)."""
+    with contextlib.closing(job) as inner:
+        try:
+            call = next(inner)
+            while True:
+                try:
+                    reply = yield ask(call)
+                except CallError as fault:
+                    call = inner.throw(fault)
+                else:
+                    call = inner.send(answer(call, reply))
+        except StopIteration as end:
+            finished: Denoised = end.value
+            return finished
+
+
+def _with_controls(call: Any, controls: tuple[Control, ...]) -> Any:
+    match call:
+        case Denoise():
+            return replace(call, controls=controls)
+        case DenoiseGrad():
+            return replace(call, denoise=replace(call.denoise, controls=controls))
+        case _:
+            return call
+
+
+def _spread(call: Any, regions: Regions) -> Any:
+    """The call with a row for each region after each row of the prompt, perturbed as that is."""
+    if not isinstance(call, Denoise):
+        return call
+    rows = [
+        (cond, call.perturbation(place))
+        for place, asked in enumerate(call.conds)
+        for cond in ((asked, *regions.conds) if asked is regions.whole else (asked,))
+    ]
+    perturbations = tuple(perturbation for _, perturbation in rows) if call.perturbations else ()
+    return replace(call, conds=tuple(cond for cond, _ in rows), perturbations=perturbations)
+
+
+def _joined(call: Any, reply: Any, regions: Regions) -> Any:
+    """The reply as the call expected it."""
+    if not isinstance(call, Denoise):
+        return reply
+    left = iter(reply.predictions)
+    found = []
+    for asked in call.conds:
+        first = next(left)
+        if asked is regions.whole:
+            rows = torch.cat([first, *(next(left) for _ in regions.conds)])
+            first = (rows * regions.weights.to(rows)).sum(0, keepdim=True)
+        found.append(first)
+    return Denoised(found[0], found[-1], tuple(found))
+
+
+def reporting(
+    denoiser: Denoiser, *, image: int, model: ModelRef, sigmas: Sequence[float], total: int | None = None, done: int = 0
+) -> Denoiser:
+    """Tell progress and preview after each answer. ``total``: evaluations of the whole run, of which so many are ``done``; None: the
+    sampler cannot know, and the fraction is how far log sigma has come down from ``sigmas[0]`` to the smallest positive one (never
+    backwards, where sigma rises again).
     """
     high, low = sigmas[0], min(s for s in sigmas if s > 0)
     span = math.log(high / low) or 1.0
-    step, fraction = 0, 0.0
+    step, fraction = done, 0.0
 
     def told(x: Tensor, sigma: float) -> Generator[Any, Any, Denoised]:
         nonlocal step, fraction

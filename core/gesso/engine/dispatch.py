@@ -96,7 +96,7 @@ class Dispatcher:
 
     def next_batch(self) -> list[Pending]:
         """Take out the calls that run next: one, or in `fast` several of equal key up to the knee."""
-        waiting = self._fairness.order(call for call in self.pending if not call.running.paused)
+        waiting = self._fairness.order([call for call in self.pending if not call.task.running.paused])
         if not waiting:
             return []
         first, *others = waiting
@@ -109,14 +109,14 @@ class Dispatcher:
                 if other.key == first.key and other.running.ticket.level == "fast":
                     batch.append(other)
                     rows += other.rows
-        self.pending = [call for call in self.pending if call not in batch]
+        self.pending = [call for call in self.pending if call not in batch] if len(self.pending) > 1 else []
         return batch
 
     def run(self, batch: Sequence[Pending], clock: Callable[[], float]) -> None:
         """Run calls of one key together; where that fails, each by itself, so that only the guilty one gets the error."""
         first = batch[0]
         tuned = first.running.ticket.level == "fast" and isinstance(first.call, _TUNED)
-        rows = sum(call.rows for call in batch)
+        rows = sum([call.rows for call in batch])
         choice = self._kernels.pick(first.key, rows) if tuned else None
         started = clock()
         try:
@@ -161,15 +161,16 @@ class Dispatcher:
             self._outcomes.fault(batch[0], fault)
 
     def _charge(self, batch: Sequence[Pending], seconds: float, settled: bool) -> None:
-        rows = sum(call.rows for call in batch) or 1
+        rows = sum([call.rows for call in batch]) or 1
         self.forwards += 1
-        self.evaluations += sum(isinstance(call.call, (Denoise, DenoiseGrad)) for call in batch)
+        if isinstance(batch[0].call, (Denoise, DenoiseGrad)):
+            self.evaluations += len(batch)
         if batch[0].call.batched and settled:
             self._knee.record(batch[0].key, rows, seconds)
         for call in batch:
-            share = seconds * call.rows / rows
-            call.running.seconds += share
-            self._fairness.charge(call.running.ticket.client, share)
+            share, running = seconds * call.rows / rows, call.task.running
+            running.seconds += share
+            self._fairness.charge(running.ticket.client, share)
 
 
 def explained_call(call: Pending, fault: BaseException) -> GessoError:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from gesso.engine.calls import Denoised
+from gesso.engine.calls import Denoised, Wait
 from gesso.errors import GessoError, ModelError, PluginError, SamplerFault, TooManyEvaluations
 
 Denoiser: TypeAlias = Callable[[Tensor, float], Generator[Any, Any, Denoised]]
@@ -25,7 +25,8 @@ EVALUATION_CAP = 10_000
 
 
 class Run:
-    """One sampler at work on one image. It can be driven in parts: `x` is where it stands, `done` whether it returned.
+    """One sampler at work on one image. It can be driven in parts: `x` is where it stands, `done` whether it returned. Where the sampler
+    has to be waited for, these block; `ready` lets others go on.
 
     ``cap`` bounds the evaluations of a sampler that never ends. Whoever makes a Run closes it (``with Run(...) as run``); `drive` does so
     only for what it finished or broke.
@@ -35,10 +36,11 @@ class Run:
         self.name = name or getattr(sampler, "__name__", "sampler")
         self.evaluations = 0
         self.sigma = math.inf
-        self.done = False
+        self._done = False
         self._cap = cap
         self._sampler = sampler
         self._x: Tensor | None = None
+        self._waiting: Wait | None = None
 
     def __enter__(self) -> Run:
         return self
@@ -54,12 +56,28 @@ class Run:
         """What the sampler asked for last, or its result once `done`; starts the sampler if need be."""
         return self.request()[0]
 
+    @property
+    def done(self) -> bool:
+        """Whether the sampler returned."""
+        if self._waiting is not None:
+            self.request()
+        return self._done
+
     def request(self) -> tuple[Tensor, float]:
         """The pending request (the result and sigma 0 once `done`)."""
-        if self._x is None:
+        if self._x is None and self._waiting is None:
             self._advance(None)
+        while (wait := self._waiting) is not None:
+            self._advance(wait.function(*wait.args))
         assert self._x is not None
         return self._x, self.sigma
+
+    def ready(self) -> Generator[Any, Any, None]:
+        """Come to the next request while others go on: a sampler that lives in another process may let its answer be waited for."""
+        if self._x is None and self._waiting is None:
+            self._advance(None)
+        while self._waiting is not None:
+            self._advance((yield self._waiting))
 
     def answer(self, denoised: Denoised) -> None:
         """Hand the answer to the pending request in and take the next one."""
@@ -86,18 +104,23 @@ class Run:
         except SamplerFault:
             _log.exception("a sampler failed while it was closed")
 
-    def _advance(self, reply: Denoised | None) -> None:
+    def _advance(self, reply: Any) -> None:
+        """Resume the sampler with a checked answer, or with what it waited for."""
+        self._waiting = None
         try:
             asked = self._sampler.send(reply)
         except StopIteration as end:
-            self.done = True
+            self._done = True
             self._x, self.sigma = self._checked_x(end.value, "returned"), 0.0
         except (GessoError, MemoryError, torch.OutOfMemoryError):
             raise
         except (Exception, SystemExit) as fault:
             raise self._fault(f"failed with {type(fault).__name__}: {_shortened(fault)}") from fault
         else:
-            self._x, self.sigma = self._checked_request(asked)
+            if isinstance(asked, Wait):
+                self._waiting = asked
+            else:
+                self._x, self.sigma = self._checked_request(asked)
 
     def _checked_request(self, asked: object) -> tuple[Tensor, float]:
         if not (isinstance(asked, tuple) and len(asked) == 2):
@@ -150,9 +173,11 @@ def drive(sampler: Run | Generator[Any, Any, Any], denoiser: Denoiser, steps: in
     run = sampler if isinstance(sampler, Run) else Run(sampler)
     last = math.inf if steps is None else run.evaluations + steps
     try:
+        yield from run.ready()
         x, sigma = run.request()
         while not run.done and run.evaluations < last:
             run.answer((yield from denoiser(x, sigma)))
+            yield from run.ready()
             x, sigma = run.request()
     except BaseException:
         run.let_go()

@@ -25,13 +25,14 @@ class Fairness:
     def order(self, waiting: Iterable[Pending]) -> list[Pending]:
         """Calls of the class that goes first, the one to run next at the front, its client's others behind it, then the other clients'."""
         calls = list(waiting)
+        if len(calls) == 1:
+            self._ring({calls[0].running.ticket.client})
+            return calls
         if any(call.running.priority == "interactive" for call in calls):
             calls = [call for call in calls if call.running.priority == "interactive"]
         if not calls:
             return []
         ring = self._ring({call.running.ticket.client for call in calls})
-        if len(calls) == 1:
-            return calls
         places = {client: place for place, client in enumerate(ring)}
         return sorted(calls, key=lambda call: (places[call.running.ticket.client], *_within_client(call)))
 

@@ -5,17 +5,34 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
 
-from gesso.engine.batching import Key, scope_of, stack
-from gesso.engine.calls import Apply, Call, Decode, Denoise, Denoised, DenoiseGrad, Embed, EncodeImage, EncodeText, Host, Load
+from gesso.engine.batching import Key, Stacked, scope_of
+from gesso.engine.calls import (
+    Apply,
+    Call,
+    Decode,
+    Denoise,
+    Denoised,
+    DenoiseGrad,
+    Embed,
+    EncodeImage,
+    EncodeText,
+    Graded,
+    Host,
+    Load,
+    Loss,
+    Wait,
+)  # fmt: skip
+from gesso.engine.plans import Plans
 from gesso.errors import ModelError
 from gesso.model import (
     Adapter,
+    Aligns,
     Applies,
     Conditioning,
     Control,
@@ -57,10 +74,14 @@ class Models(Protocol):
 
 
 class TextCache:
-    """The newest embeddings by (scope, text); the least recently used go first. The scope is `scope_of` the call."""
+    """The newest embeddings by (scope, text); the least recently used go first. The scope is `scope_of` the call. ``numbers``: the most
+    that all hold together, since those that saw a picture are long.
+    """
 
-    def __init__(self, most: int = 512) -> None:
+    def __init__(self, most: int = 512, numbers: int = 2**27) -> None:
         self._most = most
+        self._most_numbers = numbers
+        self._numbers = 0
         self._held: OrderedDict[tuple[Key, str], Conditioning] = OrderedDict()
 
     def get(self, scope: Key, text: str) -> Conditioning | None:
@@ -72,9 +93,11 @@ class TextCache:
 
     def put(self, scope: Key, text: str, cond: Conditioning) -> None:
         """Hold one more."""
+        before = self._held.pop((scope, text), None)
+        self._numbers += cond.tokens.numel() - (0 if before is None else before.tokens.numel())
         self._held[(scope, text)] = cond
-        while len(self._held) > self._most:
-            self._held.popitem(last=False)
+        while len(self._held) > self._most or (self._numbers > self._most_numbers and len(self._held) > 1):
+            self._numbers -= self._held.popitem(last=False)[1].tokens.numel()
 
     def all(self, call: EncodeText) -> tuple[Conditioning, ...] | None:
         """The whole reply of a call, if every text of it is held."""
@@ -87,64 +110,17 @@ _WHOLE: AbstractContextManager[None] = nullcontext()
 _FREE: AbstractContextManager[Sequence[Control]] = nullcontext(())
 
 
-@dataclass(frozen=True)
-class _Group:
-    """Rows that share a forward: (number of the call, number of its conditioning) of each, and their conditionings on the device."""
-
-    places: tuple[tuple[int, int], ...]
-    cond: Conditioning
-    perturbation: Perturbation | None
-
-
-class _Plans:
-    """How the newest batches of `Denoise` fall into forwards. The steps of a job ask for the same conditionings again and again."""
-
-    def __init__(self, most: int = 8) -> None:
-        self._most = most
-        self._held: OrderedDict[tuple[object, ...], tuple[Sequence[tuple[Conditioning, ...]], tuple[_Group, ...]]] = OrderedDict()
-
-    def of(self, calls: Sequence[Denoise], device: torch.device) -> tuple[_Group, ...]:
-        """The groups, in the order of calls and conditionings. The conditionings are held beside them, so that no other object gets
-        their ids.
-        """
-        key = tuple([(*map(id, call.conds), call.perturbations) for call in calls])
-        found = self._held.get(key)
-        if found is None:
-            found = self._held[key] = ([call.conds for call in calls], _grouped(calls, device))
-            if len(self._held) > self._most:
-                self._held.popitem(last=False)
-        self._held.move_to_end(key)
-        return found[1]
-
-
-def _grouped(calls: Sequence[Denoise], device: torch.device) -> tuple[_Group, ...]:
-    groups: dict[tuple[object, Perturbation | None], list[tuple[int, int]]] = {}
-    for i, call in enumerate(calls):
-        for j, cond in enumerate(call.conds):
-            groups.setdefault((cond.layout(), call.perturbation(j)), []).append((i, j))
-    return tuple(
-        _Group(tuple(places), _moved(stack([calls[i].conds[j] for i, j in places]), device), perturbation)
-        for (_, perturbation), places in groups.items()
-    )
-
-
-def _moved(cond: Conditioning, device: torch.device) -> Conditioning:
-    if cond.tokens.device == device:
-        return cond
-    pooled = None if cond.pooled is None else cond.pooled.to(device)
-    return Conditioning(cond.tokens.to(device), pooled, {name: tensor.to(device) for name, tensor in cond.extras.items()})
-
-
 class Forward:
     """Executes batches. ``run`` takes calls of one key and gives their replies in order, or raises for all of them."""
 
     def __init__(self, models: Models, texts: TextCache) -> None:
         self._models = models
         self._texts = texts
-        self._plans = _Plans()
+        self._plans = Plans()
+        self._pictures = Stacked()
         self._how: dict[type[Call], Callable[[Any], list[Any]]] = {
             Denoise: self._denoise,
-            DenoiseGrad: lambda calls: [self._denoise_grad(call) for call in calls],
+            DenoiseGrad: self._denoise_grad,
             EncodeText: self._encode_text,
             EncodeImage: self._encode_image,
             Decode: self._decode,
@@ -203,7 +179,7 @@ class Forward:
         self, denoiser: Denoises, calls: Sequence[Denoise], xs: Sequence[Tensor], controls: Sequence[Control]
     ) -> list[list[Tensor]]:
         """x0 per call and conditioning. Rows of one conditioning layout and one perturbation share a forward, in the order of calls and
-        conditionings, so that a perturbed row beside them changes no bit of the others.
+        conditionings, so that a perturbed row beside them changes no bit of the others. Leads are the second half of the rows.
 
         Replies go back to where x came from: samplers do their arithmetic on the CPU, the same on every machine.
         """
@@ -211,33 +187,63 @@ class Forward:
         found: list[list[Any]] = [[None] * len(call.conds) for call in calls]
         for group in self._plans.of(calls, device):
             places = group.places
-            x = torch.cat([xs[i] for i, _ in places]).to(device)
-            sigma = torch.tensor([calls[i].sigma for i, _ in places], dtype=torch.float32, device=device)
+            x = torch.cat([*(xs[i] for i, _ in places), *(lead.x.to(xs[0]) for i, _ in places if (lead := calls[i].lead))]).to(device)
+            whose = [i for i, _ in places] * (len(x) // len(places))
+            levels = [calls[i].sigma for i in whose]
+            if levels.count(levels[0]) == len(levels):  # always so in `exact`
+                sigma = torch.full((len(levels),), levels[0], dtype=torch.float32, device=device)
+            else:
+                sigma = torch.tensor(levels, dtype=torch.float32, device=device)
             steering = [
-                replace(control, image=torch.cat([calls[i].controls[n].image for i, _ in places]).to(device))
+                replace(control, image=self._pictures.of([calls[i].controls[n].image for i in whose], device))
                 for n, control in enumerate(controls)
             ]
-            with _perturbed(denoiser, calls[0].model, group.perturbation), _controlled(denoiser, steering):
+            perturbed, aligned = _perturbed(denoiser, calls[0].model, group.perturbation), _aligned(denoiser, calls[0])
+            with perturbed, aligned, _controlled(denoiser, steering):
                 x0 = denoiser.denoise(x, sigma, group.cond)
             if x0.shape != x.shape:
                 raise ModelError(
                     f"The model {calls[0].model.name!r} answered with shape {tuple(x0.shape)} to an input of shape {tuple(x.shape)}."
                 )
-            for (i, j), row in zip(group.places, x0.to(xs[0].device).chunk(len(group.places)), strict=True):
+            for (i, j), row in zip(places, x0[: len(places)].to(xs[0].device).chunk(len(places)), strict=True):
                 found[i][j] = row
         return found
 
-    def _denoise_grad(self, call: DenoiseGrad) -> tuple[Denoised, float, Tensor]:
-        inner = call.denoise
-        with self._models.using(inner.model) as model, self._models.using(call.loss.model) as judge, torch.enable_grad():
-            denoiser = _denoiser(model, inner)
-            x = inner.x.detach().to(self._models.device).clone().requires_grad_(True)
-            with self._patched(model, inner.patches), self._steering(inner.controls) as controls:
-                rows = self._predict(denoiser, [inner], [x], controls)[0]
-            loss = _applier(judge, call.loss).apply(call.loss.method, {**call.loss.inputs, "x0": rows[0]})
-            (gradient,) = torch.autograd.grad(loss, x)
-        plain = tuple(row.detach().to(inner.x.device) for row in rows)
-        return Denoised(plain[0], plain[-1], plain), float(loss.detach()), gradient.to(inner.x.device)
+    def _denoise_grad(self, calls: Sequence[DenoiseGrad]) -> list[Graded]:
+        """The first rows of all calls share the denoiser, the decoder and the backward pass; the other rows want no gradient."""
+        inners = [call.denoise for call in calls]
+        first = inners[0]
+        xs = [inner.x.detach().to(self._models.device).clone().requires_grad_(True) for inner in inners]
+        with self._models.using(first.model) as model:
+            denoiser = _denoiser(model, first)
+            decoder = cast(Decodes, _able(model, "decode", first.model))
+            with self._patched(model, first.patches), self._steering(first.controls) as controls:
+                with torch.enable_grad():
+                    heads = self._predict(denoiser, [_rows_of(inner, slice(1)) for inner in inners], xs, controls)
+                    pictures = decoder.decode(torch.cat([row.to(self._models.device) for (row,) in heads])).chunk(len(heads))
+                    found = [self._slopes([call.losses[n] for call in calls], pictures, xs) for n in range(len(calls[0].losses))]
+                rest = self._predict(denoiser, [_rows_of(inner, slice(1, None)) for inner in inners], xs, controls)
+        replies = []
+        for i, (head, others) in enumerate(zip(heads, rest, strict=True)):
+            rows = tuple(row.detach().to(inners[i].x.device) for row in (*head, *others))
+            values, gradients = zip(*(part[i] for part in found), strict=True)
+            replies.append(Graded(Denoised(rows[0], rows[-1], rows), values, tuple(slope.to(inners[i].x.device) for slope in gradients)))
+        return replies
+
+    def _slopes(self, losses: Sequence[Loss], pictures: Sequence[Tensor], xs: Sequence[Tensor]) -> list[tuple[float, Tensor]]:
+        """For each call its loss and the gradient on its x; rows do not mix, so that the sum's gradient is that of each."""
+        first = losses[0]
+        with self._models.using(first.model) as judge:
+            judging = _applier(judge, first.model, first.method)
+            found = [
+                judging.apply(loss.method, {**loss.inputs, "picture": picture}).sum()
+                for loss, picture in zip(losses, pictures, strict=True)
+            ]
+            gradients = torch.autograd.grad(torch.stack(found).sum(), xs, retain_graph=True)
+        for gradient in gradients:
+            if not gradient.isfinite().all():
+                raise ModelError(f"The model {first.model.name!r} gave a {first.method!r} whose gradient is not finite.")
+        return [(float(loss.detach()), gradient) for loss, gradient in zip(found, gradients, strict=True)]
 
     def _encode_text(self, calls: Sequence[EncodeText]) -> list[tuple[Conditioning, ...]]:
         ref, scope = calls[0].model, scope_of(calls[0])
@@ -280,18 +286,18 @@ class Forward:
 
     def _apply(self, call: Apply) -> Any:
         with self._models.using(call.model) as model:
-            return _applier(model, call).apply(call.method, call.inputs)
+            return _applier(model, call.model, call.method).apply(call.method, call.inputs)
 
 
 def belongs_on_pool(models: Models, call: Apply) -> bool:
     """Whether the model says that this method is pure CPU work; loads it."""
     with models.using(call.model) as model:
-        return _applier(model, call).methods[call.method]
+        return _applier(model, call.model, call.method).methods[call.method]
 
 
 def on_pool(models: Models, call: Call) -> Callable[[], Any]:
     """The work of a call that belongs on the thread pool. A model is pinned while its method runs."""
-    if isinstance(call, Host):
+    if isinstance(call, (Host, Wait)):
         return _without_gradients(call.function, call.args)
     return _without_gradients(_apply_pinned, (models, call))
 
@@ -324,15 +330,28 @@ def _perturbed(denoiser: Denoises, ref: ModelRef, perturbation: Perturbation | N
     return cast(Perturbs, denoiser).perturbed(perturbation)
 
 
+def _aligned(denoiser: Denoises, call: Denoise) -> AbstractContextManager[None]:
+    if call.lead is None:
+        return _WHOLE
+    if not hasattr(denoiser, "aligned"):
+        raise _cannot(call.model, "let pictures follow another")
+    return cast(Aligns, denoiser).aligned(call.lead.share)
+
+
 def _controlled(denoiser: Denoises, controls: Sequence[Control]) -> AbstractContextManager[None]:
     if not controls:
         return _WHOLE
     return cast(Controlled, denoiser).controlled(controls)
 
 
-def _applier(model: Model, call: Apply) -> Applies:
-    if call.method not in getattr(model, "methods", ()):
-        raise _cannot(call.model, f"do {call.method!r}")
+def _rows_of(call: Denoise, rows: slice) -> Denoise:
+    lead = call.lead and replace(call.lead, conds=call.lead.conds[rows])
+    return replace(call, conds=call.conds[rows], perturbations=call.perturbations[rows], lead=lead)
+
+
+def _applier(model: Model, ref: ModelRef, method: str) -> Applies:
+    if method not in getattr(model, "methods", ()):
+        raise _cannot(ref, f"do {method!r}")
     return cast(Applies, model)
 
 

@@ -35,8 +35,13 @@ class _Flags(NamedTuple):
 
 
 def _flags() -> _Flags:
+    return _Flags(*_flags_now())
+
+
+def _flags_now() -> tuple[Any, ...]:
+    """The same without names, which are needed only where something differs."""
     modes = torch._C._len_torch_function_stack()
-    return _Flags(
+    return (
         torch.is_grad_enabled(),
         torch.is_inference_mode_enabled(),
         torch.is_autocast_enabled("cpu"),
@@ -76,11 +81,12 @@ class Ambient:
 
     def leaks(self) -> list[str]:
         """Names of what differs now; called `within`. About 8 microseconds."""
-        now = _flags()
         found = []
-        if now != self._flags:
+        if _flags_now() != self._flags:
+            now = _flags()
             found = [name.replace("_", " ") for name in _Flags._fields if getattr(now, name) != getattr(self._flags, name)]
-        if torch.default_generator.get_state().numpy().tobytes() != self._torch_bytes:
+        state = torch.default_generator.get_state()
+        if ctypes.string_at(state.data_ptr(), state.nbytes) != self._torch_bytes:  # half of what a view by numpy takes
             found.append("torch's global random numbers")
         if np.random.mtrand.get_bit_generator() is not self._numpy_bits or self._numpy_now() != self._numpy_bytes:
             found.append("numpy's global random numbers")

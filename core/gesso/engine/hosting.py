@@ -1,9 +1,11 @@
 """Calls for the thread pool: host functions, and the methods of models that are pure CPU work. As many fly as there are threads; the
-others wait in fairness order, so that one client's hundred renders do not stand before another's one.
+others wait in fairness order, so that one client's hundred renders do not stand before another's one. A `Wait` computes nothing and has a
+thread of its own at once.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from gesso.engine.calls import Apply, Call, Host
+from gesso.engine.calls import Apply, Call, Host, Wait
 from gesso.engine.fairness import Fairness
 from gesso.engine.forward import Models, on_pool
 from gesso.engine.resume import Resumer
@@ -54,7 +56,7 @@ class Hosting:
 
     def takes(self, call: Call) -> bool:
         """Whether a call belongs here. Of a model's method that is known once `learn` was told."""
-        return isinstance(call, Host) or (isinstance(call, Apply) and (call.model.digest, call.method) in self._methods)
+        return isinstance(call, (Host, Wait)) or (isinstance(call, Apply) and (call.model.digest, call.method) in self._methods)
 
     def learn(self, call: Apply) -> None:
         """From now on, calls of this method of this model belong here."""
@@ -67,18 +69,28 @@ class Hosting:
     @property
     def ready(self) -> bool:
         """Whether a call waits and there is a thread for it."""
-        return len(self.flying) < self._pool.width and any(not call.running.paused for call in self._waiting)
+        return any(isinstance(call.call, Wait) for call in self._waiting) or (
+            self.computing < self._pool.width and any(not call.running.paused for call in self._waiting)
+        )
+
+    @property
+    def computing(self) -> int:
+        """Calls that have a thread and compute on it."""
+        return sum(not isinstance(call.call, Wait) for call in self.flying.values())
 
     @property
     def longest(self) -> float:
-        """Seconds that the oldest call has been on the pool; 0 where there is none."""
-        return time.perf_counter() - min(self._began.values()) if self._began else 0.0
+        """Seconds that the oldest call has been on the pool; 0 where there is none. Waiting is bounded by who waits."""
+        began = [self._began[future] for future, call in self.flying.items() if not isinstance(call.call, Wait)]
+        return time.perf_counter() - min(began) if began else 0.0
 
     def launch(self) -> bool:
         """Start what there are threads for; False if that is nothing."""
         did = False
         while self.ready:
-            call = self.fairness.order(call for call in self._waiting if not call.running.paused)[0]
+            call = next((call for call in self._waiting if isinstance(call.call, Wait)), None) or self.fairness.order(
+                call for call in self._waiting if not call.running.paused
+            )[0]
             self._waiting.remove(call)
             self._fly(call)
             did = True
@@ -98,7 +110,7 @@ class Hosting:
         except Exception as fault:
             self._outcomes.fault(call, fault)
             return
-        future = self._pool.executor.submit(work)
+        future = _aside(work) if isinstance(call.call, Wait) else self._pool.executor.submit(work)
         self.flying[future] = call
         self._began[future] = time.perf_counter()
         future.add_done_callback(lambda done: self._outcomes.post(partial(self._land, done)))
@@ -107,7 +119,7 @@ class Hosting:
         call = self.flying.pop(done)
         seconds = time.perf_counter() - self._began.pop(done)
         self._resumer.clean("a host function")
-        if not call.running.ended:
+        if not call.running.ended and not isinstance(call.call, Wait):
             self.fairness.charge(call.running.ticket.client, seconds)
         if done.cancelled():
             return
@@ -116,3 +128,21 @@ class Hosting:
             self._outcomes.reply(call, done.result())
         else:
             self._outcomes.fault(call, fault)
+
+
+def _aside(work: Callable[[], Any]) -> Future[Any]:
+    """Run something on a thread of its own, which keeps no process alive."""
+    future: Future[Any] = Future()
+
+    def run() -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            value = work()
+        except BaseException as fault:
+            future.set_exception(fault)
+        else:
+            future.set_result(value)
+
+    threading.Thread(target=run, name="gesso-wait", daemon=True).start()
+    return future

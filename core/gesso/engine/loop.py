@@ -61,7 +61,7 @@ class Engine:
         self._hooks = hooks
         self._log_after = log_after
         self._posts = Posts(hooks.wake)
-        self._resumer = Resumer(self._emit, lambda: bool(self._calls.hosting.flying))
+        self._resumer = Resumer(self._emit, lambda: self._calls.hosting.computing > 0)
         outcomes = Outcomes(self._deliver, self._deliver_fault, self._mark, self._posts.put)
         self._calls = Dispatcher(models, Pool(pool, width), self._resumer, outcomes, threads)
         self._jobs: dict[str, Running] = {}

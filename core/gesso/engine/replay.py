@@ -19,11 +19,11 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from gesso.engine.calls import Call, Denoised, DenoiseGrad
+from gesso.engine.calls import Call, Denoised, DenoiseGrad, Graded
 
 _log = logging.getLogger(__name__)
 _HEAD = struct.Struct("<III")
-Reply = Denoised | tuple[Denoised, float, Tensor]
+Reply = Denoised | Graded
 Key = tuple[tuple[tuple[int, int], ...], int]
 """(branch path, number of the call in its branch); the job is the file."""
 
@@ -98,12 +98,12 @@ class ReplayLog:
 def _to_tensors(reply: Reply) -> Sequence[Tensor]:
     if isinstance(reply, Denoised):
         return reply.predictions
-    denoised, loss, gradient = reply
-    return (*denoised.predictions, torch.tensor(loss, dtype=torch.float64), gradient)
+    return (*reply.denoised.predictions, torch.tensor(reply.losses, dtype=torch.float64), *reply.gradients)
 
 
 def _from_tensors(tensors: Sequence[Tensor], call: Call) -> Reply:
     if isinstance(call, DenoiseGrad):
-        *predictions, loss, gradient = tensors
-        return Denoised(predictions[0], predictions[-1], tuple(predictions)), float(loss), gradient
+        rows = len(call.denoise.conds)
+        predictions, losses, gradients = tensors[:rows], tensors[rows], tensors[rows + 1 :]
+        return Graded(Denoised(predictions[0], predictions[-1], tuple(predictions)), tuple(losses.tolist()), tuple(gradients))
     return Denoised(tensors[0], tensors[-1], tuple(tensors))

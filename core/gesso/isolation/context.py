@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from gesso.manifest import first_party
+from gesso.media.images import Picture
 from gesso.model import ModelCard
 from gesso.plugin import (
     GuidanceSpec,
@@ -86,14 +87,14 @@ class RemoteContext:
         """Add a sentence to the result's warnings."""
         self._ask("warn", [message])
 
-    def blob(self, sha256: str) -> bytes:
-        """The bytes of an input that the request named."""
-        content: bytes = self._ask("blob", [sha256])
+    def blob(self, sha256: str) -> Picture:
+        """An input that the request named."""
+        content: Picture = self._ask("blob", [sha256])
         return content
 
-    def keep(self, data: bytes) -> Mapping[str, str]:
+    def keep(self, picture: Picture) -> Mapping[str, str]:
         """A picture made in this job as the input of another operation."""
-        kept: Mapping[str, str] = self._ask("keep", [data])
+        kept: Mapping[str, str] = self._ask("keep", [picture])
         return kept
 
     def operation(self, name: str, params: Mapping[str, Any]) -> Generator[Any, Any, Any]:

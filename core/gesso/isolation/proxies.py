@@ -4,20 +4,61 @@ They are made from the compiled file; nothing of the plugin is imported here.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ConfigDict
 from torch import Tensor
 
-from gesso.errors import InvalidRequest
+from gesso.engine import Wait
+from gesso.errors import InvalidRequest, PluginError
 from gesso.isolation.server import Server
-from gesso.isolation.session import Ask
+from gesso.isolation.session import Ask, Session
 from gesso.math import Noise
 from gesso.model import Parametrisation
 from gesso.plugin import Fault, JobContext, OperationParams, PluginState, Registry, ResolveContext, SamplerSpec, ScheduleSpec
 from gesso.plugin.names import Catalogue
 from gesso.strangers import Stranger
+
+
+class Opening:
+    """A session of a server that a generator in the engine waits for, and that is closed whenever it comes."""
+
+    def __init__(self, server: Server, ask: Ask | None = None) -> None:
+        self._server = server
+        self._ask = ask
+        self._lock = threading.Lock()
+        self._session: Session | None = None
+        self._closed = False
+
+    def session(self) -> Generator[Any, Any, Session]:
+        """The session; PluginError where there can be none."""
+        fault = yield Wait(self._open)
+        if fault is not None:
+            raise fault
+        assert self._session is not None
+        return self._session
+
+    def close(self) -> None:
+        """The session is not needed any more."""
+        with self._lock:
+            self._closed = True
+            session = self._session
+        if session is not None:
+            session.close()
+
+    def _open(self) -> PluginError | None:
+        try:
+            session = self._server.session(self._ask)
+        except PluginError as fault:
+            return fault
+        with self._lock:
+            self._session = session
+            late = self._closed
+        if late:
+            session.close()
+        return None
 
 
 class AnyParams(OperationParams):
@@ -46,11 +87,13 @@ class IsolatedOperation:
 
     def run(self, ctx: JobContext, params: OperationParams) -> Generator[Any, Any, Any]:
         """The plugin's `run`, in a process of this job."""
-        session = self._server.session(_answers(ctx))
+        opening = Opening(self._server, _answers(ctx))
         try:
-            return (yield from session.generator(0, session.start("run", self.name, _given(ctx, params))))
+            session = yield from opening.session()
+            first = yield from session.started("run", self.name, _given(ctx, params))
+            return (yield from session.generator(0, first))
         finally:
-            session.close()
+            opening.close()
 
 
 def register(registry: Registry, stranger: Stranger, document: Mapping[str, Any], server: Server) -> PluginState:
@@ -68,10 +111,12 @@ def register(registry: Registry, stranger: Stranger, document: Mapping[str, Any]
         registered.setdefault(kind, []).append(thing.name.removeprefix(f"{name}."))
 
     for entry in document["catalogues"]["samplers"]:
-        sampler = SamplerSpec(function=_sampler(server, entry["name"]), **{**entry, "aliases": tuple(entry["aliases"])})
+        told = {**entry, "aliases": tuple(entry["aliases"]), "remote": True}
+        sampler = SamplerSpec(function=_sampler(server, entry["name"]), **told)
         enter("samplers", sampler, (sampler.title, *sampler.aliases))
     for entry in document["catalogues"]["schedules"]:
-        schedule = ScheduleSpec(function=_schedule(server, entry["name"]), **{**entry, "aliases": tuple(entry["aliases"])})
+        told = {**entry, "aliases": tuple(entry["aliases"]), "remote": True}
+        schedule = ScheduleSpec(function=_schedule(server, entry["name"]), **told)
         enter("schedules", schedule, (schedule.title, *schedule.aliases))
     for operation, described in document["operations"].items():
         enter("operations", IsolatedOperation(server, operation, described["title"]))
@@ -89,13 +134,15 @@ def _sampler(server: Server, name: str) -> Callable[..., Generator[Any, Any, Any
         parametrisation: Parametrisation | None = None,
         **options: Any,
     ) -> Generator[Any, Any, Any]:
-        session = server.session()
-        session.noise = noise
+        opening = Opening(server)
         given = {"x": x, "sigmas": sigmas, "noise": noise, "parametrisation": parametrisation, "options": options}
         try:
-            return (yield from session.generator(0, session.start("sampler", name, given)))
+            session = yield from opening.session()
+            session.noise = noise
+            first = yield from session.started("sampler", name, given)
+            return (yield from session.generator(0, first))
         finally:
-            session.close()
+            opening.close()
 
     return sampler
 

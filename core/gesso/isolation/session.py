@@ -1,16 +1,19 @@
 """The worker's end of one process of an isolated plugin: one use of it, a sampler's run, a schedule, or one operation of one job. A fault
-of the process, and a silence of it, is that use's fault alone. Several threads may wait for answers at once.
+of the process, and a silence of it, is that use's fault alone. Several threads may wait for answers at once; the engine's waits next to
+nothing: what does not answer at once is waited for beside it, by yielding a `Wait`.
 """
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, Literal
 
-from gesso.engine import CallError, Host
+from gesso.engine import CallError, Host, Wait
 from gesso.errors import PluginError
 from gesso.isolation.codec import Decoder, Encoder
 from gesso.link.isolated import Answer, Asked, Close, Raised, Resume, Returned, Start, Work, Yielded
@@ -18,8 +21,11 @@ from gesso.link.messages import Message
 from gesso.link.pipe import Pipe, PipeClosed
 from gesso.math import Noise
 
+_log = logging.getLogger(__name__)
 HOST_LIMIT = 600.0
 """Seconds that a host function may take."""
+SOON = 0.005
+"""Seconds that the engine's loop waits for an answer itself: most steps take less, and a thread for each would cost them more."""
 Ask = Callable[[str, Any], Any]
 """``ask(method, arguments)``: answers the plugin's use of its context. ``operation`` is answered with a generator."""
 
@@ -58,29 +64,38 @@ class Session:
         self._reading = False
         self._over: str | None = None
         self._turn = threading.Condition()
+        self._leaving = 0
+        self._dismissed = False
 
     def request(self, make: Callable[[int], Message], limit: float | None = None) -> Message:
         """Send a request and wait for what answers it; PluginError where the process ends or stays silent."""
-        with self._turn:
-            self._calls += 1
-            call = self._calls
-            self._arrived[call] = deque()
-        try:
-            self._send(make(call))
-            while True:
-                message = self._wait(call, limit or self._limit)
-                if not isinstance(message, Asked):
-                    return message
-                self._send(self._answer(message))
-        finally:
-            with self._turn:
-                del self._arrived[call]
+        call = self._numbered()
+        self._send(make(call))
+        return self._answered(call, limit or self._limit)
+
+    def patiently(self, make: Callable[[int], Message]) -> Generator[Any, Any, Message]:
+        """The same for a generator in the engine, whose loop goes on with other jobs meanwhile."""
+        if self._arrived:  # the process is at something: even sending might have to wait
+            found = yield Wait(_caught, (self.request, make))
+        else:
+            call = self._numbered()
+            with contextlib.suppress(PipeClosed):  # whoever waits for the answer finds out why
+                self._pipe.send(make(call))
+            found = self._soon(call)
+            if found is None:
+                found = yield Wait(_caught, (self._answered, call, self._limit))
+        if isinstance(found, BaseException):
+            raise found
+        message: Message = found
+        return message
 
     def start(self, what: str, name: str, value: Any) -> Message:
         """Begin what the process is for."""
-        encoder = Encoder()
-        wrapped = encoder.value(value)
-        return self.request(lambda call: Start(call, what, name, wrapped, blobs=encoder.blobs))
+        return self.request(_start(what, name, value))
+
+    def started(self, what: str, name: str, value: Any) -> Generator[Any, Any, Message]:
+        """The same for a generator in the engine."""
+        return (yield from self.patiently(_start(what, name, value)))
 
     def result(self, message: Message) -> Any:
         """What a call returned; what it raised is raised here."""
@@ -95,17 +110,18 @@ class Session:
         """A generator of the process as one of this process: what it yields is yielded here, replies go back. ``first``: its first answer,
         where it has been started already.
         """
-        message = self._resume(number, None) if first is None else first
         try:
+            message = first or (yield from self._resume(number, None))
             while isinstance(message, Yielded):
                 self._follow(message)
                 asked = self._decoder(message).value(message.value)
                 try:
                     reply = (yield from asked.generator) if isinstance(asked, _Delegated) else (yield asked)
                 except Exception as fault:
-                    message = self._resume(number, fault)
+                    answer: Any = fault
                 else:
-                    message = self._resume(number, reply)
+                    answer = reply
+                message = yield from self._resume(number, answer)
         except GeneratorExit:
             self._close(number)
             raise
@@ -113,19 +129,79 @@ class Session:
         return self.result(message)
 
     def close(self) -> None:
-        """The process is not needed any more."""
-        self._finish("done")
+        """The process is not needed any more, once what is being closed over there has been. One that is at something else is ended."""
+        with self._turn:
+            self._dismissed = True
+            waits, busy = self._leaving > 0, bool(self._arrived)
+        if not waits:
+            self._finish("silent" if busy else "done")
 
     # ---- messages ----
 
-    def _resume(self, number: int, value: Any) -> Message:
+    def _numbered(self) -> int:
+        with self._turn:
+            self._calls += 1
+            self._arrived[self._calls] = deque()
+            return self._calls
+
+    def _answered(self, call: int, limit: float) -> Message:
+        try:
+            while True:
+                message = self._wait(call, limit)
+                if not isinstance(message, Asked):
+                    return message
+                self._send(self._answer(message))
+        finally:
+            with self._turn:
+                del self._arrived[call]
+
+    def _soon(self, call: int) -> Message | None:
+        """The answer if it comes at once. Questions and endings are for who has the time."""
+        with self._turn:
+            if self._reading or self._over is not None:
+                return None
+            self._reading = True
+        message: Message | None = None
+        try:
+            if self._pipe.ready(SOON):
+                message = self._pipe.receive(self._limit)
+        except TimeoutError:  # in the midst of a message
+            self._finish("silent")
+        except PipeClosed:
+            message = None
+        with self._turn:
+            self._reading = False
+            self._turn.notify_all()
+            if message is not None and (waiting := self._arrived.get(getattr(message, "call", 0))) is not None:
+                waiting.append(message)
+            arrived = self._arrived[call]
+            if not arrived or isinstance(arrived[0], Asked):
+                return None
+            return self._arrived.pop(call).popleft()
+
+    def _resume(self, number: int, value: Any) -> Generator[Any, Any, Message]:
         encoder = Encoder(_kept)
         wrapped = encoder.value(value)
-        return self.request(lambda call: Resume(call, number, wrapped, blobs=encoder.blobs))
+        return (yield from self.patiently(lambda call: Resume(call, number, wrapped, blobs=encoder.blobs)))
 
     def _close(self, number: int) -> None:
-        if self._over is None:
+        """Have a generator closed over there. Nobody waits for its ``finally``: the process ends after it, or when its time is over."""
+        if self._over is not None:
+            return
+        with self._turn:
+            self._leaving += 1
+        threading.Thread(target=self._closed, args=(number,), name="gesso-close", daemon=True).start()
+
+    def _closed(self, number: int) -> None:
+        try:
             self.result(self.request(lambda call: Close(call, number)))
+        except BaseException:
+            _log.exception("a generator of the plugin %s failed while it was closed", self.plugin)
+        with self._turn:
+            self._leaving -= 1
+            last = self._dismissed and self._leaving == 0
+        if last:
+            self._finish("done")
 
     def _follow(self, message: Message) -> None:
         if self.noise is not None and isinstance(message, (Yielded, Returned)) and "noise" in message.value:
@@ -237,6 +313,20 @@ class _Remote:
 
     def __call__(self) -> Kept:
         return self._session.work(self._number)
+
+
+def _start(what: str, name: str, value: Any) -> Callable[[int], Message]:
+    encoder = Encoder()
+    wrapped = encoder.value(value)
+    return lambda call: Start(call, what, name, wrapped, blobs=encoder.blobs)
+
+
+def _caught(function: Callable[..., Any], *args: Any) -> Any:
+    """What a function returns or raises, as a value: it is raised where it belongs, in the plugin's own generator."""
+    try:
+        return function(*args)
+    except Exception as fault:
+        return fault
 
 
 def _kept(thing: Any) -> Mapping[str, Any] | None:

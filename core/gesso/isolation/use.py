@@ -23,7 +23,7 @@ from gesso.link.messages import Message
 from gesso.link.pipe import Pipe, PipeClosed
 from gesso.math import Noise
 from gesso.plugin import Registry
-from gesso.plugin.specs import validated
+from gesso.plugin.operations import validated
 
 _log = logging.getLogger(__name__)
 

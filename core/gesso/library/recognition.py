@@ -23,9 +23,12 @@ from gesso.manifest import Manifest
 
 KINDS = (
     "checkpoint", "vae", "taesd", "lora", "controlnet", "t2i_adapter", "ip_adapter", "embedding", "upscaler", "text_encoder",
-    "image_encoder", "denoiser",
+    "image_encoder", "denoiser", "maps_network", "style_network",
 )  # fmt: skip
-"""What a file can be. Only a ``checkpoint`` makes pictures by itself; ``denoiser``: a checkpoint's largest part alone."""
+"""What a file can be. Only a ``checkpoint`` makes pictures by itself; ``denoiser``: a checkpoint's largest part alone; ``maps_network``
+and ``style_network``: what finds material maps, and what gives a picture the look of another. A kind and an "s" is the name of a
+catalogue, but for those of ``checkpoint`` and ``upscaler``, ``models`` and ``upscaler_networks``.
+"""
 
 
 @dataclass(frozen=True)

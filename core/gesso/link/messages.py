@@ -1,6 +1,6 @@
 """Messages between front and worker as frozen dataclasses; `encode` and `decode` turn them into frames (JSON header + raw blobs).
 
-Worker -> front: Ready, Heartbeat, Resolved, Event, Finished, Fetch, Bye. Front -> worker: Lease, Go, Cancel, Steer, Blob,
+Worker -> front: Ready, Heartbeat, Resolved, Event, Finished, Seen, Fetch, Bye. Front -> worker: Lease, Go, Cancel, Steer, Blob,
 Reload, Prefer, Suspend, Unload, Shutdown.
 
     worker                        front
@@ -10,6 +10,7 @@ Reload, Prefer, Suspend, Unload, Shutdown.
       | <---------------- Go(job) -- |
       | -- Event(...) * -----------> |
       | -- Finished(job, ...) -----> |   blobs stored, journaled
+      | -- Seen(job, ...) ---------> |   journaled
 """
 
 from __future__ import annotations
@@ -119,6 +120,15 @@ class Finished(Message):
 
 
 @dataclass(frozen=True)
+class Seen(Message):
+    """What pictures of a finished job look like to the model of that digest: one blob of little-endian float16, a row for each image."""
+
+    type = "seen"
+    job: str
+    model: str
+
+
+@dataclass(frozen=True)
 class Fetch(Message):
     """The worker needs an input blob."""
 
@@ -191,6 +201,7 @@ KINDS: Mapping[str, type[Message]] = {
         Steer,
         Event,
         Finished,
+        Seen,
         Fetch,
         Blob,
         Reload,

@@ -53,6 +53,13 @@ class Pipe:
         """The next message. TimeoutError after ``timeout`` seconds; the pipe is of no use then. PipeClosed at its end."""
         return self._message(b"", None if timeout is None else time.monotonic() + timeout)
 
+    def ready(self, timeout: float) -> bool:
+        """Whether a message begins to arrive (or the end is noticed) within ``timeout`` seconds."""
+        try:
+            return bool(self._poll.poll(max(0.0, timeout) * 1000))
+        except (OSError, ValueError):  # closed meanwhile, which receiving will say
+            return True
+
     def receive_with_file(self) -> tuple[Message, socket.socket | None]:
         """The next message and the socket that came with it."""
         try:

@@ -17,19 +17,17 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from gesso.errors import InvalidRequest
 from gesso.media import exr
-from gesso.media.images import FORMATS, check_size
+from gesso.media.images import FORMATS, Picture, check_size
 from gesso.media.png import SIGNATURE
 from gesso.media.png import write as write_png
-from gesso.media.profile import LINEAR, Profile, read_profile
+from gesso.media.profile import LINEAR, SRGB, Profile, read_profile
 
 Pixels = npt.NDArray[Any]
 DEPTHS = ("uint8", "uint16", "float16", "float32")
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+MAX_PIXELS = 2**26
+"""8192 x 8192: only what an edit touches is ever turned into floats, so a document may be larger than a picture for a model."""
 READS = "PNG, JPEG, WebP, TIFF and OpenEXR"
-
-
-MEDIA_TYPES = {"png": "image/png", "tiff": "image/tiff", "exr": "image/x-exr"}
-"""What `write` makes."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +43,16 @@ class Document:
         """Width and height."""
         return self.pixels.shape[1], self.pixels.shape[0]
 
+    @property
+    def returned(self) -> str:
+        """The kind of file that it comes back as: TIFF and OpenEXR as themselves, all else as PNG."""
+        return self.kind if self.kind in ("tiff", "exr") else "png"
 
-def read(data: bytes, field: str = "image") -> Document:
-    """A document from the bytes of a file. Raises InvalidRequest; the size is checked before pixels are decoded."""
+
+def read(data: Picture, field: str = "image") -> Document:
+    """A document from the bytes of a file, or from planes. Raises InvalidRequest; the size is checked before pixels are decoded."""
+    if not isinstance(data, bytes):
+        return Document(data, SRGB, "tiff")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -74,18 +79,18 @@ def write(document: Document, kind: str | None = None) -> bytes:
 
 def _common(data: bytes, field: str) -> Document:
     with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-        check_size(picture.width, picture.height, field)
+        check_size(picture.width, picture.height, field, MAX_PIXELS)
         _refuse(picture, field)
         profile, kind = read_profile(picture.info.get("icc_profile"), field), str(picture.format).lower()
         if data.startswith(SIGNATURE) and data[24] == 16:
             import imagecodecs
 
             return Document(_shaped(imagecodecs.png_decode(data)), profile, kind)
-        upright = ImageOps.exif_transpose(picture)
-        alpha = upright.mode in ("LA", "PA", "RGBA") or "transparency" in upright.info
-        grey = upright.mode in ("1", "L", "LA")
+        ImageOps.exif_transpose(picture, in_place=True)  # it and `convert` copy, and a canvas may be large
+        alpha = picture.mode in ("LA", "PA", "RGBA") or "transparency" in picture.info
+        grey = picture.mode in ("1", "L", "LA")
         mode = ("L" if grey else "RGB") + ("A" if alpha else "")
-        return Document(_shaped(np.asarray(upright.convert(mode))), profile, kind)
+        return Document(_shaped(np.asarray(picture if picture.mode == mode else picture.convert(mode))), profile, kind)
 
 
 def _refuse(picture: Image.Image, field: str) -> None:
@@ -104,7 +109,7 @@ def _tiff(data: bytes, field: str) -> Document:
 
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page: Any = file.pages[0]
-        check_size(page.imagewidth, page.imagelength, field)
+        check_size(page.imagewidth, page.imagelength, field, MAX_PIXELS)
         if len(file.pages) > 1:
             raise InvalidRequest(f"The {field} has {len(file.pages)} pages.", field=field, hint="Save one of them by itself.")
         if page.photometric not in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.MINISBLACK):

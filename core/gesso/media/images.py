@@ -15,22 +15,31 @@ from torch import Tensor
 
 from gesso.errors import InvalidRequest, ModelError
 
+Picture = bytes | npt.NDArray[np.float32]
+"""A picture as a file's bytes, or as planes that another operation made: (H, W, 1 to 4) in 0..1, sRGB, the last of 2 or 4 alpha."""
+
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_SIDE = 16_384
 MAX_PIXELS = 40_000_000
 
 
-def decode(data: bytes, field: str = "image") -> npt.NDArray[np.float32]:
-    """Bytes of a PNG, JPEG or WebP file -> float32 (H, W, 3) in 0..1, sRGB, upright, over white where it is transparent.
+def decode(data: Picture, field: str = "image") -> npt.NDArray[np.float32]:
+    """Planes, or the bytes of a PNG, JPEG or WebP file -> float32 (H, W, 3) in 0..1, sRGB, upright, over white where it is transparent.
 
     The size is checked before a pixel is decoded: at most 16384 a side and 40 megapixels. Raises InvalidRequest.
     """
-    return _decoded(data, field, _colours)
+    if isinstance(data, bytes):
+        return _decoded(data, field, _colours)
+    planes = decode_transparent(data, field)
+    return _over_white(planes) if planes.shape[2] == 4 else planes
 
 
-def decode_transparent(data: bytes, field: str = "image") -> npt.NDArray[np.float32]:
-    """The same, but (H, W, 4) with the alpha as it is where the file has one."""
-    return _decoded(data, field, _transparent)
+def decode_transparent(data: Picture, field: str = "image") -> npt.NDArray[np.float32]:
+    """The same, but (H, W, 4) with the alpha as it is where the picture has one."""
+    if isinstance(data, bytes):
+        return _decoded(data, field, _transparent)
+    colours = np.repeat(data[..., :1], 3, axis=2) if data.shape[2] < 3 else data
+    return np.concatenate([colours, data[..., 1:]], axis=2) if data.shape[2] == 2 else colours
 
 
 def _decoded(data: bytes, field: str, read: Callable[[Image.Image], npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
@@ -51,11 +60,11 @@ def _decoded(data: bytes, field: str, read: Callable[[Image.Image], npt.NDArray[
         raise InvalidRequest(f"The {field} is damaged and cannot be read: {fault}.", field=field) from fault
 
 
-def check_size(width: int, height: int, field: str) -> None:
-    """Refuse a picture of more than 16384 pixels a side or 40 megapixels, before a pixel of it is decoded."""
-    if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
+def check_size(width: int, height: int, field: str, most: int = MAX_PIXELS) -> None:
+    """Refuse a picture of more than 16384 pixels a side or ``most`` in all, before a pixel of it is decoded."""
+    if width > MAX_SIDE or height > MAX_SIDE or width * height > most:
         raise InvalidRequest(
-            f"The {field} has {width} x {height} pixels; {MAX_SIDE} a side and {MAX_PIXELS // 1_000_000} million in all are allowed.",
+            f"The {field} has {width} x {height} pixels; {MAX_SIDE} a side and {most // 1_000_000} million in all are allowed.",
             field=field,
             hint="Make it smaller first.",
         )
@@ -66,10 +75,13 @@ def _colours(picture: Image.Image) -> npt.NDArray[np.float32]:
         grey = np.asarray(picture, np.float32) / np.float32(65535.0)
         return np.repeat(np.clip(grey, 0.0, 1.0)[..., None], 3, axis=2)
     if _has_alpha(picture):
-        rgba = _transparent(picture)
-        alpha = rgba[..., 3:]
-        return np.asarray(rgba[..., :3] * alpha + (1.0 - alpha), np.float32)
+        return _over_white(_transparent(picture))
     return np.asarray(picture.convert("RGB"), np.float32) / np.float32(255.0)
+
+
+def _over_white(rgba: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    alpha = rgba[..., 3:]
+    return np.asarray(rgba[..., :3] * alpha + (1.0 - alpha), np.float32)
 
 
 def _has_alpha(picture: Image.Image) -> bool:
@@ -80,13 +92,13 @@ def _transparent(picture: Image.Image) -> npt.NDArray[np.float32]:
     return np.asarray(picture.convert("RGBA"), np.float32) / np.float32(255.0) if _has_alpha(picture) else _colours(picture)
 
 
-def to_planes(data: bytes, width: int, height: int) -> Tensor:
-    """Bytes of a picture file -> (1, 3, height, width) float32 in 0..1: scaled to cover the size, the overhang cut off evenly."""
+def to_planes(data: Picture, width: int, height: int) -> Tensor:
+    """A picture -> (1, 3, height, width) float32 in 0..1: scaled to cover the size, the overhang cut off evenly."""
     colours = decode(data)
     if colours.shape[:2] != (height, width):
         planes = [_fitted(colours[..., channel], width, height) for channel in range(3)]
         colours = np.clip(np.stack(planes, axis=2), 0.0, 1.0)
-    return torch.from_numpy(np.ascontiguousarray(colours.transpose(2, 0, 1))[None])
+    return torch.from_numpy(np.array(colours.transpose(2, 0, 1), order="C")[None])
 
 
 def _fitted(plane: npt.NDArray[np.float32], width: int, height: int) -> npt.NDArray[np.float32]:
@@ -110,7 +122,11 @@ def quantised(values: npt.NDArray[np.floating[Any]], bits: int) -> npt.NDArray[A
     return rounded
 
 
+def to_samples(image: Tensor, bits: int) -> npt.NDArray[Any]:
+    """(1, 3, H, W) in 0..1 -> uint8 or uint16 (H, W, 3)."""
+    return quantised(image[0].detach().to("cpu", torch.float32).permute(1, 2, 0).contiguous().numpy(), bits)
+
+
 def to_uint8(image: Tensor) -> npt.NDArray[np.uint8]:
     """(1, 3, H, W) in 0..1 -> uint8 (H, W, 3)."""
-    array = image[0].detach().to("cpu", torch.float32).permute(1, 2, 0).contiguous().numpy()
-    return quantised(array, 8)
+    return to_samples(image, 8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,9 @@ class Rendered:
 
 @dataclass(frozen=True)
 class MaterialMaps:
-    """Reply of ``material_maps``. All float32 in 0..1: colours (H, W, 3), others (H, W). Normals are OpenGL (+Y up), encoded n/2+1/2."""
+    """Reply of ``material_maps`` and ``find_maps``. All float32 in 0..1: colours (H, W, 3), others (H, W). Normals are OpenGL (+Y up),
+    encoded n/2+1/2, of the height times ``relief``: what a height of 1 measures, as a share of the shorter side.
+    """
 
     base_color: npt.NDArray[np.float32]
     height: npt.NDArray[np.float32]
@@ -30,6 +32,7 @@ class MaterialMaps:
     roughness: npt.NDArray[np.float32]
     metallic: npt.NDArray[np.float32]
     ambient_occlusion: npt.NDArray[np.float32]
+    relief: float
     warnings: tuple[str, ...] = ()
 
 
@@ -42,7 +45,8 @@ class Output:
     index: number of the picture in the job (maps of one picture share it). params: the complete parameters of a job that makes
     exactly this picture again (count 1, its own seed). model: name of the model that made it, empty where none did.
     score: how good scorers found it, the combined value; ``info["scores"]`` has the parts. signed: whether the file carries its recipe.
-    kind: the file that it becomes; profile: the colour profile that goes into it. ``info["measured"]`` is what an operation found out.
+    kind: the codec that writes it where the client names none or one that cannot hold its samples.
+    profile: the colour profile that goes into it. ``info["measured"]`` is what an operation found out.
     """
 
     pixels: npt.NDArray[Any]
@@ -54,7 +58,7 @@ class Output:
     score: float | None = None
     info: Mapping[str, Any] = field(default_factory=dict)
     signed: bool = True
-    kind: Literal["png", "tiff", "exr"] = "png"
+    kind: str = "png"
     profile: Profile = SRGB
 
     def noted(self, name: str, **what: Any) -> Output:

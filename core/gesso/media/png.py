@@ -1,4 +1,4 @@
-"""Writes PNG files: 8 or 16 bits, grey, RGB or RGBA, with the recipe inside. It holds no time and no id; equal input gives equal bytes."""
+"""Writes PNG files: 8 or 16 bits, grey, RGB or RGBA, with texts inside. It holds no time and no id; equal input gives equal bytes."""
 
 from __future__ import annotations
 
@@ -9,20 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gesso.media.outputs import Output
-from gesso.recipe import Recipe, infotext
-
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {1: 0, 3: 2, 4: 6}
 _PAETH = 4
 _BAND = 64
 """Rows filtered at once: few enough to stay in the processor's cache, whatever the picture's size."""
-
-
-def encode(output: Output, recipe: Recipe | None) -> bytes:
-    """The file of one result, with the text chunks `parameters` (for the peers) and `gesso` (for us) where there is a recipe."""
-    texts = {} if recipe is None else {"parameters": infotext(recipe), "gesso": recipe.dumps()}
-    return write(output.pixels, texts, output.profile.icc)
 
 
 def write(pixels: npt.NDArray[Any], texts: dict[str, str], icc: bytes | None = None) -> bytes:

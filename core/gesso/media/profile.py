@@ -62,7 +62,8 @@ class Parametric:
     def to_linear(self, encoded: Values) -> Values:
         """Light."""
         size = np.abs(encoded)
-        return np.sign(encoded) * np.where(size >= self.d, np.maximum(self.a * size + self.b, 0) ** self.g + self.e, self.c * size + self.f)
+        light = np.where(size >= self.d, np.maximum(self.a * size + self.b, 0) ** self.g + self.e, self.c * size + self.f)
+        return np.copysign(light, encoded)  # black too has the curve's offset
 
     def from_linear(self, light: Values) -> Values:
         """Encoded values."""

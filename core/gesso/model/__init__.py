@@ -1,6 +1,7 @@
 """What a model is to the engine: cards, conditionings, parametrisations, patches and the capability protocols that families implement."""
 
 from gesso.model.capabilities import (
+    Aligns,
     Applies,
     Controlled,
     Decodes,
@@ -10,6 +11,7 @@ from gesso.model.capabilities import (
     EncodesNegatives,
     EncodesText,
     Family,
+    Frugal,
     Model,
     Perturbs,
 )
@@ -18,12 +20,14 @@ from gesso.model.conditioning import Conditioning
 from gesso.model.controls import Control
 from gesso.model.painting import Painting, Stage
 from gesso.model.parametrisation import Parametrisation, Shift
-from gesso.model.patches import Adapter, Autoencoder, Embedding, Lora, Patch, Seamless
+from gesso.model.patches import Adapter, Autoencoder, Embedding, Lora, Patch, Seamless, Shown
 from gesso.model.perturbation import Perturbation
 from gesso.model.ref import ModelRef
+from gesso.model.thrift import Offload, Size, Thrift
 
 __all__ = [
     "Adapter",
+    "Aligns",
     "Applies",
     "Autoencoder",
     "Conditioning",
@@ -38,12 +42,14 @@ __all__ = [
     "EncodesNegatives",
     "EncodesText",
     "Family",
+    "Frugal",
     "Latent",
     "Limits",
     "Lora",
     "Model",
     "ModelCard",
     "ModelRef",
+    "Offload",
     "Painting",
     "Parametrisation",
     "Patch",
@@ -51,5 +57,8 @@ __all__ = [
     "Perturbs",
     "Seamless",
     "Shift",
+    "Shown",
+    "Size",
     "Stage",
+    "Thrift",
 ]

@@ -21,6 +21,7 @@ from gesso.model.controls import Control
 from gesso.model.parametrisation import Parametrisation
 from gesso.model.patches import Patch
 from gesso.model.perturbation import Perturbation
+from gesso.model.thrift import Thrift
 
 
 @runtime_checkable
@@ -41,7 +42,7 @@ class Model(Protocol):
 
 @runtime_checkable
 class EncodesText(Protocol):
-    """Capability ``encode_text``."""
+    """Capability ``encode_text``; with ``see_image`` too, words are heard with the picture of a `gesso.model.Shown` among the patches."""
 
     def encode_text(self, texts: Sequence[str]) -> list[Conditioning]:
         """One conditioning per text; equal texts give equal bits however they are grouped."""
@@ -71,7 +72,8 @@ class Denoises(Protocol):
         """Rows x (B, C, h, w), sigma (B,) float32, cond with batch B -> x0 (B, C, h, w). eps, v, flow and discrete time end here.
 
         Known extras of ``cond``: ``guidance`` (B,), the scale, where the card ``embeds_guidance``; ``concat`` (B, c, h, w), further
-        channels beside x, where the card has ``extra_channels``.
+        channels beside x, where the card has ``extra_channels``; ``heard`` (B, 1), 0 for rows that a control with the capability
+        ``reference`` must not show its picture to.
         """
         ...
 
@@ -86,6 +88,18 @@ class Perturbs(Protocol):
 
     def perturbed(self, perturbation: Perturbation) -> AbstractContextManager[None]:
         """Perturb the network for the time of one forward; afterwards it computes equal bits again."""
+        ...
+
+
+@runtime_checkable
+class Aligns(Protocol):
+    """A model that denoises and whose card names ``layers``: the pictures that it makes can take on the look of one of them."""
+
+    def aligned(self, share: float) -> AbstractContextManager[None]:
+        """Within, the rows of a forward come in two halves, and row i of the first follows row i of the second: its self-attention also
+        sees the other's keys and values, after its queries and keys have been given that one's statistics (Hertz et al. 2024, StyleAligned,
+        arXiv 2312.02133, eq. 5). ``share``, over 0 and at most 1, scales both. The second half is computed as it always is.
+        """
         ...
 
 
@@ -133,9 +147,12 @@ class Embeds(Protocol):
 class Applies(Protocol):
     """A model with methods of its own, called by `gesso.engine.Apply`. ``methods`` maps a name to whether it is pure CPU work that
     may run on the thread pool beside the device. Known names: ``render`` (capability ``render``: prompt, width, height, seed, tile ->
-    `gesso.media.Rendered`) and ``material_maps`` (capability ``material_maps``: the same inputs -> `gesso.media.MaterialMaps`), and
-    ``begin`` and ``step`` (capability ``paint``: prompt, negative, width, height, steps, guidance, seed, and image, which is None
-    or (1, 3, H, W) in 0..1 for those that ``instruct`` -> `gesso.model.Painting`, and that as ``painting`` -> `gesso.model.Stage`).
+    `gesso.media.Rendered`) and ``material_maps`` (capability ``material_maps``: the same inputs -> `gesso.media.MaterialMaps`),
+    ``find_maps`` (capability ``find_maps``: picture, float32 (H, W, 3) in 0..1, and tile -> `gesso.media.MaterialMaps`), and ``begin``
+    and ``step`` (capability ``paint``: prompt, negative, width, height, steps, guidance, seed, and image, which is None or
+    (1, 3, H, W) in 0..1 for those that ``instruct`` -> `gesso.model.Painting`, and that as ``painting`` -> `gesso.model.Stage`),
+    ``stylise`` (capability ``stylise``: content, styles, regions, strength, seed, tile -> a picture (1, 3, H, W) in 0..1), and those of
+    `gesso.model.features` (capability ``features``).
     """
 
     methods: Mapping[str, bool]
@@ -156,4 +173,13 @@ class Family(Protocol):
 
     def load(self, card: ModelCard, on: device) -> Model:
         """Read the weights (safetensors only) and move them to the device."""
+        ...
+
+
+@runtime_checkable
+class Frugal(Protocol):
+    """A family that can hold its models in less room, or run them in another form, than `Family.load` does."""
+
+    def load_frugally(self, card: ModelCard, on: device, thrift: Thrift) -> Model:
+        """Read the weights and hold them as ``thrift`` says; of what it cannot do there, nothing."""
         ...

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gesso.errors import InvalidRequest
 from gesso.model.parametrisation import Parametrisation, Shift
+from gesso.model.thrift import Size
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class ModelCard:
     embeds_guidance: the scale goes into the network as ``extras["guidance"]`` of each conditioning, and no negative row is computed.
     extra_channels: how many channels the network takes beside the latent, as ``extras["concat"]``; inpainting models have 1 + C (mask,
     then the masked picture's latent). base: what LoRAs and controls must have been made for (``sd1``, ``sd2``, ``sdxl``, ...).
+    hears: where it is known, by what it takes from a reference (``style``, ``layout``), the one of the ``layers`` that takes that alone.
+    parts: the sizes of those parts of it of which one alone may be on the device (`gesso.model.Frugal`).
     """
 
     name: str
@@ -82,6 +85,8 @@ class ModelCard:
     embeds_guidance: bool = False
     extra_channels: int = 0
     base: str = ""
+    hears: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, Size] = field(default_factory=dict)
 
     def levels(self, width: int, height: int) -> Parametrisation:
         """The parametrisation for pictures of this size; only of a model that can ``denoise``."""
@@ -103,3 +108,8 @@ class ModelCard:
                     details={"nearest": nearest},
                 )
         return asked["width"], asked["height"]
+
+    def fitting(self, width: int, height: int) -> tuple[int, int]:
+        """The size that the model can make which is nearest to a picture's: of its shape, and no larger than it where that can be."""
+        scale = min(1.0, self.limits.largest / max(width, height))
+        return self.limits.nearest(round(width * scale)), self.limits.nearest(round(height * scale))

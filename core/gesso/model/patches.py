@@ -49,5 +49,13 @@ class Embedding(Adapter):
 
 
 @dataclass(frozen=True)
+class Shown(Patch):
+    """The picture (1, 3, H, W) in 0..1 that words are heard with, where the model can (`see_image`); no two pictures have one ``name``."""
+
+    name: str
+    picture: Any = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
 class Autoencoder(Adapter):
     """Another autoencoder for the same latents, in the place of the model's own."""

@@ -1,7 +1,7 @@
 """Best of N, for every operation that makes pictures: the parameters, their checks, and the choice among what was made.
 
-An operation whose Params have these fields (``prune`` only where it samples step by step) makes ``candidates(params)`` pictures in place
-of ``count``, and hands what it made to `choose`. Nothing is scored here: ``ctx.scores`` asks the scorers.
+An operation whose Params have these fields (``prune`` and ``draft`` only where it samples step by step) makes ``candidates(params)``
+pictures in place of ``count``, and hands what it made to `choose`. Nothing is scored here: ``ctx.scores`` asks the scorers.
 """
 
 from __future__ import annotations
@@ -60,6 +60,17 @@ Prune = Annotated[
     ),
 ]
 
+Draft = Annotated[
+    int | None,
+    Field(
+        title="Draft",
+        ge=1,
+        le=1000,
+        description="Steps of a draft: each candidate is made in so few first, and the best drafts are made in full.",
+        json_schema_extra=ui("count", 204, "choice", advanced=True),
+    ),
+]
+
 
 class Choosing(Protocol):
     """Parameters of an operation with best of N; those with ``prune`` have that as well."""
@@ -100,7 +111,7 @@ class Scores:
 
 def alone(params: Any, seed: int) -> dict[str, Any]:
     """The parameters of the job that makes just the picture of that seed, without the others that it was chosen from."""
-    fields: dict[str, Any] = {"count": 1, "best_of": None, "keep": None, "score": {}, "prune": [], "seed": seed}
+    fields: dict[str, Any] = {"count": 1, "best_of": None, "keep": None, "score": {}, "prune": [], "draft": None, "seed": seed}
     known = {name: value for name, value in fields.items() if name in type(params).model_fields}
     made: dict[str, Any] = params.model_copy(update=known).model_dump(mode="json")
     return made
@@ -111,7 +122,7 @@ def settled(ctx: ResolveContext, params: Choosing) -> dict[str, Any]:
     score = weights(ctx, params.score)
     prune: list[float] = list(getattr(params, "prune", ()))
     if params.best_of is None:
-        for name, given in (("keep", params.keep), ("prune", prune)):
+        for name, given in (("keep", params.keep), ("prune", prune), ("draft", getattr(params, "draft", None))):
             if given:
                 raise InvalidRequest(f"{name!r} chooses among several pictures.", field=name, hint="Say how many with best_of.")
         return {"score": score}

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from gesso.manifest import Manifest
+    from gesso.media.images import Picture
     from gesso.model import ModelCard
     from gesso.plugin.choosing import Scores
     from gesso.plugin.scoring import ScorerSpec
@@ -80,12 +81,14 @@ class ResolveContext(Protocol):
 class JobContext(ResolveContext, Protocol):
     """What `Operation.run` may use: the same, and the job's inputs."""
 
-    def blob(self, sha256: str) -> bytes:
-        """The bytes of an input that the request named."""
+    def blob(self, sha256: str) -> Picture:
+        """An input that the request named: a file's bytes, or planes where another operation kept them. What reads pictures takes both."""
         ...
 
-    def keep(self, data: bytes) -> Mapping[str, str]:
-        """A picture made in this job as the input of another operation: ``{"sha256": ...}``, for as long as the job lasts."""
+    def keep(self, picture: Picture) -> Mapping[str, str]:
+        """A picture made in this job as the input of another operation: ``{"sha256": ...}``, for as long as the job lasts. Planes are
+        handed over as they are, and are not to be changed any more.
+        """
         ...
 
     def operation(self, name: str, params: Mapping[str, Any]) -> Generator[Any, Any, Any]:

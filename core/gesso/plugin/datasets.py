@@ -58,3 +58,12 @@ class MappedSource(Protocol):
     def sample_maps(self, rng: np.random.Generator, size: int, materials: Sequence[str] | None = None) -> MappedImage:
         """Like ``sample``: the same generator state gives the same picture, here with its maps."""
         ...
+
+
+@runtime_checkable
+class PromptedSource(Protocol):
+    """A source that also knows what a prompt asks for."""
+
+    def picture(self, prompt: str, size: int, seed: int) -> npt.NDArray[np.uint8]:
+        """The picture of ``prompt``, uint8 (size, size, 3) sRGB; ``seed`` chooses what the words leave open."""
+        ...

@@ -35,6 +35,8 @@ field's type. Plugins write the hints with `gesso.plugin.fields.ui`.
 | `range` | `[from, to, step]` that a slider spans; values outside are allowed as far as `minimum` and `maximum` go |
 | `advanced` | true where a field belongs behind a fold |
 | `positional` | true where the command line takes the field without a flag |
+| `presets` | what each choice of the field sets other fields to, where those are left at their defaults |
+| `several` | true where each picture of the job is several files as long as the field is on |
 
 | widget | draw |
 |---|---|
@@ -53,8 +55,8 @@ field's type. Plugins write the hints with `gesso.plugin.fields.ui`.
 | `toggle` | a check box (true or false) |
 | `hidden` | nothing |
 
-`x-choices` is `samplers`, `schedules`, `styles`, `scorers`, `upscalers` (they stand under `catalogues` in the same file), `models` or
-`image_encoders` (in the answer to `status`).
+`x-choices` is `samplers`, `schedules`, `styles`, `scorers`, `upscalers` (they stand under `catalogues` in the same file), `models`,
+`image_encoders`, `style_networks` or `ip_adapters` (in the answer to `status`).
 A field that may be null has `"type": [T, "null"]` and `"default": null`; there is no `$ref` and no `anyOf` with null.
 """
 
@@ -137,6 +139,15 @@ def _catalogues(catalogues: Mapping[str, Any]) -> Iterator[str]:
         yield f"| `{entry['name']}` | {entry['title']} | {'yes' if entry['prompted'] else 'no'} | {entry['paper']} |"
     for entry in catalogues["upscalers"]:
         yield f"| `{entry['name']}` | {entry['title']} | no | {entry['paper']} |"
+    yield ""
+    yield "## Files"
+    yield ""
+    yield "What `output` may name, `--format` on the command line; a picture with other samples stays the file that it would have been."
+    yield ""
+    yield "| name | title | media type | holds |"
+    yield "|---|---|---|---|"
+    for entry in catalogues["codecs"]:
+        yield f"| `{entry['name']}` | {entry['title']} | `{entry['media_type']}` | {', '.join(entry['holds'])} |"
     yield ""
     yield "## Styles"
     yield ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,7 +16,7 @@ Tile = Literal["none", "x", "y", "xy"]
 Widget = Literal[
     "prompt", "negative", "seed", "size", "slider", "image", "mask", "model", "choice", "tile", "count", "toggle", "colour", "hidden"
 ]  # fmt: skip
-Choices = Literal["samplers", "schedules", "models", "styles", "scorers", "upscalers", "image_encoders"]
+Choices = Literal["samplers", "schedules", "models", "styles", "scorers", "upscalers", "image_encoders", "style_networks", "ip_adapters"]
 
 
 class InputBlob(BaseModel):
@@ -36,9 +37,12 @@ def ui(  # noqa: PLR0913  (each argument is one hint)
     span: tuple[float, float, float] | None = None,
     choices: Choices | None = None,
     positional: bool = False,
+    several: bool = False,
+    presets: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Hints for whoever draws a panel; the vocabulary stands in docs/operations.md. ``span``: (from, to, step) of a slider, where that is
-    narrower than what is allowed. ``positional``: a picture that the command line takes without a flag.
+    narrower than what is allowed. ``positional``: a picture that the command line takes without a flag. ``several``: where the field is on,
+    each picture of the job is several files. ``presets``: what each choice of the field sets other fields to, where they are left out.
     """
     hints: dict[str, Any] = {"widget": widget, "group": group, "order": order}
     if span is not None:
@@ -47,4 +51,18 @@ def ui(  # noqa: PLR0913  (each argument is one hint)
         hints["advanced"] = True
     if positional:
         hints["positional"] = True
+    if several:
+        hints["several"] = True
+    if presets is not None:
+        hints["presets"] = {name: dict(values) for name, values in presets.items()}
     return {"x-ui": hints} if choices is None else {"x-ui": hints, "x-choices": choices}
+
+
+Options = Annotated[
+    dict[str, dict[str, Any]],
+    Field(
+        title="Options",
+        description="Parameters of one model family, under the family's name.",
+        json_schema_extra=ui("hidden", 150, "advanced", advanced=True),
+    ),
+]

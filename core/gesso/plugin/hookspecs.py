@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from gesso.plugin.codecs import CodecSpec
 from gesso.plugin.commands import CommandSpec
 from gesso.plugin.context import PluginContext
 from gesso.plugin.filters import FilterSpec
 from gesso.plugin.lifecycle import Lifecycle
 from gesso.plugin.previews import PreviewSpec
 from gesso.plugin.scoring import ScorerSpec
-from gesso.plugin.specs import GuidanceSpec, Operation, SamplerSpec, ScheduleSpec
+from gesso.plugin.specs import GuidanceSpec, SamplerSpec, ScheduleSpec
 from gesso.plugin.styles import StyleSpec
 from gesso.plugin.upscaling import UpscalerSpec
 
 if TYPE_CHECKING:
     from gesso.model import Family
     from gesso.plugin.datasets import CaptionedSource
+    from gesso.plugin.operations import Operation
 
 hookspec = pluggy.HookspecMarker("gesso")
 hookimpl = pluggy.HookimplMarker("gesso")
@@ -76,6 +78,12 @@ def gesso_upscalers(ctx: PluginContext) -> Iterable[UpscalerSpec]:
 @hookspec
 def gesso_previews(ctx: PluginContext) -> Iterable[PreviewSpec]:
     """Previews: how to draw a latent while it is being made."""
+    raise NotImplementedError
+
+
+@hookspec
+def gesso_codecs(ctx: PluginContext) -> Iterable[CodecSpec]:
+    """Codecs: how a finished picture becomes a file."""
     raise NotImplementedError
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from gesso.plugin.codecs import CodecSpec
 from gesso.plugin.commands import CommandSpec
 from gesso.plugin.filters import FilterSpec
 from gesso.plugin.lifecycle import Lifecycle
 from gesso.plugin.previews import PreviewSpec
 from gesso.plugin.scoring import ScorerSpec
-from gesso.plugin.specs import GuidanceSpec, OperationParams, SamplerSpec, ScheduleSpec
+from gesso.plugin.specs import GuidanceSpec, SamplerSpec, ScheduleSpec
 from gesso.plugin.styles import SUBJECT, StyleSpec
 from gesso.plugin.upscaling import UpscalerSpec
 
@@ -28,6 +30,10 @@ class Kind:
     check: Callable[[Any], str]
     aliases: Callable[[Any], tuple[str, ...]] = field(default=lambda _: ())
     spec: type[Any] | None = None
+
+
+SAMPLES = ("uint8", "uint16", "float16", "float32")
+"""Types of samples that a picture may have."""
 
 
 def said(fault: BaseException) -> str:
@@ -51,6 +57,8 @@ def _is(kind: type[Any], remedy: str) -> Callable[[Any], str]:
 
 
 def _check_operation(thing: Any) -> str:
+    from gesso.plugin.operations import OperationParams  # brings pydantic along
+
     params = getattr(thing, "Params", None)
     if isinstance(thing, type):
         return "is a class; register an instance"
@@ -81,6 +89,16 @@ def _check_style(thing: Any) -> str:
     return "" if thing.prompt.count(SUBJECT) == 1 else f"needs {SUBJECT} once in its prompt"
 
 
+def _check_codec(thing: Any) -> str:
+    if not isinstance(thing, CodecSpec):
+        return "is no CodecSpec; decorate it with gesso.plugin.codec"
+    if not re.fullmatch(r"[a-z0-9]{1,8}", thing.ending):
+        return f"has {thing.ending!r} as the ending of its files; it takes 1 to 8 small letters and digits"
+    if unknown := [kind for kind in thing.holds if kind not in SAMPLES]:
+        return f"holds {unknown[0]!r}; pictures have samples of {', '.join(SAMPLES)}"
+    return "" if thing.holds else "holds no samples"
+
+
 def _check_lifecycle(thing: Any) -> str:
     if isinstance(thing, type) or not isinstance(thing, Lifecycle):
         return "is no instance of gesso.plugin.Lifecycle"
@@ -91,7 +109,7 @@ def _decorated(kind: type[Any], decorator: str) -> Callable[[Any], str]:
     return _is(kind, f"decorate it with gesso.plugin.{decorator}")
 
 
-SPECS = (SamplerSpec, ScheduleSpec, GuidanceSpec, ScorerSpec, StyleSpec, UpscalerSpec, PreviewSpec, FilterSpec, CommandSpec)
+SPECS = (SamplerSpec, ScheduleSpec, GuidanceSpec, ScorerSpec, StyleSpec, UpscalerSpec, PreviewSpec, CodecSpec, FilterSpec, CommandSpec)
 """What is a frozen description, and can be copied under another name as such."""
 
 ALL = (
@@ -104,6 +122,7 @@ ALL = (
     Kind("gesso_styles", "styles", _check_style, _titled, StyleSpec),
     Kind("gesso_upscalers", "upscalers", _decorated(UpscalerSpec, "upscaler"), _titled, UpscalerSpec),
     Kind("gesso_previews", "previews", _decorated(PreviewSpec, "preview"), _titled, PreviewSpec),
+    Kind("gesso_codecs", "codecs", _check_codec, _titled, CodecSpec),
     Kind("gesso_filters", "filters", _decorated(FilterSpec, "request_filter or result_filter"), _titled, FilterSpec),
     Kind("gesso_commands", "commands", _decorated(CommandSpec, "command"), spec=CommandSpec),
     Kind("gesso_lifecycle", "lifecycles", _check_lifecycle),

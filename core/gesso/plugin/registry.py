@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from gesso.manifest import KINDS, Manifest, ModelEntry, PluginEntry
 from gesso.naming import readings
+from gesso.plugin.codecs import CodecSpec
 from gesso.plugin.commands import CommandSpec
 from gesso.plugin.filters import FilterSpec, When
 from gesso.plugin.lifecycle import Lifecycle
 from gesso.plugin.names import Catalogue
 from gesso.plugin.previews import PreviewSpec
 from gesso.plugin.scoring import ScorerSpec
-from gesso.plugin.specs import GuidanceSpec, Operation, SamplerSpec, ScheduleSpec
+from gesso.plugin.specs import GuidanceSpec, SamplerSpec, ScheduleSpec
 from gesso.plugin.styles import StyleSpec
 from gesso.plugin.upscaling import UpscalerSpec
 
 if TYPE_CHECKING:
     from gesso.model import Family
     from gesso.plugin.datasets import CaptionedSource
+    from gesso.plugin.operations import Operation
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Registry:
         self.styles: Catalogue[StyleSpec] = Catalogue("style", "style_preset")
         self.upscalers: Catalogue[UpscalerSpec] = Catalogue("upscaler", "upscaler")
         self.previews: Catalogue[PreviewSpec] = Catalogue("preview", "preview")
+        self.codecs: Catalogue[CodecSpec] = Catalogue("codec", "output")
         self.filters: Catalogue[FilterSpec] = Catalogue("filter", "filter")
         self.commands: Catalogue[CommandSpec] = Catalogue("command", "command")
         self.lifecycles: Catalogue[Lifecycle] = Catalogue("lifecycle", "lifecycle")
@@ -117,6 +120,10 @@ class Registry:
     def upscaler(self, name: str) -> UpscalerSpec:
         """The upscaler of that name, alias or title."""
         return self.upscalers.get(name)
+
+    def codec(self, name: str) -> CodecSpec:
+        """The codec of that name, alias or title."""
+        return self.codecs.get(name)
 
     def filters_of(self, when: When) -> list[FilterSpec]:
         """The filters that are heard then, in their order."""

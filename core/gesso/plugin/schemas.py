@@ -64,6 +64,10 @@ def compile_operations(registry: Registry) -> dict[str, Any]:
                 for spec in sorted(registry.styles, key=_name)
             ],
             "upscalers": [{**_named(spec), "paper": spec.paper} for spec in sorted(registry.upscalers, key=_name)],
+            "codecs": [
+                {**_named(spec), "media_type": spec.media_type, "ending": spec.ending, "holds": list(spec.holds)}
+                for spec in sorted(registry.codecs, key=_name)
+            ],
             "filters": [{**_named(spec), "when": spec.when} for spec in sorted(registry.filters, key=_name)],
             "commands": [{"name": spec.name, "help": spec.help, "run": spec.target} for spec in sorted(registry.commands, key=_name)],
         },

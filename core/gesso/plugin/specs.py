@@ -1,19 +1,17 @@
-"""What plugins register: samplers, schedules, guidances and operations, as frozen descriptions around plain functions. Torch-free."""
+"""What plugins register: samplers, schedules and guidances, as frozen descriptions around plain functions. Torch-free, and pydantic is
+imported only by who asks for a guidance's options.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, get_type_hints
-
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
-
-from gesso.errors import InvalidRequest
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 if TYPE_CHECKING:
-    from gesso.plugin.context import JobContext, ResolveContext
+    from pydantic import BaseModel
 
 SamplerFunction = Callable[..., Generator[Any, Any, Any]]
 """``f(x, sigmas, **options)``: x (1, C, h, w), sigmas a sequence of Python floats ending in 0 as a rule; yields (x, sigma) and
@@ -27,7 +25,11 @@ ScheduleFunction = Callable[..., Sequence[float]]
 
 @dataclass(frozen=True)
 class SamplerSpec:
-    """A sampler and what a list of samplers says of it. ``evaluations`` is model evaluations a step (0: it cannot know)."""
+    """A sampler and what a list of samplers says of it. ``evaluations`` is model evaluations a step (0: it cannot know).
+
+    ``remote``: it lives in a process of its own, and may yield a `gesso.engine.Wait` between its requests, which `drive` and ``yield
+    from`` pass on.
+    """
 
     name: str
     function: SamplerFunction
@@ -37,6 +39,7 @@ class SamplerSpec:
     evaluations: int = 1
     stochastic: bool = False
     aliases: tuple[str, ...] = ()
+    remote: bool = False
 
     @property
     def takes(self) -> frozenset[str]:
@@ -50,13 +53,16 @@ class SamplerSpec:
 
 @dataclass(frozen=True)
 class ScheduleSpec:
-    """A schedule and what a list of schedules says of it."""
+    """A schedule and what a list of schedules says of it. ``remote``: it lives in a process of its own; call it in a `gesso.engine.Wait`,
+    so that nobody else waits for it.
+    """
 
     name: str
     function: ScheduleFunction
     title: str
     paper: str
     aliases: tuple[str, ...] = ()
+    remote: bool = False
 
     def __call__(self, *args: Any, **options: Any) -> Sequence[float]:
         """The function itself: a spec is called as its function is."""
@@ -84,15 +90,17 @@ def schedule(name: str, *, title: str, paper: str, aliases: Sequence[str] = ()) 
 
 
 GuidanceFunction = Callable[..., Generator[Any, Any, Any]]
-"""``f(moment, **options)``: a generator that yields once, the tuple of `gesso.engine.Row` that it needs (perhaps empty), receives
-`gesso.engine.Predicted`, and returns x0. ``moment`` is a `gesso.engine.Moment`. Its options are annotated (`Annotated[float, Field(ge=0)]`
-sets bounds) and have defaults. An option ``layers`` holds names of the model's layers; left empty, it is filled with the model's first."""
+"""``f(moment, **options)``: a generator that yields once, the tuple of `gesso.engine.Row` that it needs (perhaps empty, perhaps with one
+`gesso.engine.Gradient`), receives `gesso.engine.Predicted`, returns x0. ``moment`` is a `gesso.engine.Moment`. Its options are annotated
+(`Annotated[float, Field(ge=0)]` sets bounds) and have defaults. An option ``layers`` holds names of the model's layers; left empty, it is
+filled with the model's first. ``judge`` names a model with the capability that the spec's ``judge`` says; left empty, it is filled with
+the one that the owner's settings of the plugin name as ``model``, else the first; ``moment.judge`` is that model."""
 
 
 @dataclass(frozen=True)
 class GuidanceSpec:
     """A guidance and what a list of guidances says of it. Those of one job are applied by ``order``, then by name: up to 50 they move x0
-    along directions, from 50 on they correct what came out.
+    along directions, from 50 on they correct what came out. ``judge``: the capability of the model that it asks for a gradient.
     """
 
     name: str
@@ -101,10 +109,13 @@ class GuidanceSpec:
     paper: str
     order: int = 10
     aliases: tuple[str, ...] = ()
+    judge: str = ""
 
     @cached_property
     def options(self) -> type[BaseModel]:
         """The function's options as a model: unknown names, wrong types and numbers out of bounds are refused."""
+        from pydantic import ConfigDict, create_model
+
         hints = get_type_hints(self.function, include_extras=True)
         given = list(inspect.signature(self.function).parameters.values())[1:]
         fields: dict[str, Any] = {option.name: (hints[option.name], option.default) for option in given}
@@ -113,52 +124,11 @@ class GuidanceSpec:
 
 
 def guidance(
-    name: str, *, title: str, paper: str, order: int = 10, aliases: Sequence[str] = ()
+    name: str, *, title: str, paper: str, order: int = 10, aliases: Sequence[str] = (), judge: str = ""
 ) -> Callable[[GuidanceFunction], GuidanceSpec]:
     """Turn a generator function of a moment into a `GuidanceSpec`."""
 
     def wrap(function: GuidanceFunction) -> GuidanceSpec:
-        return GuidanceSpec(name, function, title, paper, order, tuple(aliases))
+        return GuidanceSpec(name, function, title, paper, order, tuple(aliases), judge)
 
     return wrap
-
-
-class OperationParams(BaseModel):
-    """Base of every operation's parameters: unknown fields are refused, values are frozen, NaN and infinity are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
-
-
-P = TypeVar("P", bound=OperationParams)
-
-
-class Operation(Protocol, Generic[P]):
-    """What a client can ask for. A plugin registers instances; ``Params`` lives in a torch-free module."""
-
-    name: ClassVar[str]
-    title: ClassVar[str]
-    Params: ClassVar[type[OperationParams]]
-
-    def resolve(self, ctx: ResolveContext, params: P) -> P:
-        """Fill model-dependent defaults and check across fields; raise InvalidRequest naming the field. Pure: no model is loaded."""
-        ...
-
-    def run(self, ctx: JobContext, params: P) -> Generator[Any, Any, Any]:
-        """The job: yields calls, returns a sequence of `gesso.media.Output`."""
-        ...
-
-
-def validated(operation: Operation[Any], params: Mapping[str, Any]) -> OperationParams:
-    """The operation's parameters as their type; InvalidRequest names the first field at fault and says what is wrong with it."""
-    try:
-        return operation.Params.model_validate(params)
-    except ValidationError as fault:
-        errors = fault.errors(include_url=False, include_context=False, include_input=False)
-        field = ".".join(str(part) for part in errors[0]["loc"])
-        said = errors[0]["msg"]
-        others = [".".join(str(part) for part in error["loc"]) for error in errors[1:]]
-        raise InvalidRequest(
-            f"The value of {field or 'the parameters'!r} cannot be used: {said[:1].lower()}{said[1:]}.",
-            field=field or None,
-            details={"others": others} if others else {},
-        ) from fault

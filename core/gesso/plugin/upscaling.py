@@ -19,7 +19,8 @@ class UpscaleContext:
 
     pixels: float32 (H, W, C) in 0..1; C is 3, or 1 for a mask or an alpha. scale: how many times wider and higher. tile: the axes along
     which the picture wraps around; its margins are prepared for that already, and an upscaler may make use of it. options: the owner's
-    settings of the plugin.
+    settings of the plugin. settings: what the request says for upscalers with a model: prompt, negative, model, strength, steps, guidance,
+    sampler, schedule, seed, window; complete, but for the window, which may be None.
     """
 
     job: JobContext
@@ -27,6 +28,7 @@ class UpscaleContext:
     scale: int
     tile: str = "none"
     options: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 UpscaleFunction = Callable[[UpscaleContext], Generator[Any, Any, Any]]
@@ -35,7 +37,9 @@ UpscaleFunction = Callable[[UpscaleContext], Generator[Any, Any, Any]]
 
 @dataclass(frozen=True)
 class UpscalerSpec:
-    """An upscaler and what a list of upscalers says of it. ``margin``: pixels around a place that change what it makes there."""
+    """An upscaler and what a list of upscalers says of it. ``margin``: pixels around a place that change what it makes there; 0 for one
+    that goes on across the border itself. ``capability``: what the model must have that it paints with; "" where it takes none.
+    """
 
     name: str
     function: UpscaleFunction
@@ -43,14 +47,15 @@ class UpscalerSpec:
     paper: str
     margin: int = 8
     aliases: tuple[str, ...] = ()
+    capability: str = ""
 
 
 def upscaler(
-    name: str, *, title: str, paper: str, margin: int = 8, aliases: Sequence[str] = ()
+    name: str, *, title: str, paper: str, margin: int = 8, aliases: Sequence[str] = (), capability: str = ""
 ) -> Callable[[UpscaleFunction], UpscalerSpec]:
     """Turn a generator function of an `UpscaleContext` into an `UpscalerSpec`."""
 
     def wrap(function: UpscaleFunction) -> UpscalerSpec:
-        return UpscalerSpec(name, function, title, paper, margin, tuple(aliases))
+        return UpscalerSpec(name, function, title, paper, margin, tuple(aliases), capability)
 
     return wrap

@@ -1,9 +1,10 @@
-"""The fixtures for authors of plugins: ``pytest_plugins = ["gesso.testing.fixtures"]`` in a project's `conftest.py` brings them in. Nothing
-heavy is imported before a test asks for one.
+"""The fixtures for authors of plugins. pytest finds them wherever Gesso is installed (``-p no:gesso.testing.fixtures`` leaves them out);
+nothing of Gesso but this file is imported before a test asks for one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -39,8 +40,28 @@ def studio() -> Iterator[Studio]:
 
 
 @pytest.fixture
+def in_process_daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Client]]:
+    """``in_process_daemon(manifest, ...)``: a client of a daemon in this process, with the plugins that these `plugin_manifest.toml`
+    declare and an empty state directory, named by GESSO_HOME; it ends with the test.
+    """
+    from gesso.testing import InProcessDaemon
+
+    with contextlib.ExitStack() as running:
+
+        def make(*manifests: Path) -> Client:
+            home = Path(tempfile.mkdtemp(prefix="gesso-"))
+            running.callback(shutil.rmtree, home, ignore_errors=True)
+            monkeypatch.setenv("GESSO_HOME", str(home))
+            daemon = InProcessDaemon(home, manifests)
+            running.callback(daemon.close)
+            return daemon.client
+
+        yield make
+
+
+@pytest.fixture
 def gesso_daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    """A client of a real daemon that has an empty state directory of its own, named by GESSO_HOME, and ends with the test."""
+    """A client of a real daemon in processes of its own, with an empty state directory, named by GESSO_HOME; it ends with the test."""
     from gesso.client import start_daemon
 
     home = Path(tempfile.mkdtemp(prefix="gesso-"))

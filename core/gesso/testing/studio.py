@@ -15,8 +15,8 @@ from gesso.device.residency import ModelPool
 from gesso.engine import Ended, Engine, Hooks, Job, Ticket
 from gesso.manifest import ModelEntry
 from gesso.media import Output
-from gesso.plugin import OperationParams, Registry, add_stranger, build_plugins
-from gesso.plugin.specs import validated
+from gesso.plugin import Level, OperationParams, Registry, add_stranger, build_plugins
+from gesso.plugin.operations import validated
 from gesso.strangers import Stranger
 from gesso.worker.context import WorkerContext
 from gesso.worker.models import WorkerCatalogue
@@ -35,9 +35,10 @@ class Made:
 
 
 class Studio:
-    """A registry of plugins and an engine on the processor. ``registry`` None: the plugins that ship with Gesso."""
+    """A registry of plugins and an engine on the processor. ``registry`` None: the plugins that ship with Gesso. ``level``: of its jobs."""
 
-    def __init__(self, registry: Registry | None = None) -> None:
+    def __init__(self, registry: Registry | None = None, level: Level = "exact") -> None:
+        self.level: Level = level
         self.registry = build_plugins(manifests.first_party()) if registry is None else registry
         self.catalogue = WorkerCatalogue(self.registry)
         self.pool = ModelPool(self.catalogue, torch.device("cpu"))
@@ -62,7 +63,7 @@ class Studio:
 
     def context(self, blobs: Mapping[str, bytes] | None = None) -> WorkerContext:
         """A job's context."""
-        return WorkerContext(self.registry, self.catalogue, "exact", blobs or {})
+        return WorkerContext(self.registry, self.catalogue, self.level, blobs or {})
 
     def resolve(self, operation: str, params: Mapping[str, Any]) -> tuple[OperationParams, list[str]]:
         """The complete parameters and the warnings."""
@@ -83,7 +84,7 @@ class Studio:
         """The value of a generator in the engine."""
         seen: list[Any] = [] if events is None else events
         engine = Engine(self.pool, self.threads, Hooks(lambda _, event: seen.append(event)))
-        engine.start(Ticket("job"), job)
+        engine.start(Ticket("job", level=self.level), job)
         engine.run()
         end = seen.pop()
         assert isinstance(end, Ended)

@@ -10,7 +10,7 @@ import torch
 
 
 class Trained(Protocol):
-    """What is trained: its tensors by name, and a way to put others in their place."""
+    """What is trained: its tensors by name (not copies), and a way to put others in their place. A training subclasses it."""
 
     def named_tensors(self) -> dict[str, torch.Tensor]:
         """Every trained tensor."""
@@ -18,7 +18,14 @@ class Trained(Protocol):
 
     def load_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
         """Copy tensors named as `named_tensors` names them."""
-        ...
+        with torch.no_grad():
+            for name, value in self.named_tensors().items():
+                value.copy_(tensors[name])
+
+
+def tensors_of(**parts: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The parameters of several networks, each named after its part."""
+    return {f"{part}.{name}": value.detach() for part, module in parts.items() for name, value in module.named_parameters()}
 
 
 class Average:

@@ -65,6 +65,11 @@ class Home:
         return self.runtime / "daemon.json"
 
     @property
+    def program_file(self) -> Path:
+        """How the daemon that ran last was started."""
+        return self.state / "program.json"
+
+    @property
     def lock_file(self) -> Path:
         """Locked by the one daemon that owns this state; the file itself stays."""
         return self.state / "daemon.lock"

@@ -28,6 +28,7 @@ INTEGER_DIGITS = 20
 LEVELS = ("exact", "fast")
 PRIORITIES = ("interactive", "batch")
 OUTPUTS = ("png", "raw")
+"""What every daemon knows; codecs of plugins add to it."""
 STATES = ("accepted", "leased", "running", "done", "failed", "cancelled")
 TERMINAL = ("done", "failed", "cancelled")
 PLANE_MEDIA_TYPE = "application/x-gesso-plane"
@@ -70,12 +71,13 @@ REQUESTS: Mapping[str, RequestType] = {
     "detach": RequestType("ok", _fields(job=STRING)),
     "status": RequestType("state"),
     "list": RequestType("jobs", _fields(limit="integer?", states="list?", job="string?")),
+    "history": RequestType("page", _fields(after="string?", ids="boolean?")),
     "forget": RequestType("ok", _fields(job=STRING)),
     "pin": RequestType("ok", _fields(job=STRING, pinned=BOOLEAN)),
     "pause": RequestType("ok", _fields(job=STRING, paused=BOOLEAN)),
     "prioritise": RequestType("ok", _fields(job=STRING, priority=STRING)),
     "blob.have": RequestType("blob.missing", _fields(sha256=LIST)),
-    "blob.begin": RequestType("blob.ready", _fields(size=INTEGER, sha256=STRING, media_type="string?", nonce="string?")),
+    "blob.begin": RequestType("blob.ready", _fields(size=INTEGER, sha256="string?", media_type="string?", nonce="string?")),
     "blob.part": RequestType("blob.progress", _fields(upload=STRING, offset=INTEGER), payload=True),
     "blob.get": RequestType("blob.data", _fields(sha256=STRING, offset="integer?", length="integer?")),
     "suspend": RequestType("ok"),
@@ -116,6 +118,7 @@ ANSWERS: Mapping[str, Mapping[str, Field]] = {
         settings_fault="string?",
     ),
     "jobs": _fields(jobs=LIST, total=INTEGER),
+    "page": _fields(total=INTEGER, more=BOOLEAN),
     "blob.missing": _fields(sha256=LIST),
     "blob.ready": _fields(upload="string?", path="string?", done=BOOLEAN),
     "blob.progress": _fields(upload=STRING, received=INTEGER, sha256="string?"),

@@ -6,7 +6,10 @@ import hashlib
 from collections.abc import Generator, Mapping
 from typing import Any
 
+import numpy as np
+
 from gesso.errors import BlobMissing, InvalidRequest
+from gesso.media.images import Picture
 from gesso.model import ModelCard
 from gesso.plugin import (
     GuidanceSpec,
@@ -20,7 +23,7 @@ from gesso.plugin import (
     UpscalerSpec,
 )
 from gesso.plugin.choosing import Scores
-from gesso.plugin.specs import validated
+from gesso.plugin.operations import validated
 from gesso.scoring import Pictures, Shown, scored
 from gesso.worker.models import WorkerCatalogue
 
@@ -34,7 +37,7 @@ class WorkerContext:
         self.warnings: list[str] = []
         self._registry = registry
         self._catalogue = catalogue
-        self._blobs = dict(blobs)
+        self._blobs: dict[str, Picture] = dict(blobs)
 
     def sampler(self, name: str) -> SamplerSpec:
         """The sampler of that name or alias."""
@@ -83,16 +86,21 @@ class WorkerContext:
         if message not in self.warnings:
             self.warnings.append(message)
 
-    def blob(self, sha256: str) -> bytes:
-        """The bytes of an input that the request named."""
+    def blob(self, sha256: str) -> Picture:
+        """An input that the request named."""
         if sha256 not in self._blobs:
             raise BlobMissing(f"The input {sha256[:12]} is not one that the request named.", details={"missing": [sha256]})
         return self._blobs[sha256]
 
-    def keep(self, data: bytes) -> Mapping[str, str]:
+    def keep(self, picture: Picture) -> Mapping[str, str]:
         """A picture made in this job as the input of another operation."""
-        sha256 = hashlib.sha256(data).hexdigest()
-        self._blobs[sha256] = data
+        if isinstance(picture, bytes):
+            name = hashlib.sha256(picture)
+        else:
+            name = hashlib.sha256(repr(picture.shape).encode())
+            name.update(np.ascontiguousarray(picture).data)
+        sha256 = name.hexdigest()
+        self._blobs[sha256] = picture
         return {"sha256": sha256}
 
     def operation(self, name: str, params: Mapping[str, Any]) -> Generator[Any, Any, Any]:

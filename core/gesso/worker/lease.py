@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 from gesso.device.residency import ModelPool
-from gesso.engine import All, Host, Ticket
+from gesso.engine import All, Emit, Host, Ticket, Warn
 from gesso.errors import InvalidRequest, ModelError, OutOfMemory
 from gesso.link.messages import Lease
 from gesso.plugin import Level, Registry
-from gesso.plugin.specs import validated
+from gesso.plugin.operations import validated
 from gesso.worker import filtering
 from gesso.worker.context import WorkerContext
 from gesso.worker.models import WorkerCatalogue
 from gesso.worker.reports import Reporter
-from gesso.worker.results import Encoded, Form, Spec, checked, encoded
+from gesso.worker.results import USUAL, Encoded, Spec, check_form, checked, coding, encoded
 
 Stage = Literal["resolving", "frozen", "running"]
 
@@ -78,9 +78,9 @@ class Leased:
         return str(self.lease.request.get("level") or "exact")
 
     @property
-    def form(self) -> Form:
-        """The form in which the client wants its pictures."""
-        return "raw" if self.lease.request.get("output") == "raw" else "png"
+    def form(self) -> str:
+        """The form in which the client wants its pictures: a codec's name, or `raw`."""
+        return str(self.lease.request.get("output") or USUAL)
 
 
 def resolving(
@@ -94,12 +94,14 @@ def resolving(
 
 
 def _check_room(spec: Spec, catalogue: WorkerCatalogue, room: ModelPool) -> None:
-    """Refuse before the start what cannot fit on the device, and say what would."""
+    """Refuse before the start what cannot fit on the device, and say what of the same kind would."""
+    kinds = {entry.name: entry.kind for entry in catalogue.entries}
     for name in spec.models:
         try:
             room.check_fits(catalogue.card(name))
         except OutOfMemory as fault:
-            smaller = [entry.name for entry in catalogue.entries if entry.name != name and room.would_fit(entry.path)]
+            others = (entry for entry in catalogue.entries if entry.name != name and entry.kind == kinds.get(name))
+            smaller = [entry.name for entry in others if room.would_fit(entry.path)]
             fault.details["fits"] = smaller
             if smaller:
                 fault.hint = f"These fit: {', '.join(smaller[:5])}. {fault.hint}"
@@ -111,6 +113,7 @@ def _freeze(leased: Leased, registry: Registry, catalogue: WorkerCatalogue, envi
     if level not in ("exact", "fast"):
         raise InvalidRequest(f"The level {level[:40]!r} is unknown; it is exact or fast.", field="level")
     operation = registry.operation(leased.operation)
+    check_form(registry, leased.form)
     context = WorkerContext(registry, catalogue, cast(Level, level), {})
     asked = filtering.before(registry, operation.name, leased.lease.request.get("params") or {}, context.warn)
     resolved = operation.resolve(context, validated(operation, asked))
@@ -122,6 +125,7 @@ def _refreeze(leased: Leased, registry: Registry, catalogue: WorkerCatalogue, en
     """A job that was frozen by an earlier worker stays as it is, but for the environment it runs in now."""
     spec = Spec.from_wire(leased.lease.spec or {})
     registry.operation(spec.operation)
+    check_form(registry, leased.form)
     for name, digest in spec.models.items():
         if catalogue.card(name).digest != digest:
             raise ModelError(f"The files of the model {name!r} have changed since the job was made.", hint="Submit the job again.")
@@ -136,7 +140,10 @@ def running(leased: Leased, registry: Registry, context: WorkerContext) -> Gener
     outputs = yield from operation.run(context, validated(operation, spec.params))
     made = checked(outputs, spec.operation, registry.operations.plugin_of(operation.name))
     pictures = yield from filtering.after(registry, context, spec.operation, spec.params, made)
-    return cast(tuple[Encoded, ...], (yield All(*(Host(encoded, (picture, spec, leased.form)) for picture in pictures))))
+    codings = [coding(registry, picture, leased.form) for picture in pictures]
+    yield Emit(*(Warn(how.warning) for how in codings if how is not None and how.warning))
+    files = (Host(encoded, (picture, spec, how)) for picture, how in zip(pictures, codings, strict=True))
+    return cast(tuple[Encoded, ...], (yield All(*files)))
 
 
 def inputs_of(params: Any) -> Iterator[str]:

@@ -14,7 +14,7 @@ from gesso.errors import GessoError, InvalidRequest, ModelError
 from gesso.library import ModelList
 from gesso.library.snapshot import INDEX, check_snapshot
 from gesso.manifest import ModelEntry
-from gesso.model import Model, ModelCard
+from gesso.model import Frugal, Model, ModelCard, Thrift
 from gesso.plugin import Registry
 from gesso.statefiles import Stamp
 
@@ -96,10 +96,11 @@ class WorkerCatalogue:
             hint = "`gesso models list` shows the names; `gesso config set models.default NAME` changes the setting."
             raise ModelError(f"The setting models.default cannot be followed: {fault.message}", field="model", hint=hint) from fault
 
-    def load(self, card: ModelCard, on: torch.device) -> Model:
+    def load(self, card: ModelCard, on: torch.device, thrift: Thrift) -> Model:
         """The weights, through the model's family; a family's crash becomes a ModelError."""
+        family = self._registry.family(card.family)
         try:
-            model = self._registry.family(card.family).load(card, on)
+            model = family.load_frugally(card, on, thrift) if isinstance(family, Frugal) else family.load(card, on)
         except (GessoError, MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as fault:

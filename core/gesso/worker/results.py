@@ -6,17 +6,18 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from gesso import __version__
 from gesso.errors import GessoError, OutOfMemory, PluginError
 from gesso.media import Output, Recipe
-from gesso.media.documents import MEDIA_TYPES, Document, write
-from gesso.media.png import encode
+from gesso.plugin import CodecContext, CodecSpec, Registry
+from gesso.recipe import texts_of
 
-Form = Literal["png", "raw"]
+USUAL, RAW = "png", "raw"
+"""What a client gets that names no codec, and bare samples."""
 PLANE = "application/x-gesso-plane"
 
 
@@ -87,19 +88,66 @@ def recipe_of(output: Output, spec: Spec) -> Recipe:
     )
 
 
-def encoded(output: Output, spec: Spec, form: Form) -> Encoded:
+@dataclass(frozen=True)
+class Coding:
+    """The codec that writes a picture, the plugin that it is from, the owner's settings of that, and what the user is to be told."""
+
+    spec: CodecSpec
+    plugin: str
+    options: Mapping[str, Any]
+    warning: str = ""
+
+    def written(self, output: Output, recipe: Recipe) -> bytes:
+        """The file; whatever the codec raises is its own fault."""
+        pixels = output.pixels[..., None] if output.pixels.ndim == 2 else output.pixels
+        texts = texts_of(recipe if output.signed else None)
+        try:
+            content = self.spec.function(CodecContext(np.ascontiguousarray(pixels), output.profile, output.role, texts, self.options))
+        except (Exception, SystemExit) as fault:
+            raise self._fault(f"failed with {type(fault).__name__}: {' '.join(str(fault).split())[:200] or 'no message'}") from fault
+        if not isinstance(content, bytes) or not content:
+            raise self._fault(f"returned {type(content).__name__} where the bytes of a file were expected")
+        return content
+
+    def _fault(self, what: str) -> PluginError:
+        return PluginError(f"The codec {self.spec.name!r} of the plugin {self.plugin!r} {what}.", details={"plugin": self.plugin})
+
+
+def check_form(registry: Registry, form: str) -> None:
+    """Refuse, before the work is done, a codec that is not there."""
+    if form != RAW:
+        registry.codec(form)
+
+
+def coding(registry: Registry, output: Output, form: str) -> Coding | None:
+    """Who writes this picture: the codec that the client named, or where that cannot hold its samples, the picture's own. None: nobody, the
+    client wants bare samples.
+    """
+    if form == RAW:
+        return None
+    spec = registry.codec(output.kind if form == USUAL else form)
+    samples, warning = output.pixels.dtype.name, ""
+    if samples not in spec.holds:
+        own = registry.codec(output.kind)
+        if form != USUAL and own.name != spec.name:
+            what = "picture" if output.role == "image" else output.role.replace("_", " ")
+            warning = f"The {what} has samples of the type {samples}, which {spec.title} cannot hold: it is written as {own.title}."
+        spec = own
+    return Coding(spec, registry.codecs.plugin_of(spec.name), registry.options_of("codecs", spec.name), warning)
+
+
+def encoded(output: Output, spec: Spec, how: Coding | None) -> Encoded:
     """Encode one output; pure CPU work for the thread pool."""
     recipe = recipe_of(output, spec)
     pixels = np.ascontiguousarray(output.pixels)
-    if form == "raw":
-        content, media_type = pixels.astype(pixels.dtype.newbyteorder("<"), copy=False).tobytes(), PLANE
-    elif output.kind == "png":
-        content, media_type = encode(output, recipe if output.signed else None), "image/png"
+    if how is None:
+        content, media_type, ending = pixels.astype(pixels.dtype.newbyteorder("<"), copy=False).tobytes(), PLANE, "raw"
     else:
-        content, media_type = write(Document(pixels, output.profile, output.kind)), MEDIA_TYPES[output.kind]
+        content, media_type, ending = how.written(output, recipe), how.spec.media_type, how.spec.ending
     entry = {
         "sha256": hashlib.sha256(content).hexdigest(),
         "media_type": media_type,
+        "ending": ending,
         "size": len(content),
         "width": int(pixels.shape[1]),
         "height": int(pixels.shape[0]),

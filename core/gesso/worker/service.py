@@ -8,7 +8,7 @@ import queue
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from gesso.device.environment import environment, settle
-from gesso.device.residency import ModelPool
+from gesso.device.residency import Housekeeping, ModelPool
 from gesso.device.threads import pin
 from gesso.engine import Ended, Engine, Hooks, JobEvent, Preview, Progress, ReplayLog, Warn
 from gesso.errors import BlobMissing
@@ -41,6 +41,7 @@ from gesso.link.messages import (
     Unload,
 )
 from gesso.manifest import first_party
+from gesso.model import Thrift
 from gesso.plugin import Registry, build_plugins
 from gesso.worker.context import WorkerContext
 from gesso.worker.lease import Leased, inputs_of, resolving, running
@@ -49,6 +50,7 @@ from gesso.worker.models import WorkerCatalogue
 from gesso.worker.previews import Previewers
 from gesso.worker.reports import Reporter, draw
 from gesso.worker.results import error_of, result
+from gesso.worker.seeing import Seeing
 from gesso.worker.strangers import Strangers
 
 _log = logging.getLogger(__name__)
@@ -69,12 +71,13 @@ class Replay:
 @dataclass(frozen=True)
 class Habits:
     """The owner's wishes: seconds after which weights that nobody uses leave the device (0: never), previews of a job in a second, bytes
-    that weights may take (0: as measured).
+    that weights may take (0: as measured), and how they are held (the fields of `gesso.model.Thrift`).
     """
 
     idle_weights: float
     previews: float
     memory: int = 0
+    thrift: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,12 +105,12 @@ class _Wake(Message):
     """Put into the inbox by other threads so that the loop looks at what was posted."""
 
 
-def serve(link: WorkerLink, box: BlackBox, setup: Setup) -> None:
-    """Set the device up, import the plugins, and serve until the front says Shutdown or is gone."""
+def serve(link: WorkerLink, box: BlackBox, setup: Setup, registry: Registry | None = None) -> None:
+    """Set the device up, import the plugins (those that ship, where none are given), and serve until the front says Shutdown or is gone."""
     pin(setup.threads)
     device = torch.device(setup.device if setup.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
     settle(device)
-    registry = build_plugins(first_party())
+    registry = registry or build_plugins(first_party())
     for fault in registry.faults:
         _log.error("%s %s", fault.message, fault.traceback)
     pool = ThreadPoolExecutor(max_workers=setup.width + 1, thread_name_prefix="gesso-pool")  # one more, for previews
@@ -130,13 +133,14 @@ class Service:
         self._registry = registry = self._strangers.registry()
         self._pool = pool
         self._setup = setup
-        self._environment = environment(device)
         if setup.models is not None:
             hashes.shared.keep_in(setup.models.with_name(hashes.CACHE_NAME))
         self._catalogue = WorkerCatalogue(registry, setup.models)
-        self._models = ModelPool(self._catalogue, device, budget=setup.habits.memory or None)
+        self._models = ModelPool(self._catalogue, device, Housekeeping(setup.habits.memory, Thrift(**setup.habits.thrift)))
+        self._environment = {**environment(device), **self._models.thrift.bits}
         self._leases: dict[str, Leased] = {}
         self._previewers = Previewers(self._models)
+        self._seeing = Seeing(self._catalogue, link.send)
         self._announcer = Announcer(registry, setup.plugins and setup.plugins / "kept", self._strangers.guarded)
         self._catalogue.loaded = self._announcer.loaded
         self._swept = time.monotonic()
@@ -174,6 +178,8 @@ class Service:
                 self._link.turned()
             self._report()
             self._sweep()
+            if not self._leases and not self._suspended and (look := self._seeing.due(self._registry, MARK)):
+                self._engine.start(*look)
             self._receive()
 
     def _mark(self, box: BlackBox, jobs: Sequence[str]) -> None:
@@ -333,6 +339,7 @@ class Service:
         told = result(pictures, leased.spec, warnings, seconds, info)
         blobs = tuple(picture.content for picture in pictures)
         self._finish(leased, Finished(job=leased.lease.job, state="done", result=told, blobs=blobs))
+        self._seeing.remember(leased.lease.job, leased.spec.operation, pictures)
 
     def _finish(self, leased: Leased, end: Finished) -> None:
         self._report_progress(end.job, leased, last=True)

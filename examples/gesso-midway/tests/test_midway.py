@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from gesso.client import Client
 from gesso.testing import Studio, Wavy, check_operation, check_sampler, trace
 
 import gesso_midway
@@ -26,3 +27,10 @@ def test_it_makes_pictures(studio: Studio) -> None:
     params = {"prompt": "red brick", "model": "starter", "sampler": "midway.midway", "steps": 2, "width": 64, "height": 64, "seed": 1}
     made = check_operation(studio, "generate", params)
     assert made.outputs[0].pixels.shape == (64, 64, 3)
+
+
+def test_a_daemon_runs_it(in_process_daemon: Callable[[Path], Client]) -> None:
+    client = in_process_daemon(MANIFEST)
+    params = {"prompt": "red brick", "model": "starter", "steps": 2, "width": 64, "height": 64, "seed": 1}
+    job = client.submit("generate", params, sampler="midway.midway")
+    assert job.result().images[0].shape == (64, 64, 3)

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from gesso.plugin.fields import InputBlob, ui
-from gesso.plugin.specs import OperationParams
+from gesso.plugin.operations import OperationParams
 
 MOST = 10_000
 

@@ -58,10 +58,11 @@ class Pool:
         return torch.stack([self._ids[i // self.store.shard][i % self.store.shard] for i in index])
 
 
-def draw_batch(pool: Pool, count: int, kin: int, key: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+def draw_batch(pool: Pool, count: int, kin: int, key: tuple[int, int], crop: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
     """Pixels (N, 3, S, S) and ids (N, L) of step `key`: half of them in groups of `kin` pictures of one material, the others at random.
 
-    Pictures are rolled over the torus and mirrored; half of them are blurred a little, so that no verdict hangs on the last detail.
+    Pictures are rolled over the torus and mirrored; then half of them are blurred a little, or each is cropped and made noisy: no verdict
+    shall hang on the last detail.
     """
     rng = np.random.default_rng([key[0], 60, key[1]])
     names = sorted(pool.members)
@@ -74,6 +75,23 @@ def draw_batch(pool: Pool, count: int, kin: int, key: tuple[int, int]) -> tuple[
         rolled = np.roll(pool.image(i), rng.integers(0, pool.size, 2), (0, 1))
         pictures.append(rolled[:, ::-1] if rng.random() < 0.5 else rolled)
     pixels = to_pixels(np.stack(pictures))
+    return (_cropped if crop else _blurred)(pixels, rng), pool.ids(index)
+
+
+def _blurred(pixels: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     soft = functional.avg_pool2d(functional.pad(pixels, (1, 1, 1, 1), mode="circular"), 3, 1)
+    count = len(pixels)
     weight = torch.from_numpy(rng.uniform(0, 1, count) * (rng.random(count) < 0.5)).float()
-    return pixels.lerp(soft, weight[:, None, None, None]), pool.ids(index)
+    return pixels.lerp(soft, weight[:, None, None, None])
+
+
+def _cropped(pixels: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """The corner of each, 70 to 100 % of a side (pictures are rolled already), at full size again, under up to 10 % of noise."""
+    size = pixels.shape[-1]
+    sides = rng.integers(round(0.7 * size), size + 1, len(pixels)).tolist()
+    rows = [
+        functional.interpolate(picture[None, :, :side, :side], size, mode="bicubic", antialias=True)
+        for picture, side in zip(pixels, sides, strict=True)
+    ]
+    amount = torch.from_numpy(rng.uniform(0, 0.2, len(pixels))).float()[:, None, None, None]
+    return torch.cat(rows) + amount * torch.from_numpy(rng.standard_normal(pixels.shape, dtype=np.float32))

@@ -8,7 +8,7 @@ from typing import Any
 from gesso.engine import ModelRef
 from gesso.plugin import JobContext
 
-CAPABILITY, JUDGES = "embed", "judge"
+CAPABILITY, JUDGES, LIKENS = "embed", "judge", "likeness"
 SMALLEST = 8
 """Pixels a side below which there is nothing to see."""
 

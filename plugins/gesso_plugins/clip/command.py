@@ -9,10 +9,15 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gesso.training.arguments import Training, has_checkpoint, refuse_overwriting, train_parser
+
 if TYPE_CHECKING:
     from gesso.plugin.datasets import CaptionedSource
 
 DEFAULT_OUT = Path("runs/clip")
+RESUMES = "go on from the run's checkpoint, else from the shipped weights"
+ABOUT = "Train the small CLIP that scores pictures, on captioned renders; another seed is another scorer."
+TRAINING = Training("clip", ABOUT, steps=2_600, resumes=RESUMES)
 
 
 def shipped_weights() -> Path:
@@ -22,20 +27,14 @@ def shipped_weights() -> Path:
 
 def train(argv: Sequence[str], source: CaptionedSource) -> int:
     """`gesso train clip`."""
-    about = "Train the small CLIP that scores pictures, on captioned renders."
-    parser = argparse.ArgumentParser(prog="gesso train clip", description=about, allow_abbrev=False)
-    option = parser.add_argument
-    option("--out", type=Path, default=DEFAULT_OUT, help="folder of the run (default: %(default)s)")
-    option("--continue", dest="go_on", action="store_true", help="go on from the run's checkpoint")
-    option("--minutes", type=float, help="stop after so many minutes; --continue goes on later")
-    option("--steps", type=int, default=2_600, help="steps in all; the learning rate falls towards them (default: %(default)s)")
-    option("--seed", type=int, default=1, help="seed of data and weights: another seed is another scorer (default: %(default)s)")
-    option("--threads", type=int, default=1, help="processor threads (default: %(default)s)")
-    option("--workers", type=int, choices=(0, 1), default=1, help="1: a second process goes on rendering (default: %(default)s)")
+    parser = train_parser(TRAINING)
+    parser.add_argument("--second", action="store_true", help="the second scorer: other towers and augmentation; give another --seed")
     options = parser.parse_args(argv)
-    if (options.out / "checkpoint" / "state.json").exists() and not options.go_on:
-        parser.error(f"{options.out} holds a run: add --continue to go on with it, or choose another --out")
-    from gesso_plugins.clip.config import ClipConfig, DataConfig
+    refuse_overwriting(parser, options)
+    start = shipped_weights() if options.go_on and not has_checkpoint(options.out) else None
+    if start is not None and options.second:
+        parser.error(f"{options.out} holds no run, and no second scorer ships that could be gone on with: leave out --continue")
+    from gesso_plugins.clip.config import SECOND_MODEL, ClipConfig, DataConfig, ModelConfig
     from gesso_plugins.clip.train import train_clip
 
     config = ClipConfig(
@@ -44,9 +43,10 @@ def train(argv: Sequence[str], source: CaptionedSource) -> int:
         threads=options.threads,
         minutes=options.minutes,
         steps=options.steps,
-        data=DataConfig(workers=options.workers),
+        model=SECOND_MODEL if options.second else ModelConfig(),
+        data=DataConfig(workers=options.workers, crop=options.second),
     )
-    print(train_clip(source, config))
+    print(train_clip(source, config, start))
     return 0
 
 

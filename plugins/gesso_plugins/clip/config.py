@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+
+from gesso.training.run import RunConfig
 
 HELD_OUT_MATERIALS = ("subway_tiles", "hammered_metal", "parquet", "gravel", "snake_skin", "tiger", "ice", "chevron")
 """Whole materials that are never trained on: what the model says of them is what it says of the unknown."""
@@ -36,9 +35,13 @@ class ModelConfig:
     sharpest: float = 0.01
 
 
+SECOND_MODEL = ModelConfig(text=TowerConfig(width=160, layers=2, heads=5), vision=TowerConfig(width=160, layers=4, heads=5), projection=96)
+"""Another shape for the second scorer, which measures what the first has guided or chosen. It fits the same budget."""
+
+
 @dataclass(frozen=True)
 class DataConfig:
-    """Renders: `minimum` must exist before training starts, the rest grow beside it."""
+    """Renders: `minimum` must exist before training starts, the rest grow beside it. `crop`: pictures are cropped, not blurred."""
 
     held_out: tuple[str, ...] = HELD_OUT_MATERIALS
     minimum: int = 5_120
@@ -47,16 +50,13 @@ class DataConfig:
     validation: int = 1_024
     refresh_every: int = 100
     workers: int = 1
+    crop: bool = False
 
 
 @dataclass(frozen=True)
-class ClipConfig:
+class ClipConfig(RunConfig):
     """One run of `gesso train clip`: where it lives, how long it may take, and its numbers."""
 
-    out: Path
-    seed: int = 1
-    threads: int = 1
-    minutes: float | None = None
     steps: int = 2_600
     batch: int = 128
     kin: int = 8
@@ -66,14 +66,6 @@ class ClipConfig:
     decay_start: float = 0.3
     final_rate: float = 0.02
     ema: float = 0.998
-    log_every: int = 20
     validate_every: int = 250
-    save_minutes: float = 10.0
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
-
-    def as_json(self) -> dict[str, Any]:
-        """The numbers alone, for the record beside the weights."""
-        values = dataclasses.asdict(self)
-        values.pop("out")
-        return values

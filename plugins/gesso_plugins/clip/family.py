@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,13 +9,15 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from gesso.errors import InvalidRequest, ModelError
+from gesso.errors import ModelError
 from gesso.library import hashes, read_json, weight_files
 from gesso.library.snapshot import refuse_code
 from gesso.manifest import ModelEntry
-from gesso.model import Limits, ModelCard, Patch
-from gesso_plugins.clip.choice import CAPABILITY, SMALLEST
+from gesso.model import Limits, ModelCard
+from gesso.model.network import NetworkModel
+from gesso_plugins.clip.choice import CAPABILITY, LIKENS, SMALLEST
 from gesso_plugins.clip.preparing import Pixels, Preparing, preparation
+from gesso_plugins.clip.views import views
 
 CLASSES = ("CLIPModel", "SiglipModel")
 REMEMBERED = 4096
@@ -45,7 +46,7 @@ class ClipFamily:
             digest=hashes.shared.of_files(path, [path / "config.json", *weights]),
             title=entry.title,
             path=path,
-            capabilities=frozenset({CAPABILITY}),
+            capabilities=frozenset({CAPABILITY, LIKENS}),
             limits=Limits(SMALLEST, 16_384, 1),
             licence=entry.licence,
             info={"architecture": architecture, "bytes": str(sum(file.stat().st_size for file in weights))},
@@ -63,38 +64,29 @@ class ClipFamily:
         return ClipModel(card, network.eval().requires_grad_(False).to(on), tokenizer, preparation(card.path))
 
 
-class ClipModel:
-    """`gesso.model.Embeds`. The newest texts are remembered: the words of a job are asked for again with each of its pictures."""
+class ClipModel(NetworkModel):
+    """`gesso.model.Embeds`, and the loss ``distance`` of the capability ``likeness``. The newest texts are remembered: the words of a
+    job are asked for again with each of its pictures.
+    """
 
     def __init__(self, card: ModelCard, network: Any, tokenizer: Any, settings: Mapping[str, Any]) -> None:
-        self.card = card
-        self._network = network
+        super().__init__(card, network, {"distance": self._distance})
+        self._clip = network
         self._tokenizer = tokenizer
         self.preparing = Preparing.of(int(network.config.vision_config.image_size), settings)
         self._length = int(network.config.text_config.max_position_embeddings)
         self._texts: OrderedDict[str, torch.Tensor] = OrderedDict()
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the weights."""
-        return sum(parameter.nbytes for parameter in self._network.parameters())
-
-    def patched(self, patches: Sequence[Patch]) -> contextlib.AbstractContextManager[None]:
-        """It takes none."""
-        for patch in patches:
-            raise InvalidRequest(f"The model {self.card.name!r} cannot take {type(patch).__name__}.")
-        return contextlib.nullcontext()
-
     def embed_images(self, pictures: Sequence[Pixels]) -> torch.Tensor:
         """All in one forward."""
-        return _unit(self._network.get_image_features(pixel_values=self.preparing(pictures).to(self._network.device)))
+        return _unit(self._clip.get_image_features(pixel_values=self.preparing(pictures).to(self._clip.device)))
 
     def embed_texts(self, texts: Sequence[str]) -> torch.Tensor:
         """Those that are new in one forward."""
         new = [text for text in dict.fromkeys(texts) if text not in self._texts]
         if new:
             words = self._tokenizer(new, padding="max_length", max_length=self._length, truncation=True, return_tensors="pt")
-            found = _unit(self._network.get_text_features(input_ids=words.input_ids.to(self._network.device)))
+            found = _unit(self._clip.get_text_features(input_ids=words.input_ids.to(self._clip.device)))
             self._texts.update(zip(new, found, strict=True))
         vectors = []
         for text in texts:
@@ -104,8 +96,22 @@ class ClipModel:
             self._texts.popitem(last=False)
         return torch.stack(vectors)
 
+    def _distance(self, inputs: Mapping[str, Any]) -> torch.Tensor:
+        """``distance`` of picture (1, 3, H, W) in 0..1 from text: 1 - cosine, the mean over ``views`` of the picture; differentiable."""
+        with torch.no_grad():
+            words = self.embed_texts((inputs["text"],)).to(self._clip.device)
+        squares = views(inputs["picture"].to(self._clip.device), inputs["views"])
+        sizes = dict.fromkeys(square.shape for square in squares)
+        pixels = [self.preparing.differentiable(torch.stack([each for each in squares if each.shape == size])) for size in sizes]
+        seen = _normalised(self._clip.get_image_features(pixel_values=torch.cat(pixels)))
+        return 1.0 - (seen @ words[0]).mean()
+
 
 def _unit(found: Any) -> torch.Tensor:
+    return _normalised(found).cpu()
+
+
+def _normalised(found: Any) -> torch.Tensor:
     """Unit vectors; newer versions of transformers wrap what they give."""
     vectors = found if isinstance(found, torch.Tensor) else found.pooler_output
-    return functional.normalize(vectors.float(), dim=-1).cpu()
+    return functional.normalize(vectors.float(), dim=-1)

@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
 
+from gesso.training.ema import Trained
 from gesso.training.files import read_json, write_atomically
 from gesso_plugins.clip.config import ModelConfig
 from gesso_plugins.clip.preparing import MEAN, STD
@@ -24,7 +25,7 @@ Images = npt.NDArray[np.uint8]
 
 
 @dataclass
-class Clip:
+class Clip(Trained):
     """Both towers in one network, with the vocabulary that its words go through."""
 
     network: Any
@@ -33,12 +34,6 @@ class Clip:
     def named_tensors(self) -> dict[str, torch.Tensor]:
         """Every trained tensor."""
         return {name: value.detach() for name, value in self.network.named_parameters()}
-
-    def load_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Copy tensors named as `named_tensors` names them."""
-        with torch.no_grad():
-            for name, value in self.named_tensors().items():
-                value.copy_(tensors[name])
 
     def embed_images(self, pixels: torch.Tensor) -> torch.Tensor:
         """Normalised pixels (N, 3, S, S) to unit vectors (N, D)."""

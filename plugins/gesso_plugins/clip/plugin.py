@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from gesso.manifest import first_party
-from gesso.plugin import CaptionedSource, CommandSpec, FilterSpec, ScorerSpec, build_plugins, command, hookimpl
+from gesso.plugin import CaptionedSource, CommandSpec, FilterSpec, GuidanceSpec, ScorerSpec, build_plugins, command, hookimpl
 from gesso_plugins.clip.aesthetic import aesthetic
 from gesso_plugins.clip.content import content_check
 from gesso_plugins.clip.scorer import clip
@@ -46,6 +46,14 @@ def gesso_families() -> Iterable[Family]:
 def gesso_scorers() -> Iterable[ScorerSpec]:
     """How well a picture fits its prompt, and how much people would like it."""
     return [clip, aesthetic]
+
+
+@hookimpl
+def gesso_guidance() -> Iterable[GuidanceSpec]:
+    """Towards pictures that fit the prompt better."""
+    from gesso_plugins.clip.guidance import clip_guidance
+
+    return [clip_guidance]
 
 
 @hookimpl

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,7 @@ class Preparing:
     @staticmethod
     def of(side: int, settings: Mapping[str, Any], crop: bool = False) -> Preparing:
         """As a directory's settings say; ``crop`` counts where they are silent."""
-        return Preparing(
-            side, bool(settings.get("do_center_crop", crop)), settings.get("image_mean", MEAN), settings.get("image_std", STD)
-        )
+        return Preparing(side, bool(settings.get("do_center_crop", crop)), settings.get("image_mean", MEAN), settings.get("image_std", STD))
 
     def __call__(self, pictures: Sequence[Pixels]) -> torch.Tensor:
         """uint8 (H, W, 3) of any sizes -> (N, 3, S, S)."""
@@ -61,4 +60,21 @@ class Preparing:
         scaled = functional.interpolate(values, size=size, mode="bicubic", antialias=True).clamp(0, 1)
         top, left = (size[0] - self.side) // 2, (size[1] - self.side) // 2
         square = scaled[..., top : top + self.side, left : left + self.side]
-        return (square - torch.tensor(self.mean)[:, None, None]) / torch.tensor(self.std)[:, None, None]
+        return self._normalised(square)
+
+    def differentiable(self, squares: torch.Tensor) -> torch.Tensor:
+        """The same for squares (N, 3, s, s) in 0..1 that want gradients. Matrices scale them: the backward pass of torch's own scaling adds
+        in no fixed order on CUDA.
+        """
+        scale = _scaling(squares.shape[-1], self.side).to(squares.device)
+        return self._normalised((scale @ squares @ scale.T).clamp(0, 1))
+
+    def _normalised(self, squares: torch.Tensor) -> torch.Tensor:
+        mean, std = (torch.tensor(values, device=squares.device)[:, None, None] for values in (self.mean, self.std))
+        return (squares - mean) / std
+
+
+@cache
+def _scaling(old: int, new: int) -> torch.Tensor:
+    """(new, old): what bicubic scaling does along one axis."""
+    return functional.interpolate(torch.eye(old)[None, None], size=(new, old), mode="bicubic", antialias=True)[0, 0]

@@ -1,4 +1,4 @@
-"""The table of `gesso evaluate clip`: seen materials at other seeds, materials never seen, and the colour histogram on both."""
+"""The table of `gesso evaluate clip`: on all materials, on those seen at other seeds, on those never seen; the colour histogram on each."""
 
 from __future__ import annotations
 
@@ -23,19 +23,17 @@ def report(folder: Path, source: CaptionedSource, out: Path, say: Callable[[str]
     colours = tuple(getattr(source, "colours", ()))
     names = tuple(getattr(source, "materials", ()))
     seen = tuple(name for name in names if name not in HELD_OUT_MATERIALS)
+    held_out = {"all materials": names, "other seeds": seen, "unknown materials": HELD_OUT_MATERIALS}
     pools = {}
-    for title, materials, universe, count in (
-        ("trained", seen, Universe.TRAIN, TRAINED),
-        ("other seeds", seen, Universe.CLASSIFIER_TEST, COUNT),
-        ("unknown materials", HELD_OUT_MATERIALS, Universe.CLASSIFIER_TEST, COUNT),
-    ):
+    for title, materials in {"trained": seen, **held_out}.items():
+        universe, count = (Universe.TRAIN, TRAINED) if title == "trained" else (Universe.CLASSIFIER_TEST, COUNT)
         say(f"drawing {count} renders: {title}")
         store = RenderStore(out / title.replace(" ", "-"), SEED, 256)
         store.ensure(source, Request(universe, size, materials), count)
         pools[title] = Pool(store, universe, size, clip.tokenizer)
         pools[title].refresh(count // store.shard)
     rows = {}
-    for title in ("other seeds", "unknown materials"):
+    for title in held_out:
         rows[title] = measure(clip, pools[title], colours)
         rows[f"colour histogram, {title}"] = histogram_baseline(pools["trained"], pools[title], colours)
     return rows

@@ -4,18 +4,18 @@ it is the content check's affair.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
-from gesso.errors import InvalidRequest, ModelError
+from gesso.errors import ModelError
 from gesso.library import hashes, read_json, weight_files
 from gesso.library.snapshot import refuse_code
 from gesso.manifest import ModelEntry
-from gesso.model import Limits, ModelCard, Patch
+from gesso.model import Limits, ModelCard
+from gesso.model.network import NetworkModel
 from gesso_plugins.clip.choice import JUDGES, SMALLEST
 from gesso_plugins.clip.preparing import Preparing, preparation
 
@@ -58,31 +58,16 @@ class SafetyFamily:
         return SafetyModel(card, network.float().eval().to(on), settings)
 
 
-class SafetyModel:
+class SafetyModel(NetworkModel):
     """Method ``judge`` (pictures: uint8 (H, W, 3)) -> for each whether it is one of those that the checker was made to find."""
 
-    methods: Mapping[str, bool] = {"judge": False}
-
     def __init__(self, card: ModelCard, network: Any, settings: Mapping[str, Any]) -> None:
-        self.card = card
-        self._network = network
+        super().__init__(card, network, {"judge": self._judge})
+        self._checker = network
         self.preparing = Preparing.of(int(network.config.vision_config.image_size), settings, crop=True)
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the weights."""
-        return sum(parameter.nbytes for parameter in self._network.parameters())
-
-    def patched(self, patches: Sequence[Patch]) -> contextlib.AbstractContextManager[None]:
-        """It takes none."""
-        for patch in patches:
-            raise InvalidRequest(f"The model {self.card.name!r} cannot take {type(patch).__name__}.")
-        return contextlib.nullcontext()
-
-    def apply(self, method: str, inputs: Mapping[str, Any]) -> list[bool]:
+    def _judge(self, inputs: Mapping[str, Any]) -> list[bool]:
         """Its verdicts; the pictures that it would blacken are stand-ins."""
-        if method not in self.methods:
-            raise InvalidRequest(f"The model {self.card.name!r} has no method {method!r}; it has {', '.join(self.methods)}.")
         pictures = inputs["pictures"]
-        _, verdicts = self._network(self.preparing(pictures).to(self._network.device), np.zeros((len(pictures), 1, 1, 3)))
+        _, verdicts = self._checker(self.preparing(pictures).to(self._checker.device), np.zeros((len(pictures), 1, 1, 3)))
         return [bool(verdict) for verdict in verdicts]

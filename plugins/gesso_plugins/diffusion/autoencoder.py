@@ -1,113 +1,78 @@
-"""Autoencoders on their own, in the place of a checkpoint's for one job: directories of diffusers, files of the original layout."""
+"""Autoencoders on their own, in the place of a checkpoint's for one job: directories of diffusers, files of the original layout, and the
+tiny ones (TAESD) in both.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gesso.errors import InvalidRequest, ModelError
-from gesso.manifest import ModelEntry
+from gesso.errors import ModelError
 from gesso.model import ModelCard
-from gesso_plugins.diffusion.files import digest, file_digest, read_header, read_json, weight_files
+from gesso_plugins.diffusion import tiny_autoencoder
+from gesso_plugins.diffusion.alone import Alone, AloneFamily, Loaded
+from gesso_plugins.diffusion.files import read_header
 from gesso_plugins.diffusion.source import read_tensors
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
-
-    from gesso.model import Patch
+    from torch import Tensor
 
 _PREFIX = "first_stage_model."
 
 
-class AutoencoderFamily:
-    """`AutoencoderKL`. The scale of the latents is the checkpoint's: a file does not tell it."""
+class AutoencoderFamily(AloneFamily):
+    """`AutoencoderKL`, whose latents have the checkpoint's scale (a file does not tell it), and `AutoencoderTiny`, whose are scaled."""
 
     name = "autoencoder"
+    title = "autoencoder"
+    classes = ("AutoencoderKL", tiny_autoencoder.CLASS)
+    capabilities = frozenset({"vae"})
 
-    def inspect(self, entry: ModelEntry) -> ModelCard:
-        """The card, from the settings and headers."""
-        path = entry.path
-        if path is None or not path.exists():
-            raise ModelError(f"The autoencoder {entry.name!r} is not there: {path}.", hint="Add it again with `gesso models add`.")
-        files = weight_files(path) if path.is_dir() else [path]
-        _settings(path)
-        for file in files:
-            read_header(file)
-        return ModelCard(
-            name=entry.name,
-            family=self.name,
-            digest=digest(path, [*files, path / "config.json"]) if path.is_dir() else file_digest(path),
-            title=entry.title,
-            path=path,
-            capabilities=frozenset({"vae"}),
-            licence=entry.licence,
-            info={"bytes": str(sum(file.stat().st_size for file in files))},
-        )
+    def files(self, path: Path) -> list[Path]:
+        """A tiny one may lie in two halves."""
+        if not path.is_dir() and tiny_autoencoder.is_half(read_header(path)):
+            return tiny_autoencoder.halves(path)
+        return super().files(path)
 
-    def load(self, card: ModelCard, on: torch.device) -> Autoencoder:
-        """In float32, as the checkpoints' own."""
-        from gesso_plugins.diffusion import loading
+    def file_settings(self, path: Path) -> dict[str, Any]:
+        """By the shapes of its layers."""
+        from gesso_plugins.diffusion.original_settings import codec_settings
 
-        assert card.path is not None
-        full, _ = loading.places(on)
-        return Autoencoder(card, loading.autoencoder(_Alone(card.path), full))
+        header = {key: shape for file in self.files(path) for key, (_, shape) in read_header(file).items()}
+        if tiny_autoencoder.is_half(header) or tiny_autoencoder.is_whole(header):
+            halves = (tiny_autoencoder.shapes(file) for file in self.files(path))
+            return tiny_autoencoder.settings({key: shape for half in halves for key, shape in half.items()})
+        shapes = {key.removeprefix(_PREFIX): shape for key, shape in header.items()}
+        if "encoder.down.0.block.0.conv1.weight" not in shapes:
+            hint = "Get it in that layout, or as a directory of diffusers."
+            raise ModelError(f"{path} is no autoencoder in the original layout.", hint=hint)
+        return codec_settings(shapes, 1.0)
 
+    def tensors(self, path: Path, device: torch.device) -> dict[str, Tensor]:
+        """Both halves of a tiny one have names that begin alike, so each is renamed by itself."""
+        if path.is_dir() or self.settings(path).get("_class_name") != tiny_autoencoder.CLASS:
+            return super().tensors(path, device)
+        parts = ((file, read_tensors(file, device)) for file in self.files(path))
+        return {tiny_autoencoder.renamed(file, key): value for file, tensors in parts for key, value in tensors.items()}
 
-def _settings(path: Path) -> dict[str, Any]:
-    if path.is_dir():
-        settings = read_json(path / "config.json")
-        if settings.get("_class_name") != "AutoencoderKL":
-            raise ModelError(
-                f"{path} is a {settings.get('_class_name')!r}; this family runs 'AutoencoderKL'.", hint="Use another autoencoder."
-            )
-        return settings
-    from gesso_plugins.diffusion.original_settings import codec_settings
-
-    shapes = {key.removeprefix(_PREFIX): shape for key, (_, shape) in read_header(path).items()}
-    if "encoder.down.0.block.0.conv1.weight" not in shapes:
-        raise ModelError(f"{path} is no autoencoder in the original layout.", hint="Get it in that layout, or as a directory of diffusers.")
-    return codec_settings(shapes, 1.0)
-
-
-class _Alone:
-    """One network as a source of components."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def settings(self, component: str) -> dict[str, Any]:  # noqa: ARG002  (there is one)
-        return _settings(self.path)
-
-    def tensors(self, component: str, device: torch.device) -> dict[str, Tensor]:  # noqa: ARG002
-        if self.path.is_dir():
-            return {key: value for file in weight_files(self.path) for key, value in read_tensors(file, device).items()}
+    def file_tensors(self, path: Path, read: Mapping[str, Tensor]) -> dict[str, Tensor]:  # noqa: ARG002
+        """From the original layout."""
         from gesso_plugins.diffusion.original_names import codec_names
         from gesso_plugins.diffusion.original_settings import codec_levels
         from gesso_plugins.diffusion.single_file import flat_attention, renamed
 
-        read = {key.removeprefix(_PREFIX): value for key, value in read_tensors(self.path, device).items()}
-        names = codec_names(*codec_levels({key: tuple(value.shape) for key, value in read.items()}))
-        return flat_attention(renamed(read, names))
+        bare = {key.removeprefix(_PREFIX): value for key, value in read.items()}
+        names = codec_names(*codec_levels({key: tuple(value.shape) for key, value in bare.items()}))
+        return flat_attention(renamed(bare, names))
 
+    def load(self, card: ModelCard, on: torch.device) -> Loaded:
+        """In float32, as the checkpoints' own; a base puts it in its own one's place."""
+        from gesso_plugins.diffusion import loading
 
-class Autoencoder:
-    """A loaded autoencoder; a base puts it in its own one's place."""
-
-    def __init__(self, card: ModelCard, network: nn.Module) -> None:
-        self.card = card
-        self.network = network
-
-    @property
-    def nbytes(self) -> int:
-        """Of all weights."""
-        return sum(p.numel() * p.element_size() for p in self.network.parameters())
-
-    @contextmanager
-    def patched(self, patches: Sequence[Patch]) -> Iterator[None]:
-        """It takes none of its own."""
-        if patches:
-            raise InvalidRequest(f"The autoencoder {self.card.name!r} takes no patches.")
-        yield
+        assert card.path is not None
+        full, _ = loading.places(on)
+        tiny = self.settings(card.path).get("_class_name") == tiny_autoencoder.CLASS
+        build = loading.tiny_autoencoder if tiny else loading.autoencoder
+        return Loaded(card, build(Alone(self, card.path), full), self.title)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -73,45 +74,58 @@ def _zero_snr(abar: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
+class Level:
+    """What noise levels (B,) mean to a network: ``timestep`` (B,), whole on the trained levels; ``scale``, which brings x to unit variance
+    (c_in = 1 / sqrt(sigma^2 + 1)); and the factors that make x0 of x and its output. A factor has no dimensions where all rows agree, else
+    it is (B, 1, 1, 1).
+    """
+
+    timestep: Tensor
+    scale: Tensor
+    skip: Tensor | None
+    out: Tensor | None
+
+    def x0(self, x: Tensor, output: Tensor) -> Tensor:
+        """``skip * x - out * output``; without a factor x stays as it is, or the output is x0 itself."""
+        if self.out is None:
+            return output
+        return (x if self.skip is None else x * self.skip) - self.out * output
+
+
 class Border:
-    """Between a sampler's (x, sigma) and a network's (input, timestep). ``log_sigmas`` are Python floats: not every device has float64."""
+    """Between a sampler's (x, sigma) and a network's (input, timestep)."""
 
-    parametrisation: Parametrisation
-    log_sigmas: tuple[float, ...]
+    def __init__(self, parametrisation: Parametrisation) -> None:
+        self._prediction = parametrisation.prediction
+        self._log_sigmas = [math.log(sigma) for sigma in parametrisation.sigmas]  # Python floats: not every device has float64
+        self._known = lru_cache(maxsize=1024)(self._level)
 
-    @staticmethod
-    def of(parametrisation: Parametrisation) -> Border:
-        """The border of a model."""
-        return Border(parametrisation, tuple(math.log(sigma) for sigma in parametrisation.sigmas))
+    def at(self, sigma: Tensor) -> Level:
+        """Sigma (B,) on any device -> factors and timesteps there. The jobs of a model meet the same levels again and again, so the newest
+        are kept.
+        """
+        return self._known(tuple(sigma.tolist()), sigma.device)
 
-    def timestep(self, sigma: Tensor) -> Tensor:
-        """Sigma (B,) on any device -> t (B,) float32 there: linear in log sigma between the trained levels, whole on them."""
-        return torch.tensor([self._timestep(level) for level in sigma.tolist()], dtype=torch.float32, device=sigma.device)
+    def _level(self, sigmas: tuple[float, ...], device: torch.device) -> Level:
+        def column(factor: Callable[[float], float]) -> Tensor:
+            alike = sigmas.count(sigmas[0]) == len(sigmas)  # one number multiplies to the same bits in half the time
+            values = factor(sigmas[0]) if alike else [factor(s) for s in sigmas]
+            found = torch.tensor(values, dtype=torch.float32, device=device)
+            return found if alike else found.view(-1, 1, 1, 1)
+
+        timestep = torch.tensor([self._timestep(s) for s in sigmas], dtype=torch.float32, device=device)
+        scale = column(lambda s: (s * s + 1.0) ** -0.5)
+        if self._prediction == "epsilon":
+            return Level(timestep, scale, None, column(lambda s: s))
+        if self._prediction == "v_prediction":  # v = alpha * noise - sigma_vp * x0 (Salimans and Ho 2022, arXiv 2202.00512, appendix D)
+            return Level(timestep, scale, column(lambda s: 1.0 / (s * s + 1.0)), column(lambda s: s * (s * s + 1.0) ** -0.5))
+        return Level(timestep, scale, None, None)
 
     def _timestep(self, sigma: float) -> float:
-        logs = self.log_sigmas
+        """Linear in log sigma between the trained levels."""
+        logs = self._log_sigmas
         level = min(max(math.log(sigma), logs[0]), logs[-1]) if sigma > 0.0 else logs[0]
         low = min(max(bisect_right(logs, level) - 1, 0), len(logs) - 2)
         t = low + (level - logs[low]) / (logs[low + 1] - logs[low])
         nearest = round(t)
         return float(nearest) if abs(t - nearest) < 1e-4 else t
-
-    def scaled(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """What the network was trained to see: unit variance, c_in = 1 / sqrt(sigma^2 + 1)."""
-        return x * _column([(s * s + 1.0) ** -0.5 for s in sigma.tolist()], x)
-
-    def x0(self, x: Tensor, sigma: Tensor, output: Tensor) -> Tensor:
-        """From the network's output. v = alpha * noise - sigma_vp * x0 (Salimans and Ho 2022, arXiv 2202.00512, appendix D)."""
-        levels = sigma.tolist()
-        if self.parametrisation.prediction == "epsilon":
-            return x - _column(levels, x) * output
-        if self.parametrisation.prediction == "v_prediction":
-            return x * _column([1.0 / (s * s + 1.0) for s in levels], x) - output * _column([s * (s * s + 1.0) ** -0.5 for s in levels], x)
-        return output
-
-
-def _column(values: list[float], like: Tensor) -> float | Tensor:
-    """A factor for each row; one number where all rows agree, as in `exact`, which saves as much time as a step's other arithmetic."""
-    if values.count(values[0]) == len(values):
-        return values[0]
-    return torch.tensor(values, dtype=like.dtype, device=like.device).view(-1, 1, 1, 1)

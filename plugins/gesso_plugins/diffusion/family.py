@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from gesso.errors import ModelError
 from gesso.manifest import ModelEntry
-from gesso.model import Defaults, Latent, Limits, ModelCard, Parametrisation, Shift
+from gesso.model import Defaults, Latent, Limits, ModelCard, Parametrisation, Shift, Size, Thrift
 from gesso_plugins.diffusion.source import Directory, Source
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class Traits:
     base: str = ""
     shift: Shift | None = None
     extra_channels: int = 0
+    hears: Mapping[str, str] = field(default_factory=dict)
     abilities: frozenset[str] = frozenset()
     info: Mapping[str, str] = field(default_factory=dict)
 
@@ -113,19 +114,31 @@ class LatentFamily(ABC):
             base=traits.base,
             shift=traits.shift,
             extra_channels=traits.extra_channels,
+            hears=traits.hears,
+            parts=_parts(source, networks),
         )
 
     def load(self, card: ModelCard, on: torch.device) -> LatentDiffusion:
         """The weights on the device."""
-        from gesso_plugins.diffusion.lora import Layers
+        return self.load_frugally(card, on, Thrift(offload="never"))
 
-        model = self.build(card, self.source(card.name, card.path), on)
-        if model.layers is None:
-            networks = model.components()
-            model.layers = Layers(networks, self.original_names(networks["unet"]))
+    def load_frugally(self, card: ModelCard, on: torch.device, thrift: Thrift) -> LatentDiffusion:
+        """The weights in the machine's memory first, where they do not all go onto the device as they are."""
+        import torch
+
+        from gesso_plugins.diffusion.lora import Layers
+        from gesso_plugins.diffusion.source import Resting
+
+        source, rest = self.source(card.name, card.path), torch.device("cpu")
+        waits = thrift.int8 or thrift.offload == "always"
+        model = self.build(card, Resting(source, rest) if waits else source, on)
+        model.hold(thrift, rest)
+        names = (name for name in self.layout.networks if name.startswith("text_encoder") and source.has(name))
+        networks = {"unet": model.denoiser.network, **dict(zip(names, model.words.networks, strict=True))}
+        model.layers = Layers(networks, self.original_names(model.denoiser.network))
         return model
 
-    def original_names(self, denoiser: nn.Module) -> Mapping[str, tuple[str, ...]]:  # noqa: ARG002  (for families that have some)
+    def original_names(self, denoiser: nn.Module) -> Mapping[str, str | tuple[str, ...]]:  # noqa: ARG002  (for families that have some)
         """What LoRAs made with the original layout call the denoiser's layers: flat names there -> flat names in diffusers."""
         return {}
 
@@ -140,6 +153,17 @@ class LatentFamily(ABC):
     def single_file(self, path: Path) -> Source:
         """A checkpoint that lies in one file; families that read none refuse."""
         raise ModelError(f"{path} is one file; the family {self.name!r} reads diffusers directories.", hint="Get the model as a directory.")
+
+
+def _parts(source: Source, networks: Iterable[str]) -> dict[str, Size]:
+    """What `LatentDiffusion.hold` lets take turns."""
+    found: dict[str, Size] = {}
+    for name in networks:
+        if source.has(name):
+            part = "words" if name.startswith("text_encoder") else "codec" if name == "vae" else "denoiser"
+            size, before = source.size(name), found.get(part, Size(0))
+            found[part] = Size(before.numbers + size.numbers, before.linear + (0 if part == "codec" else size.linear))
+    return found
 
 
 def directory_of(name: str, path: Path | None) -> Directory:

@@ -70,11 +70,39 @@ class ChatText:
 
     def hear(self, text: str) -> Tensor:
         """The states (1, L, D) of the message."""
+        output = self._encoder(input_ids=torch.tensor([self.ids(text)], device=self._device), output_hidden_states=True, use_cache=False)
+        states: Tensor = output.hidden_states[self._layer][:, self._drop :]
+        return states.to(torch.float32)
+
+    def ids(self, text: str) -> list[int]:
+        """The tokens of the message; InvalidRequest where there are too many."""
         before, after = self._template
-        ids = self._tokenizer(f"{before}{text}{after}", verbose=False).input_ids
+        ids: list[int] = self._tokenizer(f"{before}{text}{after}", verbose=False, add_special_tokens=False).input_ids
         if len(ids) > self._most:
             said = f"The prompt has {len(ids)} tokens, and this model hears {self._most}."
             raise InvalidRequest(said, field="prompt", hint="Shorten it.")
-        output = self._encoder(input_ids=torch.tensor([ids], device=self._device), output_hidden_states=True, use_cache=False)
-        states: Tensor = output.hidden_states[self._layer][:, self._drop :]
-        return states.to(torch.float32)
+        return ids
+
+
+class PaddedChatText(ChatText):
+    """One of which several ``layers`` are heard, beside each other, and of every message ``length`` tokens."""
+
+    def __init__(
+        self, tokenizer: Any, encoder: Any, device: torch.device, template: tuple[str, str], *, layers: tuple[int, ...], length: int
+    ) -> None:
+        super().__init__(tokenizer, encoder, device, template, layer=-1, most=length)
+        self._layers = layers
+
+    def hear(self, text: str) -> Tensor:
+        """The states (1, L, D times layers), those of padding too."""
+        ids = self.ids(text)
+        padding = [self._tokenizer.pad_token_id] * (self._most - len(ids))
+        left = self._tokenizer.padding_side == "left"
+        told, mask = [*padding, *ids] if left else [*ids, *padding], [0] * len(padding) + [1] * len(ids)
+        output = self._encoder(
+            input_ids=torch.tensor([told], device=self._device),
+            attention_mask=torch.tensor([mask if left else mask[::-1]], device=self._device),
+            output_hidden_states=True,
+            use_cache=False,
+        )
+        return torch.cat([output.hidden_states[layer] for layer in self._layers], dim=-1).to(torch.float32)

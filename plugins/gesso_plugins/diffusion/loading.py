@@ -19,7 +19,8 @@ from gesso_plugins.diffusion.files import AGAIN
 if TYPE_CHECKING:
     from gesso_plugins.diffusion.source import Networks, Source
 
-_NOT_SETTINGS = ("vision_config", "architectures", "model_type", "transformers_version", "torch_dtype", "dtype")
+_OF_FILES = ("architectures", "model_type", "transformers_version", "torch_dtype", "dtype")
+_NOT_SETTINGS = ("vision_config", *_OF_FILES)
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 """How diffusers named the autoencoder's attention before 0.15; many checkpoints still do."""
 
@@ -54,6 +55,13 @@ def autoencoder(source: Networks, place: Place) -> nn.Module:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
     return diffusers_network(AutoencoderKL, source, "vae", place)
+
+
+def tiny_autoencoder(source: Networks, place: Place) -> nn.Module:
+    """The picture codec that is distilled from another (TAESD)."""
+    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+
+    return diffusers_network(AutoencoderTiny, source, "vae", place)
 
 
 def clip_text(source: Source, component: str, place: Place, *, projected: bool = False) -> nn.Module:
@@ -110,6 +118,27 @@ def qwen_vl_text(source: Source, component: str, place: Place) -> nn.Module:
         bare = re.sub(r"^(model\.language_model\.|language_model\.model\.|language_model\.|model\.)", "", key)
         if not bare.startswith(("visual.", "lm_head.")):
             weights[bare] = value
+    _assign(module, weights, source, component)
+    _recompute(module, place.device)
+    return _ready(module)
+
+
+def qwen_vl(source: Source, component: str, place: Place) -> nn.Module:
+    """Qwen 2.5 VL with its eyes and without its head."""
+    from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLConfig
+    from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLModel
+
+    settings = {key: value for key, value in source.settings(component).items() if key not in _OF_FILES}
+    try:
+        with torch.device("meta"):
+            module = Qwen2_5_VLModel(Qwen2_5_VLConfig(**settings))
+    except (TypeError, ValueError, RuntimeError) as fault:
+        raise _unfit(source, component, fault) from fault
+    weights = {}
+    for key, value in _read(source, component, place).items():
+        bare = re.sub(r"^(model\.language_model\.|language_model\.model\.|language_model\.|model\.(?!visual\.))", "language_model.", key)
+        if not bare.startswith("lm_head."):
+            weights[bare.removeprefix("model.")] = value
     _assign(module, weights, source, component)
     _recompute(module, place.device)
     return _ready(module)

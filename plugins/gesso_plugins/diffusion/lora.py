@@ -16,6 +16,7 @@ from gesso.manifest import ModelEntry
 from gesso.model import ModelCard
 from gesso_plugins.diffusion.bases import BASES
 from gesso_plugins.diffusion.files import file_digest
+from gesso_plugins.diffusion.lora_decomposed import Gain, added_decomposed, gain
 from gesso_plugins.diffusion.lora_file import Change, added, modules, read_changes
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class PutOn:
     """LoRAs on a base until `eject`. Several on one layer add up in their order."""
 
     def __init__(self, layers: Layers, loras: Sequence[tuple[LoraWeights, float]], base: ModelCard) -> None:
-        self._layers: dict[nn.Module, list[tuple[Change, float]]] = {}
+        self._layers: dict[nn.Module, list[tuple[Change, float, Gain | None]]] = {}
         for lora, weight in loras:
             for name, change in lora.changes.items():
                 parts = layers.parts(name)
@@ -151,7 +152,7 @@ class PutOn:
                 if not divided or not all(_fits(part, layer) for layer, part in zip(parts, divided, strict=True)):
                     raise _other_base(lora, base, name, missing=not parts)
                 for layer, part in zip(parts, divided, strict=True):
-                    self._layers.setdefault(layer, []).append((part, weight))
+                    self._layers.setdefault(layer, []).append((part, weight, gain(part, layer)))
         for layer, changes in self._layers.items():
             layer.forward = functools.partial(_changed, layer, tuple(changes))
 
@@ -162,11 +163,15 @@ class PutOn:
         self._layers = {}
 
 
-def _changed(layer: Any, changes: Sequence[tuple[Change, float]], x: Tensor) -> Tensor:
+def _changed(layer: Any, changes: Sequence[tuple[Change, float, Gain | None]], x: Tensor) -> Tensor:
     answer: Tensor = type(layer).forward(layer, x)
-    for change, weight in changes:
-        if weight:
+    for change, weight, lengths in changes:
+        if not weight:
+            continue
+        if lengths is None:
             answer = answer + added(change, layer, x) * (weight * change.scale)
+        else:
+            answer = answer + added_decomposed(change, layer, x, lengths) * weight
     return answer
 
 
@@ -179,12 +184,18 @@ def _divided(change: Change, layers: Sequence[Any]) -> tuple[Change, ...]:
     sizes = [layer.weight.shape[0] for layer in layers]
     if change.low is None or change.low[2] is not None or sum(sizes) != change.low[1].shape[0]:
         return ()
+    if change.magnitude is not None and change.magnitude.numel() != sum(sizes):
+        return ()
     down, up, _ = change.low
-    return tuple(replace(change, low=(down, rows, None)) for rows in torch.split(up, sizes))
+    parts = torch.split(up, sizes)
+    lengths = [None] * len(sizes) if change.magnitude is None else torch.split(change.magnitude.flatten(), sizes)
+    return tuple(replace(change, low=(down, rows, None), magnitude=length) for rows, length in zip(parts, lengths, strict=True))
 
 
 def _fits(change: Change, layer: Any) -> bool:
     shape = layer.weight.shape
+    if change.magnitude is not None and change.magnitude.numel() not in shape[:2]:
+        return False
     if change.low is not None and change.low[2] is None:
         down, up, _ = change.low
         return bool(up.shape[0] == shape[0] and down.numel() == down.shape[0] * shape[1:].numel() and up.flatten(1).shape[1] == len(down))

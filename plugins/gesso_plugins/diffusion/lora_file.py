@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -20,10 +20,10 @@ from gesso_plugins.diffusion.source import read_tensors
 
 _PARTS = (
     r"lora[._]down|lora[._]up|lora_mid|lora_A|lora_B|lora_linear_layer\.down|lora_linear_layer\.up|down|up|"
-    r"hada_[wt][12](?:_[ab])?|lokr_[wt][12](?:_[ab])?|alpha|diff|diff_b|dora_scale|w_norm|b_norm|on_input"
+    r"hada_[wt][12](?:_[ab])?|lokr_[wt][12](?:_[ab])?|alpha|diff|diff_b|dora_scale|lora_magnitude_vector|w_norm|b_norm|on_input"
 )
 _KEY = re.compile(rf"(?P<module>.+?)(?:_lora)?\.(?P<part>{_PARTS})(?:\.default)?(?:\.weight)?")
-_PEFT = {"lora_A": "down", "lora_B": "up"}
+_PEFT = {"lora_A": "down", "lora_B": "up", "lora_magnitude_vector": "dora_scale"}
 Forward = Callable[[Tensor], Tensor]
 
 
@@ -32,11 +32,13 @@ class Change:
     """What is added to one layer: ``scale`` times a weight that is kept in factors.
 
     ``low``: (down, up, mid or None), whose product is never formed; ``full``: for kinds that must form it, from their factors, each time.
+    ``magnitude``: of a weight that is decomposed (DoRA), the length that its rows or columns get; see `lora_decomposed`.
     """
 
     scale: float
     low: tuple[Tensor, Tensor, Tensor | None] | None = None
     full: Callable[[], Tensor] | None = None
+    magnitude: Tensor | None = None
 
     def weight(self, shape: torch.Size) -> Tensor:
         """The whole of it, unscaled, for a layer of this shape."""
@@ -57,7 +59,8 @@ def read_changes(path: Path, device: torch.device, dtype: torch.dtype) -> dict[s
         match = _KEY.fullmatch(key)
         if match is None:
             raise ModelError(f"{path} is no LoRA that Gesso knows: it holds {key}.", hint="`gesso models info` says what a file is.")
-        parts.setdefault(match["module"], {})[_part(match["part"])] = value
+        flat = match["part"] == "lora_magnitude_vector"  # always of outputs, whatever peft's shape for a convolution looks like
+        parts.setdefault(match["module"], {})[_part(match["part"])] = value.flatten() if flat else value
     alphas = _alphas(path)
     found = {}
     for module, given in parts.items():
@@ -105,6 +108,9 @@ def _alpha_of(alphas: Mapping[str, float], module: str) -> float | None:
 
 
 def _change(path: Path, module: str, given: dict[str, Tensor], told: float | None) -> Change:
+    magnitude = given.pop("dora_scale", None)
+    if magnitude is not None:
+        return replace(_change(path, module, given, told), magnitude=magnitude)
     alpha = float(given.pop("alpha")) if "alpha" in given else told
     names = set(given)
     if names in ({"down", "up"}, {"down", "up", "mid"}):
@@ -120,7 +126,7 @@ def _change(path: Path, module: str, given: dict[str, Tensor], told: float | Non
         return Change(1.0, full=lambda: given["diff"])
     raise ModelError(
         f"The LoRA {path} changes {module} in a way that Gesso does not know ({', '.join(sorted(names))}).",
-        hint="Use a LoRA, LoHa or LoKr without weight decomposition.",
+        hint="Use a LoRA, LoHa or LoKr.",
     )
 
 

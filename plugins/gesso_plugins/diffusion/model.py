@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from gesso.errors import InvalidRequest
-from gesso.model import Autoencoder, Conditioning, Control, Embedding, Lora, ModelCard, Parametrisation, Patch, Perturbation, Seamless
+from gesso.model import (
+    Autoencoder,
+    Conditioning,
+    Control,
+    Embedding,
+    Lora,
+    ModelCard,
+    Parametrisation,
+    Patch,
+    Perturbation,
+    Seamless,
+    Shown,
+    Thrift,
+)
+from gesso_plugins.diffusion.aligning import aligned
 from gesso_plugins.diffusion.codec import Codec, Ejects
+from gesso_plugins.diffusion.holding import Turns, as_int8, run_as_wished, size_of
 from gesso_plugins.diffusion.lora import Layers, PutOn
 from gesso_plugins.diffusion.perturbing import perturbed
 
@@ -44,6 +59,15 @@ class Learns(Protocol):
 
     def learn(self, words: Mapping[str, Mapping[int, Tensor]]) -> None:
         """These words stand for vectors, by their width, from now on."""
+        ...
+
+
+@runtime_checkable
+class Sees(Protocol):
+    """Words that are heard together with a picture."""
+
+    def look(self, picture: Tensor | None) -> None:
+        """From now on they are heard with this picture (1, 3, H, W) in 0..1."""
         ...
 
 
@@ -83,27 +107,48 @@ class LatentDiffusion:
         self.parametrisation: Parametrisation = card.parametrisation
         self.words = words
         self._latent = card.latent
-        self._denoiser = denoiser
+        self.denoiser = denoiser
         self._codec = self._own_codec = codec
         self._device = device
         self._patches: tuple[Patch, ...] = ()
         self._injected: list[Ejects] = []
         self.layers: Layers | None = None
-        """What LoRAs may change, set by families that take them."""
+        """What LoRAs may change, set by the family."""
+        self.turns: Turns | None = None
+        """How the parts share the device, where they do not fit together."""
 
-    def components(self) -> dict[str, nn.Module]:
-        """The networks that LoRAs may change; the denoiser is called ``unet`` whatever it is."""
-        texts = {f"text_encoder_{n}" if n > 1 else "text_encoder": network for n, network in enumerate(self.words.networks, start=1)}
-        return {"unet": self._denoiser.network, **texts}
+    def hold(self, thrift: Thrift, rest: torch.device) -> None:
+        """Hold and run the networks so, before the first call. ``rest``: where weights lie that are not on the device."""
+        if thrift.int8:
+            for network in (*self.words.networks, self.denoiser.network):
+                as_int8(network)
+        if thrift.offload == "always":
+            self.turns = Turns(self._parts, self._device, rest)
+        else:
+            for network in self._networks:
+                network.to(self._device)
+        run_as_wished((self.denoiser.network,), thrift)
+        self._own_codec.hold(thrift)
+
+    @property
+    def _parts(self) -> dict[str, tuple[nn.Module, ...]]:
+        return {"words": tuple(self.words.networks), "denoiser": (self.denoiser.network,), "codec": (self._own_codec.network,)}
+
+    @property
+    def _networks(self) -> tuple[nn.Module, ...]:
+        return tuple(network for networks in self._parts.values() for network in networks)
+
+    def _take(self, part: str) -> None:
+        """Before a part computes."""
+        if self.turns is not None:
+            self.turns.take(part)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all weights."""
-        networks = (*self.words.networks, self._denoiser.network, self._own_codec.network)
-        return sum(p.numel() * p.element_size() for network in networks for p in network.parameters())
+        """Bytes of all weights that are on the device at once."""
+        return sum(map(size_of, self._networks)) if self.turns is None else self.turns.nbytes
 
-    @contextlib.contextmanager
-    def patched(self, patches: Sequence[Patch]) -> Iterator[None]:
+    def patched(self, patches: Sequence[Patch]) -> contextlib.AbstractContextManager[None]:
         """Seamless padding, LoRAs and learned words. They stay in place until a call with other patches comes, so that the steps of one job
         change nothing.
         """
@@ -111,7 +156,7 @@ class LatentDiffusion:
         if wanted != self._patches:
             self._eject()
             self._inject(wanted)
-        yield
+        return contextlib.nullcontext()
 
     def _inject(self, patches: tuple[Patch, ...]) -> None:
         if sum(isinstance(patch, Seamless) for patch in patches) > 1:
@@ -124,12 +169,14 @@ class LatentDiffusion:
                     self._exchange(patch)
             for patch in patches:
                 if isinstance(patch, Seamless):
-                    self._injected.append(self._denoiser.seamless(patch.x, patch.y))
+                    self._injected.append(self.denoiser.seamless(patch.x, patch.y))
                     self._injected.append(self._codec.seamless(patch.x, patch.y))
                 elif isinstance(patch, Autoencoder):
                     continue
                 elif isinstance(patch, Embedding) and isinstance(self.words, Learns):
                     learned[patch.word] = patch.weights.by_width
+                elif isinstance(patch, Shown) and isinstance(self.words, Sees):
+                    self.words.look(patch.picture)
                 elif not isinstance(patch, Lora) or self.layers is None:
                     raise InvalidRequest(f"The model {self.card.name!r} cannot take {type(patch).__name__}.")
             if isinstance(self.words, Learns):
@@ -142,15 +189,14 @@ class LatentDiffusion:
         self._patches = patches
 
     def _exchange(self, patch: Autoencoder) -> None:
-        network: Any = patch.weights.network
-        same_kind = type(network) is type(self._own_codec.network)
-        if not (same_kind and network.config.latent_channels == self._latent.channels):
+        codec = self._own_codec.exchanged(patch.weights.network)
+        if codec is None:
             raise InvalidRequest(
                 f"The autoencoder {patch.model.name!r} was made for another base: its latents are not those of {self.card.name!r}.",
                 field="vae",
                 hint="Leave it out, or use a model that it was made for.",
             )
-        self._codec = self._own_codec.exchanged(network)
+        self._codec = codec
 
     def _eject(self) -> None:
         for injected in self._injected:
@@ -158,13 +204,17 @@ class LatentDiffusion:
         self._injected, self._patches, self._codec = [], (), self._own_codec
         if isinstance(self.words, Learns):
             self.words.learn({})
+        if isinstance(self.words, Sees):
+            self.words.look(None)
 
     def encode_text(self, texts: Sequence[str]) -> list[Conditioning]:
         """What the text encoders make of each prompt."""
+        self._take("words")
         return self.words.encode(texts)
 
     def encode_negative(self, texts: Sequence[str]) -> list[Conditioning]:
         """What the text encoders make of each negative prompt."""
+        self._take("words")
         return self.words.encode_negative(texts) if isinstance(self.words, HearsNegatives) else self.words.encode(texts)
 
     def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
@@ -173,26 +223,34 @@ class LatentDiffusion:
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: Conditioning) -> Tensor:
         """Rows x (B, C, h, w) at levels sigma (B,) -> x0 (B, C, h, w)."""
-        return self._denoiser.x0(x.to(self._device, torch.float32), sigma.to(self._device, torch.float32), cond)
+        self._take("denoiser")
+        return self.denoiser.x0(x.to(self._device, torch.float32), sigma.to(self._device, torch.float32), cond)
 
     def perturbed(self, perturbation: Perturbation) -> contextlib.AbstractContextManager[None]:
         """Some layers of the network without self-attention, or left out."""
-        return perturbed(self._denoiser.network, perturbation)
+        return perturbed(self.denoiser.network, perturbation)
+
+    def aligned(self, share: float) -> contextlib.AbstractContextManager[None]:
+        """The first half of the rows takes on the look of the second."""
+        return aligned(self.denoiser.network, share)
 
     def controlled(self, controls: Sequence[Control]) -> contextlib.AbstractContextManager[None]:
         """Other networks add to the forwards within."""
-        if not isinstance(self._denoiser, Steerable):
+        if not isinstance(self.denoiser, Steerable):
             raise InvalidRequest(f"The model {self.card.name!r} takes no controls.", field="control", hint="Choose another model.")
-        return self._denoiser.controlled(controls)
+        return self.denoiser.controlled(controls)
 
     def decode(self, latents: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, 3, H, W) in 0..1."""
+        self._take("codec")
         return self._codec.decode(latents)
 
     def encode_image(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in 0..1 -> the mean of the latents' distribution."""
+        self._take("codec")
         return self._codec.encode(images)
 
     def preview_matrix(self) -> Tensor:
         """(C + 1, 3) of this model's own decoder."""
+        self._take("codec")
         return self._own_codec.preview_matrix()

@@ -41,9 +41,9 @@ def perturbed(network: nn.Module, perturbation: Perturbation) -> Iterator[None]:
         for name in perturbation.layers:
             for block in _blocks(network, name):
                 if perturbation.kind == "skip":
-                    _replace(block, _passed_by, replaced)
+                    replace_forward(block, _passed_by, replaced)
                 else:
-                    _replace(block.attn1, functools.partial(_each_sees_itself, block.attn1), replaced)
+                    replace_forward(block.attn1, functools.partial(_each_sees_itself, block.attn1), replaced)
         yield
     finally:
         for module in replaced:
@@ -62,7 +62,8 @@ def _blocks(network: nn.Module, name: str) -> list[Any]:
     return blocks
 
 
-def _replace(module: nn.Module, forward: Any, replaced: list[nn.Module]) -> None:
+def replace_forward(module: nn.Module, forward: Any, replaced: list[nn.Module]) -> None:
+    """On the instance, unless it was replaced already; ``del module.forward`` takes it back."""
     if "forward" not in vars(module):
         module.forward = forward
         replaced.append(module)

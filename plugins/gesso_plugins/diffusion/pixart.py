@@ -69,7 +69,7 @@ class PixArtFamily(LatentFamily):
             masked=True,
         )
         transformer = loading.diffusers_network(PixArtTransformer2DModel, source, "transformer", half)
-        denoiser = PixArtDenoiser(transformer, Border.of(card.parametrisation), card.latent.factor)
+        denoiser = PixArtDenoiser(transformer, Border(card.parametrisation), card.latent.factor)
         return LatentDiffusion(card, PixArtWords(t5), denoiser, Codec(loading.autoencoder(source, full), card.latent.channels, on), on)
 
 
@@ -105,12 +105,13 @@ class PixArtDenoiser(PatchDenoiser):
         if self._told_size:
             pixels = torch.tensor([[height * self._factor, width * self._factor]], device=x.device, dtype=self.dtype)
             size = {"resolution": pixels.expand(rows, 2), "aspect_ratio": (pixels[:, :1] / pixels[:, 1:]).expand(rows, 1)}
+        level = self._border.at(sigma)
         output = self.network(
-            self._border.scaled(x, sigma).to(self.dtype),
+            (x * level.scale).to(self.dtype),
             encoder_hidden_states=cond.tokens.to(x.device, self.dtype),
             encoder_attention_mask=cond.extras["mask"].to(x.device),
-            timestep=self._border.timestep(sigma),
+            timestep=level.timestep,
             added_cond_kwargs=size,
             return_dict=False,
         )[0]
-        return self._border.x0(x, sigma, output[:, :channels].to(torch.float32))
+        return level.x0(x, output[:, :channels].to(torch.float32))

@@ -17,6 +17,8 @@ def gesso_families() -> Iterable[Family]:
     from gesso_plugins.diffusion.autoencoder import AutoencoderFamily
     from gesso_plugins.diffusion.controlnet import ControlNetFamily
     from gesso_plugins.diffusion.flux import FluxFamily
+    from gesso_plugins.diffusion.flux2 import Flux2Family
+    from gesso_plugins.diffusion.ip_adapter import IPAdapterFamily
     from gesso_plugins.diffusion.lora import LoraFamily
     from gesso_plugins.diffusion.pipelines import PipelineFamily
     from gesso_plugins.diffusion.pixart import PixArtFamily
@@ -24,6 +26,7 @@ def gesso_families() -> Iterable[Family]:
     from gesso_plugins.diffusion.sd3 import StableDiffusion3Family
     from gesso_plugins.diffusion.stable_diffusion import StableDiffusionFamily
     from gesso_plugins.diffusion.stable_diffusion_xl import StableDiffusionXLFamily
+    from gesso_plugins.diffusion.t2i_adapter import T2IAdapterFamily
     from gesso_plugins.diffusion.textual_inversion import EmbeddingFamily
     from gesso_plugins.diffusion.z_image import ZImageFamily
 
@@ -32,6 +35,7 @@ def gesso_families() -> Iterable[Family]:
         StableDiffusionXLFamily(),
         StableDiffusion3Family(),
         FluxFamily(),
+        Flux2Family(),
         ZImageFamily(),
         PixArtFamily(),
         QwenImageFamily(),
@@ -39,5 +43,7 @@ def gesso_families() -> Iterable[Family]:
         AutoencoderFamily(),
         EmbeddingFamily(),
         ControlNetFamily(),
+        T2IAdapterFamily(),
+        IPAdapterFamily(),
         PipelineFamily(),
     ]

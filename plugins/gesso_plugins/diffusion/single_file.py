@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from gesso.errors import ModelError
+from gesso.model import Size
 from gesso_plugins.diffusion import original_settings as settings_of
 from gesso_plugins.diffusion.files import file_digest, read_header
 from gesso_plugins.diffusion.original_names import Names, codec_names, open_clip_names, unet_names
-from gesso_plugins.diffusion.source import read_keys
+from gesso_plugins.diffusion.source import read_keys, size_of
 
 UNET, CODEC = "model.diffusion_model.", "first_stage_model."
 VOCABULARY = Path(__file__).parent / "clip_vocabulary"
@@ -133,6 +134,10 @@ class SingleFile:
     def weights(self, components: tuple[str, ...]) -> list[Path]:  # noqa: ARG002  (a file is one whole)
         """The file."""
         return [self._path]
+
+    def size(self, component: str) -> Size:
+        """Of its part of the file."""
+        return size_of(self._shapes(component))
 
     def digest(self, weights: list[Path], components: tuple[str, ...]) -> str:  # noqa: ARG002  (a file is one whole)
         """SHA-256 of the file, as the peers compute it too."""

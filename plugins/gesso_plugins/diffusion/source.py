@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gesso.errors import ModelError
+from gesso.model import Size
 from gesso_plugins.diffusion.files import AGAIN, digest, read_header, read_json, weight_files
 
 
@@ -53,6 +55,10 @@ class Source(Networks, Protocol):
 
     def weights(self, components: tuple[str, ...]) -> list[Path]:
         """The weight files of those components that are there, their headers read and found sound."""
+        ...
+
+    def size(self, component: str) -> Size:
+        """How many numbers a network has, from headers alone."""
         ...
 
     def digest(self, weights: list[Path], components: tuple[str, ...]) -> str:
@@ -113,10 +119,40 @@ class Directory:
             read_header(path)
         return files
 
+    def size(self, component: str) -> Size:
+        """From the headers of its files."""
+        return size_of({key: shape for path in weight_files(self._root / component) for key, (_, shape) in read_header(path).items()})
+
     def digest(self, weights: list[Path], components: tuple[str, ...]) -> str:
         """Over weights and the configurations of the components."""
         configurations = [path for path in self._root.glob("*/*.json") if path.parent.name in (*components, "scheduler")]
         return digest(self._root, [*weights, *configurations])
+
+
+class Resting:
+    """A checkpoint whose weights are read into the machine's memory, whatever device they are for."""
+
+    def __init__(self, source: Source, rest: torch.device) -> None:
+        self._source = source
+        self._rest = rest
+
+    def __getattr__(self, name: str) -> Any:
+        """All else is as it was."""
+        return getattr(self._source, name)
+
+    def tensors(self, component: str, device: torch.device) -> dict[str, Tensor]:  # noqa: ARG002  (that is the point)
+        """The weights of a network."""
+        return self._source.tensors(component, self._rest)
+
+
+def size_of(shapes: Mapping[str, tuple[int, ...]]) -> Size:
+    """Of tensors by name: matrices are linear layers, but for tables of words."""
+    numbers = {key: math.prod(shape) for key, shape in shapes.items()}
+    linear = (key for key, shape in shapes.items() if len(shape) == 2 and not any(word in key for word in _TABLES))
+    return Size(sum(numbers.values()), sum(numbers[key] for key in linear))
+
+
+_TABLES = ("embed", "shared", "positional", "relative_attention_bias")
 
 
 @dataclass(frozen=True)

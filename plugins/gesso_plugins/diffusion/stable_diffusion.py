@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -9,6 +10,7 @@ from gesso_plugins.diffusion.family import CLIP_TOKENIZERS, LatentFamily, Layout
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from gesso.model import ModelCard
     from gesso_plugins.diffusion.model import LatentDiffusion
@@ -54,7 +56,6 @@ class StableDiffusionFamily(LatentFamily):
         from gesso_plugins.diffusion import loading
         from gesso_plugins.diffusion.clip import ClipText
         from gesso_plugins.diffusion.codec import Codec
-        from gesso_plugins.diffusion.lora import Layers, original_aliases
         from gesso_plugins.diffusion.model import LatentDiffusion
         from gesso_plugins.diffusion.unet import UNetDenoiser
 
@@ -63,6 +64,10 @@ class StableDiffusionFamily(LatentFamily):
         full, half = loading.places(on)
         words = ClipText(loading.tokenizer("CLIPTokenizer", source, "tokenizer"), loading.clip_text(source, "text_encoder", full), on)
         denoiser = UNetDenoiser(loading.unet(source, half), card.parametrisation, card.latent)
-        model = LatentDiffusion(card, words, denoiser, Codec(loading.autoencoder(source, full), card.latent.channels, on), on)
-        model.layers = Layers({"unet": denoiser.network, "text_encoder": words.networks[0]}, original_aliases(denoiser.network))
-        return model
+        return LatentDiffusion(card, words, denoiser, Codec(loading.autoencoder(source, full), card.latent.channels, on), on)
+
+    def original_names(self, denoiser: nn.Module) -> Mapping[str, str]:
+        """Those of the original layout."""
+        from gesso_plugins.diffusion.lora import original_aliases
+
+        return original_aliases(denoiser)

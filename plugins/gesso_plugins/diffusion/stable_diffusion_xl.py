@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -49,25 +50,27 @@ class StableDiffusionXLFamily(LatentFamily):
         from gesso_plugins.diffusion import loading
         from gesso_plugins.diffusion.clip import ClipText, ManyWords
         from gesso_plugins.diffusion.codec import Codec
-        from gesso_plugins.diffusion.lora import Layers, original_aliases
         from gesso_plugins.diffusion.model import LatentDiffusion
         from gesso_plugins.diffusion.unet import UNetDenoiser
 
         assert card.latent is not None
         assert card.parametrisation is not None
         full, half = loading.places(on)
-        networks: dict[str, nn.Module] = {}
         encoders = []
         if source.has("text_encoder"):
-            first = networks["text_encoder"] = loading.clip_text(source, "text_encoder", full)
+            first = loading.clip_text(source, "text_encoder", full)
             encoders.append(ClipText(loading.tokenizer("CLIPTokenizer", source, "tokenizer"), first, on, layer=-2))
-        second = networks["text_encoder_2"] = loading.clip_text(source, "text_encoder_2", full, projected=True)
+        second = loading.clip_text(source, "text_encoder_2", full, projected=True)
         encoders.append(ClipText(loading.tokenizer("CLIPTokenizer", source, "tokenizer_2"), second, on, layer=-2))
         words = ManyWords(encoders, zeros=bool(source.index.get("force_zeros_for_empty_prompt", True)), scored=_is_scored(source))
         denoiser = UNetDenoiser(loading.unet(source, half), card.parametrisation, card.latent)
-        model = LatentDiffusion(card, words, denoiser, Codec(loading.autoencoder(source, full), card.latent.channels, on), on)
-        model.layers = Layers({"unet": denoiser.network, **networks}, original_aliases(denoiser.network))
-        return model
+        return LatentDiffusion(card, words, denoiser, Codec(loading.autoencoder(source, full), card.latent.channels, on), on)
+
+    def original_names(self, denoiser: nn.Module) -> Mapping[str, str]:
+        """Those of the original layout."""
+        from gesso_plugins.diffusion.lora import original_aliases
+
+        return original_aliases(denoiser)
 
 
 def _is_scored(source: Source) -> bool:

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from gesso.errors import ModelError
+from gesso.model import Size
 from gesso_plugins.diffusion import original_settings, transformer_names
 from gesso_plugins.diffusion.files import file_digest, read_header
 from gesso_plugins.diffusion.original_names import codec_names
 from gesso_plugins.diffusion.single_file import VOCABULARY, flat_attention, renamed
-from gesso_plugins.diffusion.source import T5_HINT, Part
+from gesso_plugins.diffusion.source import T5_HINT, Part, size_of
 
 _ROLES = {"clip_l": "CLIP-L", "clip_g": "CLIP-G", "t5": "T5-XXL", "vae": "the autoencoder"}
 _PREFIXES = {
@@ -210,6 +211,12 @@ class TransformerFile:
     def weights(self, components: tuple[str, ...]) -> list[Path]:  # noqa: ARG002  (all parts belong together)
         """The file, and those of its parts that lie near it."""
         return list(dict.fromkeys((self._path, *(part.path for part in self._parts.values()))))
+
+    def size(self, component: str) -> Size:
+        """Of the part, wherever it lies."""
+        part = self._transformer if component == "transformer" else self._parts[component]
+        assert part is not None
+        return size_of(part.shapes())
 
     def digest(self, weights: list[Path], components: tuple[str, ...]) -> str:  # noqa: ARG002  (all parts belong together)
         """SHA-256 of the one file, as the peers compute it, or over those of all files."""

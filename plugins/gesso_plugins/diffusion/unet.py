@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,11 +17,17 @@ from gesso.model.seamless import make_seamless
 from gesso_plugins.diffusion.bases import BASES
 from gesso_plugins.diffusion.border import Border, parametrisation_of
 from gesso_plugins.diffusion.family import Traits, latent_of
+from gesso_plugins.diffusion.listening import cross_attentions, fits, listening
 from gesso_plugins.diffusion.perturbing import layers_of
+from gesso_plugins.diffusion.steering import Steering, total
 
 if TYPE_CHECKING:
     from gesso_plugins.diffusion.codec import Ejects
     from gesso_plugins.diffusion.source import Source
+
+
+_INSTANT_STYLE = {"style": "up_blocks.0.attentions.1", "layout": "down_blocks.2.attentions.1"}
+"""Wang et al. 2024, InstantStyle, arXiv 2404.02733, section 3.2: the transformers of SDXL that decide of these."""
 
 
 def unet_traits(source: Source) -> Traits:
@@ -39,7 +46,14 @@ def unet_traits(source: Source) -> Traits:
         embeds_guidance=embeds,
         extra_channels=_extra_channels(source, unet, latent),
         base=BASES.get(int(unet.get("cross_attention_dim") or 0), ""),
+        hears=_hears(unet),
     )
+
+
+def _hears(unet: Mapping[str, Any]) -> dict[str, str]:
+    """Known of SDXL, which alone is told a picture's size beside the words."""
+    layers = layers_of(unet) if unet.get("addition_embed_type") == "text_time" else ()
+    return {part: layer for part, layer in _INSTANT_STYLE.items() if layer in layers}
 
 
 def _defaults(scheduler: Mapping[str, Any], parametrisation: Parametrisation, embeds: bool, side: int) -> Defaults:
@@ -71,31 +85,39 @@ class UNetDenoiser:
         self.network: nn.Module = unet
         self._unet = unet
         self._latent = latent
-        self._border = Border.of(parametrisation)
+        self._border = Border(parametrisation)
         self._dtype = next(unet.parameters()).dtype
         self._controls: Sequence[Control] = ()
         self._wraps: tuple[bool, bool] | None = None
+        self._listeners = cross_attentions(unet)
         self._passed = [unet.conv_in.out_channels, *_skips(unet)]
 
     def x0(self, x: Tensor, sigma: Tensor, cond: Conditioning) -> Tensor:
         """Rows x (B, C, h, w) at levels sigma (B,) -> x0 (B, C, h, w)."""
         words = cond.tokens.to(x.device, self._dtype)
-        scaled = self._border.scaled(x, sigma)
+        level = self._border.at(sigma)
+        scaled = x * level.scale
         concat = cond.extras.get("concat")
         if concat is not None:
             scaled = torch.cat([scaled, concat.to(x.device)], dim=1)
         inputs = {
             "sample": scaled.to(self._dtype),
-            "timestep": self._border.timestep(sigma),
+            "timestep": level.timestep,
             "encoder_hidden_states": words,
             "added_cond_kwargs": self._added(x, cond),
         }
-        output = self._unet(**inputs, **self._steered(inputs), timestep_cond=self._guidance(cond), return_dict=False)[0]
-        return self._border.x0(x, sigma, output.to(torch.float32))
+        if self._controls:
+            parts = self._steered({**inputs, "heard": cond.extras.get("heard")})
+            added = {name: _cast(value, self._dtype) for name, value in total(parts).items()}
+            with listening(self._listeners, [part.spoken for part in parts if part.spoken is not None]):
+                output = self._unet(**inputs, **added, timestep_cond=self._guidance(cond), return_dict=False)[0]
+        else:
+            output = self._unet(**inputs, timestep_cond=self._guidance(cond), return_dict=False)[0]
+        return level.x0(x, output.to(torch.float32))
 
     @contextlib.contextmanager
     def controlled(self, controls: Sequence[Control]) -> Iterator[None]:
-        """ControlNets add to the forwards within; they wrap around where the UNet does."""
+        """ControlNets and T2I-Adapters add to the forwards within; they wrap around where the UNet does."""
         self._controls = controls
         wrapped = [make_seamless(control.weights.network, *self._wraps) for control in controls if self._wraps is not None]
         try:
@@ -105,23 +127,29 @@ class UNetDenoiser:
             for padding in wrapped:
                 padding.eject()
 
-    def _steered(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """The sum of what all ControlNets add."""
-        if not self._controls:
-            return {}
-        found = [
-            control.weights.residuals(inputs, control.image.to(inputs["sample"].device), control.strength) for control in self._controls
-        ]
-        down = [sum(parts[1:], parts[0]).to(self._dtype) for parts in zip(*(each for each, _ in found), strict=False)]
-        middle = sum((each for _, each in found[1:]), found[0][1]).to(self._dtype)
-        if [part.shape[1] for part in down] != self._passed or middle.shape[1] != self._passed[-1]:
-            raise self._controls[0].weights.unfit()
-        return {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
+    def _steered(self, inputs: Mapping[str, Any]) -> list[Steering]:
+        """What each control adds."""
+        parts = []
+        for control in self._controls:
+            part = control.weights.steer(inputs, control.image.to(inputs["sample"].device), control.strength)
+            if not self._fits(part):
+                raise control.weights.unfit()
+            heard = part.spoken and replace(part.spoken, layer=control.layer)
+            parts.append(replace(part, spoken=heard))
+        return parts
+
+    def _fits(self, part: Steering) -> bool:
+        """Whether it was made for levels as wide as these."""
+        if part.middle is not None and [*(skip.shape[1] for skip in part.skips), part.middle.shape[1]] != [*self._passed, self._passed[-1]]:
+            return False
+        if part.spoken is not None and not fits(self._listeners, part.spoken):
+            return False
+        return not part.features or [feature.shape[1] for feature in part.features] == list(self._unet.config.block_out_channels)
 
     def _guidance(self, cond: Conditioning) -> Tensor | None:
         """The scale as the network was distilled to hear it: sines of ``w = scale - 1`` (Meng et al. 2023, arXiv 2210.03142)."""
-        scale, width = cond.extras.get("guidance"), self._unet.config.time_cond_proj_dim
-        if scale is None or width is None:
+        scale = cond.extras.get("guidance")
+        if scale is None or (width := self._unet.config.time_cond_proj_dim) is None:
             return None
         half = width // 2
         rates = torch.exp(torch.arange(half, dtype=torch.float32) * -(math.log(10000.0) / (half - 1)))
@@ -147,6 +175,10 @@ class UNetDenoiser:
     def wrap(self, axes: tuple[bool, bool] | None) -> None:
         """Remember for ControlNets along which axes the picture wraps."""
         self._wraps = axes
+
+
+def _cast(value: Any, dtype: torch.dtype) -> Any:
+    return [part.to(dtype) for part in value] if isinstance(value, list) else value.to(dtype)
 
 
 class _Wrapped:

@@ -8,6 +8,7 @@ over the inside as a soap film would (Perez et al. 2003, Poisson image editing, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +19,13 @@ Mask = npt.NDArray[np.float32]
 
 SOFTNESS = 2.0
 """Deviation, in pixels, of the blur that takes grain out of the difference: the film hangs on colours, not on grain."""
-FINEST = 256
-"""The film is computed on at most so many cells a side; between them it is smooth."""
+FINEST = 200
+"""Differences are looked at in at most so many cells a side; between them the film is smooth."""
 SWEEPS = 24
+SMALL = 100
+"""Cells a side up to which the film is swept so often; on finer grids what the coarser one found needs little smoothing."""
+Place = tuple[slice, slice]
+WHOLE: Place = (slice(None), slice(None))
 
 
 @dataclass(frozen=True)
@@ -31,32 +36,50 @@ class BorderError:
     steps: float
 
 
-def membrane(picture: Pixels, made: Pixels, mask: Mask) -> Pixels:
-    """What to add to `made` (H, W, C): the difference to `picture` where the mask is 0, spread harmonically over where it is not."""
-    known = (mask <= 0).astype(np.float32)
-    if not known.any():
-        return np.zeros_like(made)
-    weight = ndimage.gaussian_filter(known, SOFTNESS)
-    difference = np.empty_like(made)
-    for channel in range(made.shape[2]):
-        plane = (picture[..., channel] - made[..., channel]) * known
-        difference[..., channel] = ndimage.gaussian_filter(plane, SOFTNESS) / np.maximum(weight, 1e-6)
-    factor = max(1, -(-max(mask.shape) // FINEST))
-    film = _film(*_coarse(difference, known, factor))
-    spread = _enlarged(film, mask.shape, factor)
-    return np.where(known[..., None] > 0, difference, spread).astype(np.float32)
+class Seam:
+    """How what was made differs from the picture where both are known (the mask is 0), in cells of a few pixels, so that the whole of a
+    large region is read once.
+    """
 
+    def __init__(self, picture: Pixels, made: Pixels, mask: Mask) -> None:
+        self._shape = mask.shape
+        self._factor = max(1, -(-max(mask.shape) // FINEST))
+        known = (mask <= 0).astype(np.float32)
+        self._found, self._known = _coarse(picture - made, known, self._factor)
 
-def border_error(picture: Pixels, made: Pixels, mask: Mask, width: int = 8) -> BorderError:
-    """How far `made` is off on the ring of so many pixels outside the mask, where it should equal `picture`."""
-    inside = mask > 0
-    ring = ndimage.binary_dilation(inside, iterations=width) & ~inside
-    if not ring.any():
-        return BorderError(0.0, 0.0)
-    difference = made - picture
-    blurred = np.stack([ndimage.gaussian_filter(difference[..., c], SOFTNESS) for c in range(made.shape[2])], axis=2)
-    across, down = np.abs(np.diff(blurred, axis=1, append=blurred[:, -1:])), np.abs(np.diff(blurred, axis=0, append=blurred[-1:]))
-    return BorderError(float(np.abs(blurred[ring]).mean()), float((across[ring] + down[ring]).mean() / 2))
+    @cached_property
+    def _difference(self) -> Pixels:
+        """Without grain."""
+        softness = SOFTNESS / self._factor
+        weight = np.maximum(ndimage.gaussian_filter(self._known, softness), 1e-6)
+        planes = [ndimage.gaussian_filter(self._found[..., c] * self._known, softness) / weight for c in range(self._found.shape[2])]
+        return np.stack(planes, 2)
+
+    @cached_property
+    def _film(self) -> Pixels:
+        return _film(self._difference, self._known) if self._known.any() else np.zeros_like(self._found)
+
+    def membrane(self, place: Place = WHOLE) -> Pixels:
+        """What to add to what was made (H, W, C), or to some rows and columns of it: the difference where it is known, spread harmonically
+        over where it is not.
+        """
+        return _enlarged(self._film, self._shape, self._factor, place)
+
+    def error(self, *, mended: bool, width: int = 8) -> BorderError:
+        """How far it is off on the ring of so many pixels outside the mask, before or after it is mended."""
+        inside = self._known <= 0
+        ring = ndimage.binary_dilation(inside, iterations=max(1, round(width / self._factor))) & ~inside if inside.any() else inside
+        if not ring.any():
+            return BorderError(0.0, 0.0)
+        off = self._difference - self._smoothed if mended else self._difference
+        across, down = np.abs(np.diff(off, axis=1, append=off[:, -1:])), np.abs(np.diff(off, axis=0, append=off[-1:]))
+        return BorderError(float(np.abs(off[ring]).mean()), float((across[ring] + down[ring]).mean() / 2 / self._factor))
+
+    @cached_property
+    def _smoothed(self) -> Pixels:
+        """The film as it meets the ring: a blur that sees the inside as well."""
+        planes = [ndimage.gaussian_filter(self._film[..., c], SOFTNESS / self._factor) for c in range(self._film.shape[2])]
+        return np.stack(planes, 2)
 
 
 def _coarse(difference: Pixels, known: Mask, factor: int) -> tuple[Pixels, Mask]:
@@ -65,11 +88,19 @@ def _coarse(difference: Pixels, known: Mask, factor: int) -> tuple[Pixels, Mask]
         return difference, known
     height, width = known.shape
     more = ((0, -height % factor), (0, -width % factor))
-    weight, values = np.pad(known, more, mode="edge"), np.pad(difference * known[..., None], (*more, (0, 0)), mode="edge")
-    rows, columns = weight.shape[0] // factor, weight.shape[1] // factor
-    count = weight.reshape(rows, factor, columns, factor).sum((1, 3))
-    total = values.reshape(rows, factor, columns, factor, -1).sum((1, 3))
-    return (total / np.maximum(count, 1e-6)[..., None]).astype(np.float32), (count > 0).astype(np.float32)
+    weight, values = known, difference * known[..., None]
+    if more != ((0, 0), (0, 0)):
+        weight, values = np.pad(weight, more, mode="edge"), np.pad(values, (*more, (0, 0)), mode="edge")
+    count, total = _summed(weight[..., None], factor), _summed(values, factor)
+    return (total / np.maximum(count, 1e-6)).astype(np.float32), (count[..., 0] > 0).astype(np.float32)
+
+
+def _summed(values: Pixels, factor: int) -> Pixels:
+    """Sums over cells: first down, along whole rows of memory, then across."""
+    height, width, channels = values.shape
+    down = values.reshape(height // factor, factor, width * channels).sum(1)
+    summed: Pixels = down.reshape(height // factor, width // factor, factor, channels).sum(2)
+    return summed
 
 
 def _film(values: Pixels, known: Mask) -> Pixels:
@@ -81,22 +112,24 @@ def _film(values: Pixels, known: Mask) -> Pixels:
         return np.where(known[..., None] > 0, values, mean).astype(np.float32)
     coarse = _film(*_coarse(values, known, 2))
     film = np.where(known[..., None] > 0, values, _enlarged(coarse, known.shape, 2)).astype(np.float32)
-    free = known <= 0
-    checker = (np.add.outer(np.arange(known.shape[0]), np.arange(known.shape[1])) % 2).astype(bool)
-    halves = [free & checker, free & ~checker]
-    for _ in range(SWEEPS):
+    free = (known <= 0)[..., None]
+    checker = (np.add.outer(np.arange(known.shape[0]), np.arange(known.shape[1])) % 2).astype(bool)[..., None]
+    halves = free & checker, free & ~checker
+    edged = np.pad(film, ((1, 1), (1, 1), (0, 0)), mode="edge")  # one row more on each side, to look at
+    inner = edged[1:-1, 1:-1]
+    for _ in range(SWEEPS if max(known.shape) <= SMALL else SWEEPS // 4):
         for half in halves:
-            edge = np.pad(film, ((1, 1), (1, 1), (0, 0)), mode="edge")
-            around = (edge[:-2, 1:-1] + edge[2:, 1:-1] + edge[1:-1, :-2] + edge[1:-1, 2:]) / 4
-            film[half] = around[half]
-    return film
+            edged[0], edged[-1], edged[:, 0], edged[:, -1] = edged[1], edged[-2], edged[:, 1], edged[:, -2]
+            around = (edged[:-2, 1:-1] + edged[2:, 1:-1] + edged[1:-1, :-2] + edged[1:-1, 2:]) / 4
+            np.copyto(inner, around, where=half)
+    return inner
 
 
-def _enlarged(values: Pixels, shape: tuple[int, ...], factor: int) -> Pixels:
-    """Bilinear, cell middles on cell middles."""
+def _enlarged(values: Pixels, shape: tuple[int, ...], factor: int, place: Place = WHOLE) -> Pixels:
+    """Bilinear, cell middles on cell middles; all of it, or some rows and columns."""
     if factor == 1:
-        return values
-    rows, columns = ((np.arange(size) + 0.5) / factor - 0.5 for size in shape[:2])
+        return values[place]
+    rows, columns = (((np.arange(size) + 0.5) / factor - 0.5)[part] for size, part in zip(shape[:2], place, strict=True))
     return _linear(_linear(values, rows, 0), columns, 1)
 
 

@@ -62,10 +62,25 @@ class Box:
         y = min(max(self.y, canvas.y), canvas.bottom - height)
         return Box(x, y, width, height)
 
+    def clipped(self, canvas: Box) -> Box:
+        """What of it lies on the canvas."""
+        x, y = max(self.x, canvas.x), max(self.y, canvas.y)
+        return Box(x, y, max(0, min(self.right, canvas.right) - x), max(0, min(self.bottom, canvas.bottom) - y))
+
+    def rounded(self, multiple: int) -> Box:
+        """Grown about its middle until both sides are multiples."""
+        return self.at_least(-(-self.width // multiple) * multiple, -(-self.height // multiple) * multiple)
+
 
 def bounds(mask: npt.NDArray[np.generic]) -> Box | None:
     """The smallest box around everything above zero in a mask (H, W); None where there is nothing."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
+    marked = np.asarray(mask != 0)
+    return box_of(np.logical_or.reduce(marked, 1), np.logical_or.reduce(marked, 0))
+
+
+def box_of(down: npt.NDArray[np.bool_], across: npt.NDArray[np.bool_]) -> Box | None:
+    """The smallest box around the rows and columns that are marked; None where none is."""
+    rows, columns = np.flatnonzero(down), np.flatnonzero(across)
+    if not len(rows) or not len(columns):
         return None
     return Box(int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1))

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from gesso.engine import All, Host
 from gesso.errors import InvalidRequest
 from gesso.media import Output
 from gesso.model import ModelCard
 from gesso.plugin import JobContext, OperationParams, ResolveContext
-from gesso.plugin.fields import SEED_MAX
+from gesso.plugin.sampling import check_seeds, sampled
+from gesso.plugin.steering import check_regions, controls
 from gesso_plugins.edit.params import EditParams
-from gesso_plugins.edit.region import Finished, Pixels, Region, finish, prepare
+from gesso_plugins.edit.presets import preset
+from gesso_plugins.edit.region import Finished, Pixels, Region, finish, halfway, merged, prepare, warn_of_tables
+from gesso_plugins.edit.steering import Frame, Steering, files, steering
 
 CAPABILITY = "encode_image"
 REFINE = 0.4
 """Strength of what comes after the first pass: the second pass at the working size, and the second try at a border."""
 VISIBLE = 0.02
 """Mean error on the ring around the mask (of values in 0..1) above which the border is tried once more."""
-KEPT: Mapping[str, Literal["tiff", "exr"]] = {"tiff": "tiff", "exr": "exr"}
-"""Documents that come back as the file that they were; the others come back as PNG."""
 PASSED_ON = ("prompt", "negative", "model", "steps", "guidance", "sampler", "schedule", "options")
+SAID_OF_CONTROLS = ("control_strength", "control_start", "control_end")
 
 
 class Edit:
@@ -34,42 +36,50 @@ class Edit:
 
     def resolve(self, ctx: ResolveContext, params: EditParams) -> EditParams:
         """The model and what it samples with; the picture itself is looked at when the job runs."""
+        params = preset(params)
         card = ctx.model(params.model, capability=CAPABILITY)
         if "denoise" not in card.capabilities:
             raise InvalidRequest(f"The model {card.name!r} cannot paint into a picture.", field="model", hint="Choose another model.")
-        if params.seed is None:
-            raise InvalidRequest("The seed is missing. A job's seed is chosen before it is resolved.", field="seed")
-        if params.seed + params.count - 1 > SEED_MAX:
-            raise InvalidRequest(f"The seed of the last result would be over {SEED_MAX}; choose a smaller seed.", field="seed")
-        sampler, schedule = ctx.sampling(params.sampler or card.defaults.sampler, params.schedule)
-        return params.model_copy(
-            update={
-                "model": card.name,
-                "sampler": sampler,
-                "schedule": ctx.schedule(schedule or card.defaults.schedule).name,
-                "steps": card.defaults.steps if params.steps is None else params.steps,
-                "guidance": card.defaults.guidance if params.guidance is None else params.guidance,
-            }
-        )
+        check_seeds(params)
+        check_regions(params)
+        return params.model_copy(update={"model": card.name, **sampled(ctx, card, params), **controls(ctx, card, params)})
 
     def run(self, ctx: JobContext, params: EditParams) -> Generator[Any, Any, list[Output]]:
         """All results at once."""
         card: ModelCard = ctx.model(params.model, capability=CAPABILITY)
         mask = None if params.mask is None else ctx.blob(params.mask.sha256)
         region: Region = yield Host(prepare, (ctx.blob(params.image.sha256), mask, params, card))
-        if region.document.profile.matrix is None:
-            ctx.warn(f"The colour profile {region.document.profile.name!r} is a table: the edited part went through 8 bits.")
-        return list((yield All(*(_result(ctx, params, region, i) for i in range(params.count)))))
+        warn_of_tables(ctx, region.document)
+        task = Task(ctx, params, region, (yield Host(steering, (*files(ctx, params), _frame(region, params)))))
+        return list((yield All(*(_result(task, i) for i in range(params.count)))))
 
 
-def _result(ctx: JobContext, params: EditParams, region: Region, index: int) -> Generator[Any, Any, Output]:
+@dataclass(frozen=True)
+class Task:
+    """What the results of one job share."""
+
+    ctx: JobContext
+    params: EditParams
+    region: Region
+    steering: Steering
+
+
+def _frame(region: Region, params: EditParams) -> Frame:
+    """Where the picture lies in its grown canvas, and what of that the model is shown."""
+    width, height = region.document.size
+    before = (width - params.left - params.right, height - params.top - params.bottom)
+    return Frame(before, (width, height), params.left, params.top, region.geometry.context)
+
+
+def _result(task: Task, index: int) -> Generator[Any, Any, Output]:
+    params, region = task.params, task.region
     assert params.seed is not None
     seed = params.seed + index
-    painted = yield from _painted(ctx, params, region, seed)
+    painted = yield from _painted(task, seed)
     done: Finished = yield Host(finish, (region, painted.pixels, params))
     tries = 1
     if params.match_border and done.after.values > VISIBLE:
-        again = yield from _pass(ctx, params, region, Pass(region.geometry.working, seed, REFINE, done.merged))
+        again = yield from _pass(task, Pass(region.geometry.working, seed, REFINE, merged(region, done.mended)))
         second: Finished = yield Host(finish, (region, again.pixels, params))
         tries, done = 2, min(done, second, key=lambda finished: finished.after.values)
     document = region.document
@@ -81,19 +91,19 @@ def _result(ctx: JobContext, params: EditParams, region: Region, index: int) -> 
         params=params.model_copy(update={"count": 1, "seed": seed}).model_dump(mode="json"),
         model=painted.model,
         info={"labels": painted.info.get("labels", {}), "measured": _measured(region, done, tries)},
-        kind=KEPT.get(document.kind, "png"),
+        kind=document.returned,
         profile=document.profile,
     )
 
 
-def _painted(ctx: JobContext, params: EditParams, region: Region, seed: int) -> Generator[Any, Any, Output]:
+def _painted(task: Task, seed: int) -> Generator[Any, Any, Output]:
     """What the model makes of the context: in one pass, or small first and refined at the working size."""
-    geometry = region.geometry
-    first = yield from _pass(ctx, params, region, Pass(geometry.first, seed, params.strength))
+    params, region, geometry = task.params, task.region, task.region.geometry
+    first = yield from _pass(task, Pass(geometry.first, seed, params.strength))
     if not geometry.two_passes:
         return first
-    small: Finished = yield Host(finish, (region, first.pixels, params))
-    return (yield from _pass(ctx, params, region, Pass(geometry.working, seed, min(params.strength, REFINE), small.merged)))
+    small: Pixels = yield Host(halfway, (region, first.pixels, params))
+    return (yield from _pass(task, Pass(geometry.working, seed, min(params.strength, REFINE), small)))
 
 
 @dataclass(frozen=True)
@@ -106,29 +116,32 @@ class Pass:
     picture: Pixels | None = None
 
 
-def _pass(ctx: JobContext, params: EditParams, region: Region, how: Pass) -> Generator[Any, Any, Output]:
+def _pass(task: Task, how: Pass) -> Generator[Any, Any, Output]:
     """One run of `generate` on the context."""
-    image, mask = yield Host(Region.shown, (region, how.size, how.picture))
+    image, mask = yield Host(Region.shown, (task.region, how.size, how.picture))
     asked: Mapping[str, Any] = {
-        **{name: getattr(params, name) for name in PASSED_ON},
-        "prompt": params.prompt if params.prompt.strip() else "texture",
+        **{name: getattr(task.params, name) for name in (*PASSED_ON, *SAID_OF_CONTROLS)},
+        **task.steering.shown(task.ctx, task.params, how.size),
         "width": how.size[0],
         "height": how.size[1],
         "seed": how.seed,
         "strength": how.strength,
-        "image": ctx.keep(image),
-        "mask": ctx.keep(mask),
+        "image": task.ctx.keep(image),
+        "mask": task.ctx.keep(mask),
+        "paste": False,
+        "bits": 16,
     }
-    (output,) = yield from ctx.operation("generate", asked)
+    (output,) = yield from task.ctx.operation("generate", asked)
     made: Output = output
     return made
 
 
 def _measured(region: Region, done: Finished, tries: int) -> dict[str, Any]:
     """For the result: where it is, and how well the border fits."""
-    box, margins = region.geometry.context, region.geometry.margins
+    box, context, margins = done.box, region.geometry.context, region.geometry.margins
     return {
         "box": [box.x, box.y, box.width, box.height],
+        "context": [context.x, context.y, context.width, context.height],
         "working_size": list(region.geometry.working),
         "passes": 2 if region.geometry.two_passes else 1,
         "grow": margins.grow,

@@ -7,7 +7,7 @@ With d the diagonal of the box around the mask, s the strength, and lengths in p
     blend    over how much the result fades into the picture:                (grow + feather) / 2, at most 48
     reach    how far from the mask a pixel may still change:                 grow + feather
     context  the box around the mask and its reach, padded by a third of its longer side (times s), at least `least` a side (the
-             model's favourite side), moved inside the canvas
+             model's favourite side) and a whole multiple of what the model needs, so that nothing is scaled, moved inside the canvas
 
 All follow from the arguments alone: same mask, same canvas, same model, same numbers.
 """
@@ -81,7 +81,7 @@ def plan(region: Box, canvas: Box, card: ModelCard, strength: float, wishes: Wis
     favourite = min(card.defaults.width, card.defaults.height)
     wanted = reached.padded(padding)
     least = favourite if strength >= 1 else favourite // 2
-    context = wanted.at_least(least, least).within(canvas)
+    context = wanted.at_least(least, least).rounded(card.limits.multiple).within(canvas)
     return Geometry(region, lengths, context, *sizes(context, card))
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from gesso.plugin.fields import SEED_MAX, InputBlob, ui
-from gesso.plugin.specs import OperationParams
+from gesso.plugin.fields import SEED_MAX, InputBlob, Options, ui
+from gesso.plugin.operations import OperationParams
+from gesso.plugin.steering import ControlEnd, Controls, ControlStart, ControlStrength, Regions
+from gesso_plugins.edit.presets import PRESETS
 
 
 class EditParams(OperationParams):
@@ -17,13 +19,22 @@ class EditParams(OperationParams):
     """The picture to edit: PNG, JPEG, WebP, TIFF or OpenEXR. It keeps its size, depth and colour profile."""
 
     mask: InputBlob | None = Field(None, title="Mask", json_schema_extra=ui("mask", 20, "image"))
-    """As large as the picture: white is edited, black comes back byte for byte, grey in between. Without one, what is transparent is."""
+    """As large as the picture: white is edited, black comes back byte for byte, grey in between. Without one, what is transparent is.
+    Where the canvas grows, a mask as large as the grown canvas says which of the new pixels are filled; one as the picture fills all.
+    """
 
     invert: bool = Field(False, title="Invert the mask", json_schema_extra=ui("toggle", 25, "image"))
     """Edit what the mask leaves black: the background of what it covers."""
 
+    preset: Literal["inpaint", "refine", "outpaint", "background", "remove", "add"] | None = Field(
+        None, title="Preset", json_schema_extra=ui("choice", 27, "image", presets=PRESETS)
+    )
+    """What is to be done: fill the mask, work out what is there, extend the canvas, replace all else, take away, add. It sets what is left
+    at its default.
+    """
+
     prompt: str = Field("", title="Prompt", max_length=10_000, json_schema_extra=ui("prompt", 30, "prompt"))
-    """What is to be seen where the mask is white. Without words the surroundings decide."""
+    """What is to be seen where the mask is white. Empty: the model is given no words, and guidance then changes nothing."""
 
     negative: str = Field("", title="Negative prompt", max_length=10_000, json_schema_extra=ui("negative", 40, "prompt"))
     """What is not to be seen there."""
@@ -71,30 +82,38 @@ class EditParams(OperationParams):
     """The noise schedule's name or alias."""
 
     padding: float = Field(
-        0.33, title="Padding", ge=0, le=4, json_schema_extra=ui("slider", 140, "region", advanced=True, span=(0, 2, 0.05))
+        0.33, title="Padding", ge=0, le=4, json_schema_extra=ui("slider", 131, "region", advanced=True, span=(0, 2, 0.05))
     )
     """How much of the surroundings the model sees, in lengths of the masked region's longer side."""
 
     grow: int | None = Field(
-        None, title="Grow", ge=0, le=256, json_schema_extra=ui("slider", 150, "region", advanced=True, span=(0, 64, 1))
+        None, title="Grow", ge=0, le=256, json_schema_extra=ui("slider", 132, "region", advanced=True, span=(0, 64, 1))
     )
     """Pixels that the mask is widened by; by default as the region is large."""
 
     feather: int | None = Field(
-        None, title="Feather", ge=0, le=512, json_schema_extra=ui("slider", 160, "region", advanced=True, span=(0, 128, 1))
+        None, title="Feather", ge=0, le=512, json_schema_extra=ui("slider", 133, "region", advanced=True, span=(0, 128, 1))
     )
     """Pixels over which the change fades out beyond that; by default as the region is large and the strength high."""
 
     blend: int | None = Field(
-        None, title="Blend", ge=0, le=512, json_schema_extra=ui("slider", 170, "region", advanced=True, span=(0, 96, 1))
+        None, title="Blend", ge=0, le=512, json_schema_extra=ui("slider", 134, "region", advanced=True, span=(0, 96, 1))
     )
     """Pixels over which the result fades into the picture; at most grow and feather together."""
 
-    match_border: bool = Field(True, title="Match the border", json_schema_extra=ui("toggle", 180, "region", advanced=True))
+    match_border: bool = Field(True, title="Match the border", json_schema_extra=ui("toggle", 135, "region", advanced=True))
     """Take differences of colour away where the result meets the picture."""
 
-    returns: Literal["image", "region"] = Field("image", title="Returns", json_schema_extra=ui("choice", 190, "region", advanced=True))
-    """The whole picture, or only the region that was worked on (its place is in the result)."""
+    returns: Literal["image", "region", "layer"] = Field(
+        "image", title="Returns", json_schema_extra=ui("choice", 136, "region", advanced=True)
+    )
+    """The whole picture, only the region that was worked on (its place is in the result), or that region as a layer: as transparent as the
+    mask and its blend, for hosts that lay it over the picture themselves.
+    """
 
-    options: dict[str, dict[str, Any]] = Field({}, title="Options", json_schema_extra=ui("hidden", 200, "advanced", advanced=True))
-    """Parameters of one model family, under the family's name."""
+    control: Controls = Field({})
+    control_strength: ControlStrength = Field({})
+    control_start: ControlStart = Field({})
+    control_end: ControlEnd = Field({})
+    region: Regions = Field({})
+    options: Options = Field({})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Annotated
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -24,4 +25,4 @@ def classifier_free(
     if w == 1.0:
         return (yield ()).x0
     predicted = yield (NEGATIVE,)
-    return predicted[NEGATIVE] + w * (predicted.x0 - predicted[NEGATIVE])
+    return torch.add(predicted[NEGATIVE], predicted.x0 - predicted[NEGATIVE], alpha=w)

@@ -7,14 +7,13 @@ from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gesso.errors import InvalidRequest
+from gesso.plugin.steering import LARGEST, adapter
 
 if TYPE_CHECKING:
     from gesso.engine import Steer
     from gesso.model import ModelCard, Patch
     from gesso.plugin import JobContext, ResolveContext
     from gesso_plugins.imaging.params import GenerateParams
-
-LARGEST = 10.0
 
 
 def loras(ctx: ResolveContext, card: ModelCard, asked: Mapping[str, float]) -> dict[str, float]:
@@ -29,54 +28,38 @@ def loras(ctx: ResolveContext, card: ModelCard, asked: Mapping[str, float]) -> d
     return dict(sorted(found.items()))
 
 
-def controls(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> dict[str, dict[str, Any]]:
-    """The fields of all controls, under canonical names and complete."""
-    names = {asked: adapter(ctx, card, asked, "controlnet", "control").name for asked in params.control}
-    if len(set(names.values())) < len(names):
-        raise InvalidRequest("A control was asked for twice.", field="control")
-    found: dict[str, dict[str, Any]] = {"control": {name: params.control[asked] for asked, name in names.items()}}
-    for field, usual, most in (("control_strength", 1.0, LARGEST), ("control_start", 0.0, 1.0), ("control_end", 1.0, 1.0)):
-        given: Mapping[str, float] = getattr(params, field)
-        for asked, value in given.items():
-            if asked not in names:
-                raise InvalidRequest(f"There is no control {asked!r} in this job.", field=field, hint="Give its picture with `control`.")
-            if not 0.0 <= value <= most:
-                raise InvalidRequest(f"The value {value:g} for {asked!r} is not between 0 and {most:g}.", field=field)
-        found[field] = {name: given.get(asked, usual) for asked, name in names.items()}
-    late = next((name for name in found["control"] if found["control_start"][name] >= found["control_end"][name]), None)
-    if late is not None:
-        raise InvalidRequest(f"The control {late!r} would end before it starts.", field="control_end")
-    return found
-
-
 def steers(ctx: JobContext, params: GenerateParams) -> Generator[Any, Any, tuple[Steer, ...]]:
     """The controls of a resolved job, their pictures read."""
     from gesso.engine import Host, Steer
     from gesso.media import images
     from gesso.model import Control, ModelRef
 
-    found = []
+    found, hears = [], ctx.model(params.model).hears
     for name, blob in params.control.items():
         picture = yield Host(images.to_planes, (ctx.blob(blob.sha256), params.width, params.height))
         card = ctx.model(name)
-        control = Control(ModelRef(card.name, card.digest), picture, params.control_strength[name])
+        layer = hears.get(params.control_part.get(name, "all"), "")
+        control = Control(ModelRef(card.name, card.digest), picture, params.control_strength[name], layer)
         found.append(Steer(control, params.control_start[name], params.control_end[name]))
     return tuple(found)
 
 
-def adapter(ctx: ResolveContext, card: ModelCard, name: str, kind: str, field: str) -> ModelCard:
-    """The card of something that goes with a model; InvalidRequest where it is of another kind or was made for another base."""
-    try:
-        found = ctx.model(name, capability=kind)
-    except InvalidRequest as fault:
-        raise InvalidRequest(fault.message, field=field) from fault
-    if found.base and card.base and found.base != card.base:
-        raise InvalidRequest(
-            f"{name!r} was made for models of the kind {found.base}; {card.name!r} is of the kind {card.base}.",
-            field=field,
-            hint=f"Leave it out, or choose a model of the kind {found.base}.",
-        )
-    return found
+def parts(ctx: ResolveContext, card: ModelCard, params: GenerateParams, names: Mapping[str, Any]) -> dict[str, str]:
+    """What of each reference among the controls ``names`` is heard, where not all; InvalidRequest where that cannot be told apart."""
+    found: dict[str, str] = {}
+    for asked, part in params.control_part.items():
+        name = ctx.model(asked).name
+        if name not in names or "reference" not in ctx.model(name).capabilities:
+            said = f"There is no reference {asked!r} in this job that could be heard in part."
+            raise InvalidRequest(said, field="control_part", hint="Give its picture with `control`; only IP-Adapters are references.")
+        if part != "all" and part not in card.hears:
+            raise InvalidRequest(
+                f"It is not known which layer of the model {card.name!r} takes the {part} of a reference alone.",
+                field="control_part",
+                hint="Take a model of the kind sdxl, or let all of it be heard.",
+            )
+        found[name] = part
+    return {name: part for name, part in found.items() if part != "all"}
 
 
 def patches(ctx: JobContext, params: GenerateParams) -> tuple[Patch, ...]:

@@ -15,7 +15,7 @@ from gesso_plugins.imaging.params import GenerateParams
 if TYPE_CHECKING:
     from gesso.engine import Guide
     from gesso.model import ModelCard
-    from gesso.plugin import JobContext, ResolveContext
+    from gesso.plugin import GuidanceSpec, JobContext, ResolveContext
 
 SCALE, RESCALE = "classifier_free", "rescale"
 _OWN = {SCALE: "guidance", RESCALE: "guidance_rescale"}
@@ -47,6 +47,8 @@ def extra_guidance(ctx: ResolveContext, card: ModelCard, asked: Mapping[str, Any
         complete = _checked(spec.options, options, field)
         if "layers" in complete:
             complete["layers"] = _layers(card, complete["layers"], f"{field}.layers")
+        if spec.judge:
+            complete["judge"] = _judge(ctx, spec, complete.get("judge"), f"{field}.judge").name
         found[spec.name] = {**complete, **heard}
     return found
 
@@ -73,7 +75,7 @@ def guides(ctx: JobContext, card: ModelCard, params: GenerateParams) -> list[Gui
     """The guides of a resolved job, in the order that their specs declare. A network that takes the scale as an input needs no guide for
     it; the classifier-free one can be asked for beside it.
     """
-    from gesso.engine import Guide
+    from gesso.engine import Guide, ModelRef
 
     wanted: dict[str, dict[str, Any]] = {name: dict(options) for name, options in params.guidance_extra.items()}
     if params.guidance != 1 and not card.embeds_guidance:
@@ -87,8 +89,17 @@ def guides(ctx: JobContext, card: ModelCard, params: GenerateParams) -> list[Gui
         options = wanted[spec.name]
         start, end = options.pop("start", 0.0), options.pop("end", 1.0)
         checked = spec.options(**options)  # lists of JSON become the tuples that guidances are written for
-        made.append(Guide(spec.name, spec.function, dict(checked), start, end))
+        judge = _judge(ctx, spec, options["judge"], f"guidance_extra.{spec.name}.judge") if spec.judge else None
+        ref = None if judge is None else ModelRef(judge.name, judge.digest)
+        made.append(Guide(spec.name, spec.function, dict(checked), start, end, ref))
     return made
+
+
+def _judge(ctx: ResolveContext, spec: GuidanceSpec, named: str | None, field: str) -> ModelCard:
+    try:
+        return ctx.model(named or ctx.options("guidances", spec.name).get("model"), capability=spec.judge)
+    except InvalidRequest as fault:
+        raise InvalidRequest(fault.message, field=field, hint=fault.hint) from fault
 
 
 def _checked(kind: type[BaseModel], options: Mapping[str, Any], field: str) -> dict[str, Any]:

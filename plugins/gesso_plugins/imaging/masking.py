@@ -4,10 +4,9 @@ through so many of the first steps as it is dark, so that it changes less.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -33,18 +32,32 @@ class Mask:
         """The picture (1, 3, H, W) in 0..1 with grey where it is to be painted, as inpainting models see it."""
         return torch.where(self.pixels >= 0.5, 0.5, picture)
 
-    def kept(self, made: npt.NDArray[np.uint8], source: Tensor) -> npt.NDArray[np.uint8]:
-        """What was made, with the pixels of the source (1, 3, H, W) wherever the mask is black."""
-        black = (self.pixels[0, 0] == 0).numpy()[..., None]
-        return np.where(black, images.to_uint8(source), made)
+    def kept(self, made: Tensor, source: Tensor) -> Tensor:
+        """What was made (1, 3, H, W), with the pixels of the source wherever the mask is black."""
+        return torch.where(self.pixels == 0, source, made)
 
 
-def read_mask(data: bytes, width: int, height: int) -> Mask:
-    """From the bytes of a picture file, scaled as the picture to be painted in is; its brightness counts."""
-    mask = Mask(images.to_planes(data, width, height).mean(dim=1, keepdim=True))
+def read_region(data: images.Picture, width: int, height: int) -> Mask:
+    """From a picture, scaled as the picture to be made is; its brightness counts."""
+    return Mask(images.to_planes(data, width, height).mean(dim=1, keepdim=True))
+
+
+def read_mask(data: images.Picture, width: int, height: int) -> Mask:
+    """The same for what is to be painted: InvalidRequest where that is nothing."""
+    mask = read_region(data, width, height)
     if not bool((mask.pixels > 0).any()):
         raise InvalidRequest("The mask is black all over: nothing would be painted.", field="mask", hint="Paint white what is to change.")
     return mask
+
+
+def shares(masks: Sequence[Mask], height: int, width: int) -> Tensor:
+    """(1 + N, 1, h, w): how much of each place belongs to none of the masks, then to each of them; together 1. Where masks overlap, or one
+    is grey, the parts are as large as the masks are bright.
+    """
+    parts = torch.cat([mask.latent(height, width) for mask in masks])
+    rest = (1.0 - parts.sum(0, keepdim=True)).clamp(min=0.0)
+    whole = torch.cat([rest, parts])
+    return whole / whole.sum(0, keepdim=True)
 
 
 def nothing_kept(width: int, height: int) -> Mask:

@@ -6,16 +6,20 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from gesso.plugin.choosing import BestOf, Keep, Prune, Score
-from gesso.plugin.fields import SEED_MAX, InputBlob, Tile, ui
-from gesso.plugin.specs import OperationParams
+from gesso.plugin.choosing import BestOf, Draft, Keep, Prune, Score
+from gesso.plugin.fields import SEED_MAX, InputBlob, Options, Tile, ui
+from gesso.plugin.operations import OperationParams
+from gesso.plugin.steering import ControlEnd, Controls, ControlStart, ControlStrength, Regions
+
+LARGEST = 8192
+"""The longest side of a picture, whatever its model."""
 
 
 class GenerateParams(OperationParams):
     """Parameters of `generate`. Fields left out take the model's own defaults."""
 
-    prompt: str = Field(title="Prompt", min_length=1, max_length=10_000, pattern=r"\S", json_schema_extra=ui("prompt", 10, "prompt"))
-    """What the picture shows."""
+    prompt: str = Field(title="Prompt", max_length=10_000, json_schema_extra=ui("prompt", 10, "prompt"))
+    """What the picture shows. It may be empty only where there is a picture to start from."""
 
     negative: str = Field("", title="Negative prompt", max_length=10_000, json_schema_extra=ui("negative", 20, "prompt"))
     """What the picture must not show. Models without guidance ignore it and say so."""
@@ -30,11 +34,14 @@ class GenerateParams(OperationParams):
     )
     """The model's name; by default the first that can do the job."""
 
-    width: int | None = Field(None, title="Width", ge=16, le=4096, json_schema_extra=ui("size", 40, "size"))
+    width: int | None = Field(None, title="Width", ge=16, le=LARGEST, json_schema_extra=ui("size", 40, "size"))
     """Width in pixels. A size that the model cannot do is refused, not rounded."""
 
-    height: int | None = Field(None, title="Height", ge=16, le=4096, json_schema_extra=ui("size", 41, "size"))
+    height: int | None = Field(None, title="Height", ge=16, le=LARGEST, json_schema_extra=ui("size", 41, "size"))
     """Height in pixels."""
+
+    window: int | None = Field(None, title="Window", ge=64, le=4096, json_schema_extra=ui("hidden", 45, "size", advanced=True))
+    """Make the picture in overlapping windows of so many pixels a side; it may then be larger than the model makes at once."""
 
     tile: Tile = Field("none", title="Tile", json_schema_extra=ui("tile", 50, "size"))
     """Make the picture wrap around without a seam along x, y or both."""
@@ -93,6 +100,12 @@ class GenerateParams(OperationParams):
     mask: InputBlob | None = Field(None, title="Mask", json_schema_extra=ui("mask", 135, "image"))
     """Where the starting picture is painted anew: white all, black nothing, grey later and less. Only together with an image."""
 
+    paste: bool = Field(True, title="Paste", json_schema_extra=ui("hidden", 136, "image", advanced=True))
+    """Lay the starting picture's own pixels over the result wherever the mask is black; without it, what the model made of them stays."""
+
+    bits: Literal[8, 16] = Field(8, title="Bits", json_schema_extra=ui("hidden", 137, "size", advanced=True))
+    """Bits of each sample of the result."""
+
     lora: dict[str, float] = Field({}, title="LoRAs", max_length=16, json_schema_extra=ui("hidden", 138, "adapters"))
     """LoRAs by name, each with its weight (NAME=0.8). They belong to this job alone."""
 
@@ -102,22 +115,34 @@ class GenerateParams(OperationParams):
     vae: str | None = Field(None, title="Autoencoder", min_length=1, max_length=200, json_schema_extra=ui("hidden", 140, "adapters"))
     """Another autoencoder for the model's latents, by name."""
 
-    control: dict[str, InputBlob] = Field({}, title="Controls", max_length=8, json_schema_extra=ui("hidden", 141, "adapters"))
-    """ControlNets by name, each with the picture that it reads (canny=edges.png); scaled to the size asked for."""
+    control: Controls = Field({})
+    control_strength: ControlStrength = Field({})
+    control_start: ControlStart = Field({})
+    control_end: ControlEnd = Field({})
+    region: Regions = Field({})
 
-    control_strength: dict[str, float] = Field({}, title="Control strength", max_length=8, json_schema_extra=ui("hidden", 142, "adapters"))
-    """How strongly each control steers (canny=0.8); 1 where nothing is said."""
+    align: float = Field(0.0, title="Align", ge=0, le=1, json_schema_extra=ui("slider", 146, "style", advanced=True, span=(0, 1, 0.05)))
+    """How much the pictures take on the look of one of them: 0 not at all, 1 as StyleAligned does. It costs twice the time."""
 
-    control_start: dict[str, float] = Field({}, title="Control start", max_length=8, json_schema_extra=ui("hidden", 143, "adapters"))
-    """The fraction of the steps after which each control begins (canny=0.2)."""
+    align_seed: int | None = Field(
+        None, title="Align to seed", ge=0, le=SEED_MAX, json_schema_extra=ui("hidden", 147, "style", advanced=True)
+    )
+    """The seed of the picture that the others follow; by default the first one's."""
 
-    control_end: dict[str, float] = Field({}, title="Control end", max_length=8, json_schema_extra=ui("hidden", 144, "adapters"))
-    """The fraction of the steps after which each control ends (canny=0.8)."""
+    align_prompt: str | None = Field(
+        None, title="Align to prompt", min_length=1, max_length=10_000, json_schema_extra=ui("hidden", 148, "style", advanced=True)
+    )
+    """What the picture that the others follow shows; by default what they show."""
 
-    options: dict[str, dict[str, Any]] = Field({}, title="Options", json_schema_extra=ui("hidden", 150, "advanced", advanced=True))
-    """Parameters of one model family, under the family's name."""
+    control_part: dict[str, Literal["all", "style", "layout"]] = Field(
+        {}, title="Control part", max_length=8, json_schema_extra=ui("hidden", 149, "adapters", advanced=True)
+    )
+    """What of each reference is heard (mood=style): all of it, or where the model is known to tell them apart its style or layout alone."""
+
+    options: Options = Field({})
 
     best_of: BestOf = None
     keep: Keep = None
     score: Score = Field({})
     prune: Prune = Field([])
+    draft: Draft = None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gesso.errors import InvalidRequest
 from gesso.plugin.choosing import settled
-from gesso.plugin.fields import SEED_MAX
-from gesso_plugins.imaging.adapting import adapter, controls, loras
+from gesso.plugin.sampling import check_seeds, sampled
+from gesso.plugin.steering import adapter, check_regions, controls
+from gesso_plugins.imaging.adapting import loras, parts
 from gesso_plugins.imaging.guiding import SCALE, extra_guidance
-from gesso_plugins.imaging.params import GenerateParams
+from gesso_plugins.imaging.params import LARGEST, GenerateParams
 from gesso_plugins.imaging.styling import styled
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 DEFAULT_STRENGTH = 0.6
 _SAMPLING = ("sampler", "schedule", "steps", "guidance")
+_ALIGNING = ("align", "align_seed", "align_prompt")
 _GUIDING = ("guidance_rescale", "guidance_schedule", "guidance_start", "guidance_end", "guidance_extra")
 
 
@@ -29,20 +33,40 @@ def resolve_generate(ctx: ResolveContext, params: GenerateParams) -> GeneratePar
         card = ctx.model(params.model, capability="encode_image")
     if not card.capabilities & {"denoise", "paint", "render"}:
         raise InvalidRequest(f"The model {card.name!r} cannot make pictures from text.", field="model")
-    if params.seed is None:
-        raise InvalidRequest("The seed is missing. A job's seed is chosen before it is resolved.", field="seed")
-    if params.seed + params.count - 1 > SEED_MAX:
-        raise InvalidRequest(f"The seed of the last picture would be over {SEED_MAX}; choose a smaller seed.", field="seed")
+    if not (params.prompt.strip() or params.image or params.control):
+        raise InvalidRequest("The prompt is empty.", field="prompt", hint="Say what is to be seen, or give an image to start from.")
+    check_seeds(params)
     _check_options(card, params)
-    width, height = card.size(params.width, params.height)
+    windowed = params.window is not None and "denoise" in card.capabilities
+    width, height = (_unlimited(card) if windowed else card).size(params.width, params.height)
     filled = {"model": card.name, "width": width, "height": height}
     how = next(how for capability, how in _WAYS.items() if capability in card.capabilities)
     return params.model_copy(update={**filled, **how(ctx, card, params), **settled(ctx, params)})
 
 
+def _unlimited(card: ModelCard) -> ModelCard:
+    """The same, as if it could make pictures of any size."""
+    return replace(card, limits=replace(card.limits, largest=LARGEST))
+
+
+def _window(card: ModelCard, params: GenerateParams) -> int | None:
+    """The window, where the picture is larger; InvalidRequest for one that the model cannot make, or with what cannot be cut."""
+    if params.window is None:
+        return None
+    card.size(params.window, params.window)
+    for name in ("mask", "control", "region", "prune", "draft"):
+        if getattr(params, name) not in (None, {}, []):
+            raise InvalidRequest(f"A picture in windows takes no {name}.", field=name, hint="Leave one of the two out.")
+    if card.extra_channels or "instruct" in card.capabilities:
+        raise InvalidRequest(
+            f"The model {card.name!r} looks at another picture, and cannot make one in windows.", field="window", hint="Leave it out."
+        )
+    return params.window
+
+
 def _sampled(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> dict[str, Any]:
-    sampler, schedule = ctx.sampling(params.sampler or card.defaults.sampler, params.schedule)
-    guidance = card.defaults.guidance if params.guidance is None else params.guidance
+    filled = sampled(ctx, card, params)
+    guidance = filled["guidance"]
     extra = extra_guidance(ctx, card, params.guidance_extra)
     if params.negative.strip() and card.embeds_guidance and SCALE not in extra:
         ctx.warn(f"The model {card.name!r} takes guidance as an input: a negative prompt is heard only with guidance_extra.{SCALE}.")
@@ -56,21 +80,67 @@ def _sampled(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> di
         raise InvalidRequest("Guidance would end before it starts.", field="guidance_end", hint="Choose an end after the start.")
     if params.image is None and params.mask is not None:
         raise InvalidRequest("A mask was given without an image to paint in.", field="mask", hint="Give an image, or leave it out.")
-    strength = params.strength
+    _check_regions(ctx, params, extra)
+    steps = card.defaults.steps if params.steps is None else params.steps
+    if params.draft is not None and params.draft >= steps:
+        raise InvalidRequest(f"A draft of {params.draft} steps saves nothing where {steps} are taken.", field="draft", hint="Take fewer.")
+    strength, steered = params.strength, controls(ctx, card, params)
     if params.image is not None and strength is None and "instruct" not in card.capabilities:
         strength = DEFAULT_STRENGTH if params.mask is None else 1.0
     return {
-        "sampler": sampler,
-        "schedule": ctx.schedule(schedule or card.defaults.schedule).name,
-        "steps": card.defaults.steps if params.steps is None else params.steps,
-        "guidance": guidance,
+        **filled,
+        "window": _window(card, params),
+        **_lead(ctx, card, params, filled["sampler"]),
         "guidance_extra": extra,
         "strength": strength,
         "lora": loras(ctx, card, params.lora),
         "embedding": sorted({adapter(ctx, card, name, "embedding", "embedding").name for name in params.embedding}),
         "vae": None if params.vae is None else adapter(ctx, card, params.vae, "vae", "vae").name,
-        **controls(ctx, card, params),
+        **steered,
+        "control_part": parts(ctx, card, params, steered["control"]),
     }
+
+
+def _lead(ctx: ResolveContext, card: ModelCard, params: GenerateParams, sampler: str) -> dict[str, Any]:
+    """Which picture the others follow; InvalidRequest for what cannot keep step with one."""
+    if params.align == 0:
+        if params.align_seed is not None or params.align_prompt is not None:
+            raise InvalidRequest("A picture to follow was named, and align is 0.", field="align", hint="Give align, or leave it out.")
+        return {}
+    if not card.layers:
+        raise InvalidRequest(
+            f"The model {card.name!r} cannot let pictures follow one: only the attention of UNets can be shared.",
+            field="align",
+            hint="Choose a model with a UNet, such as Stable Diffusion XL, or leave it out.",
+        )
+    for name in ("window", "prune", "draft"):
+        if getattr(params, name) not in (None, []):
+            raise InvalidRequest(f"Pictures that follow one take no {name}.", field=name, hint="Leave one of the two out.")
+    if ctx.sampler(sampler).evaluations == 0:
+        raise InvalidRequest(
+            f"The sampler {sampler!r} takes other steps for each picture, so that they cannot follow one.",
+            field="sampler",
+            hint="Choose one with a fixed number of steps.",
+        )
+    lead = {
+        "align_seed": params.seed if params.align_seed is None else params.align_seed,
+        "align_prompt": None if params.align_prompt == params.prompt else params.align_prompt,
+    }
+    if lead == {"align_seed": params.seed, "align_prompt": None} and params.count == 1 and params.best_of is None:
+        ctx.warn("There is one picture and none that it could follow: align has no effect.")
+    return lead
+
+
+def _check_regions(ctx: ResolveContext, params: GenerateParams, extra: Mapping[str, Any]) -> None:
+    """Regions have words, and no guidance beside them that judges the picture by one prompt."""
+    check_regions(params)
+    judged = next((name for name in extra if ctx.guidance(name).judge), None)
+    if params.region and judged is not None:
+        raise InvalidRequest(
+            f"The guidance {judged!r} judges a picture by one prompt and takes no regions.",
+            field="region",
+            hint="Leave one of the two out.",
+        )
 
 
 def _painted(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> dict[str, Any]:
@@ -87,7 +157,7 @@ def _painted(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> di
             field="tile",
             hint="Choose another model.",
         )
-    dropped = _without(ctx, card, params, ("sampler", "schedule"), _GUIDING)
+    dropped = _without(ctx, card, params, ("sampler", "schedule"), (*_GUIDING, *_ALIGNING, "bits", "window"))
     steps, guidance = params.steps, params.guidance
     own = {"steps": card.defaults.steps if steps is None else steps, "guidance": card.defaults.guidance if guidance is None else guidance}
     return {**dropped, **own}
@@ -96,24 +166,25 @@ def _painted(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> di
 def _rendered(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> dict[str, Any]:
     """A model that renders in one go has no use for the sampling fields; it says so and drops them."""
     _text_only(card, params)
-    return _without(ctx, card, params, _SAMPLING, (*_GUIDING, "negative"))
+    return _without(ctx, card, params, _SAMPLING, (*_GUIDING, *_ALIGNING, "bits", "window", "negative"))
 
 
 _WAYS = {"denoise": _sampled, "paint": _painted, "render": _rendered}
 
 
 def _text_only(card: ModelCard, params: GenerateParams) -> None:
-    for name in ("image", "strength", "mask", "lora", "embedding", "vae", "control"):
+    for name in ("image", "strength", "mask", "lora", "embedding", "vae", "control", "region"):
         if getattr(params, name) not in (None, {}, []):
             raise InvalidRequest(
                 f"The model {card.name!r} makes pictures from text only and takes no {name}.",
                 field=name,
                 hint="Choose another model.",
             )
-    if params.prune:
-        raise InvalidRequest(
-            f"The model {card.name!r} shows no picture on its way that could be judged.", field="prune", hint="Leave it out."
-        )
+    for name in ("prune", "draft"):
+        if getattr(params, name):
+            raise InvalidRequest(
+                f"The model {card.name!r} shows no picture on its way that could be judged.", field=name, hint="Leave it out."
+            )
 
 
 def _without(

@@ -26,7 +26,12 @@ def styled(ctx: ResolveContext, params: GenerateParams) -> GenerateParams:
             f"The style {style.name!r} sets {unknown[0]!r}; a style may set {', '.join(sorted(_CHOOSES))}.", field="style_preset"
         )
     given = params.model_dump(exclude_defaults=True)
-    words = {"prompt": style.words(params.prompt), "negative": style.against(params.negative), "style_preset": None}
+    words = {
+        "prompt": style.words(params.prompt),
+        "negative": style.against(params.negative),
+        "region": {style.words(said): mask for said, mask in params.region.items()},
+        "style_preset": None,
+    }
     try:
         return GenerateParams.model_validate({**style.params, **given, **words})
     except ValidationError as fault:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .captions import caption
 from .chance import one_of, random_recipe
 from .colours import COLOURS
+from .grammar import parse
 from .maps import shade, to_uint8
 from .registry import find_material, materials
 from .render import render
@@ -51,6 +52,10 @@ class ProceduralSource:
     def sample_maps(self, rng: np.random.Generator, size: int, materials: Sequence[str] | None = None) -> Sample:
         """The same sample with its maps."""
         return self._draw(rng, size, materials, with_maps=True)
+
+    def picture(self, prompt: str, size: int, seed: int) -> NDArray[np.uint8]:
+        """What `prompt` asks for at size x size, uint8 (size, size, 3); `seed` chooses what it leaves open."""
+        return to_uint8(shade(render(parse(prompt, seed).recipe, size, size, seed)))
 
     def _draw(self, rng: np.random.Generator, size: int, materials: Sequence[str] | None, *, with_maps: bool) -> Sample:
         entry = find_material(one_of(rng, materials or self.materials))

@@ -93,6 +93,7 @@ def _material(maps: Maps, warnings: tuple[str, ...]) -> MaterialMaps:
         roughness=maps.roughness,
         metallic=maps.metallic,
         ambient_occlusion=maps.ambient_occlusion,
+        relief=maps.relief,
         warnings=warnings,
     )
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from gesso.plugin.choosing import Score
 from gesso.plugin.fields import InputBlob, Tile, ui
-from gesso.plugin.specs import OperationParams
+from gesso.plugin.operations import OperationParams
 
 MOST = 64
 

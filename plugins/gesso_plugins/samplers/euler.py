@@ -34,7 +34,7 @@ def euler(  # noqa: PLR0913  (Karras's four S_*)
     for sigma, sigma_next in pairwise(sigmas):
         x, sigma_hat = churn(x, sigma, noise)
         denoised = (yield x, sigma_hat).denoised
-        x = x + (x - denoised) / sigma_hat * (sigma_next - sigma_hat)
+        x = x + (x - denoised) * ((sigma_next - sigma_hat) / sigma_hat)
     return x
 
 

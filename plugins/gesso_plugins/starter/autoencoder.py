@@ -11,9 +11,11 @@ import numpy.typing as npt
 import torch
 
 from gesso.model.seamless import make_seamless
+from gesso.plugin.datasets import CaptionedSource
 from gesso.training.muon import build_optimiser, set_rate
 from gesso.training.rate import rate
-from gesso_plugins.starter.config import AutoencoderConfig
+from gesso.training.renders import RenderStore, Request, Universe
+from gesso_plugins.starter.config import AutoencoderConfig, DataConfig
 from gesso_plugins.starter.losses import anchor_loss, gabor_bank, psnr, reconstruction_loss
 
 Images = npt.NDArray[np.uint8]
@@ -26,6 +28,15 @@ class ImagePools:
 
     small: Images
     large: Images
+
+
+def draw_pools(store: RenderStore, source: CaptionedSource, data: DataConfig) -> ImagePools:
+    """The pools of the recipe, drawn where they are not on disk yet."""
+    pools = []
+    for size, count in ((data.small_size, data.autoencoder_small), (data.size, data.autoencoder_large)):
+        store.ensure(source, Request(Universe.AUTOENCODER, size), count)
+        pools.append(store.images(Universe.AUTOENCODER, size, count))
+    return ImagePools(*pools)
 
 
 def to_tensor(images: Images) -> torch.Tensor:

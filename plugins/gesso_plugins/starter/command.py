@@ -10,12 +10,16 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gesso.training.arguments import Training, has_checkpoint, refuse_overwriting, train_parser
+
 if TYPE_CHECKING:
     from gesso.plugin.datasets import CaptionedSource
     from gesso_plugins.starter.classifier import Judge
     from gesso_plugins.starter.config import TrainConfig
 
 DEFAULT_OUT = Path("runs/starter")
+RESUMES = "go on from the run's checkpoint, else from the shipped weights"
+TRAINING = Training("starter", "Train the starter model on captioned renders.", steps=None, resumes=RESUMES)
 JUDGE_FILE = "classifier.safetensors"
 PROMPTS_FILE = "prompts.json"
 
@@ -29,14 +33,17 @@ def train(argv: Sequence[str], source: CaptionedSource) -> int:
     """`gesso train starter`."""
     parser = _train_parser()
     options = parser.parse_args(argv)
-    checkpoint = options.out / "checkpoint" / "state.json"
-    if checkpoint.exists() and not options.go_on:
-        parser.error(f"{options.out} holds a run: add --continue to go on with it, or choose another --out")
+    refuse_overwriting(parser, options)
     if options.decay and options.steps is None:
         parser.error("--decay counts back from --steps: give both")
-    start = options.start or (shipped_weights() if options.go_on and not checkpoint.exists() else None)
+    start = options.start or (shipped_weights() if options.go_on and not has_checkpoint(options.out) else None)
     if start is not None and not (start / "model_index.json").exists():
         parser.error(f"{start} is not a pipeline directory: train without --continue first")
+    if options.refine_decoder:
+        from gesso_plugins.starter.decoder import refine_decoder
+
+        print(refine_decoder(source, _config(options), options.start or shipped_weights()))
+        return 0
     from gesso_plugins.starter.train import train_starter
 
     print(train_starter(source, _config(options), start))
@@ -44,28 +51,23 @@ def train(argv: Sequence[str], source: CaptionedSource) -> int:
 
 
 def _train_parser() -> argparse.ArgumentParser:
-    about = "Train the starter model on captioned renders."
-    parser = argparse.ArgumentParser(prog="gesso train starter", description=about, allow_abbrev=False)
+    parser = train_parser(TRAINING)
     option = parser.add_argument
-    option("--out", type=Path, default=DEFAULT_OUT, help="folder of the run (default: %(default)s)")
-    option("--continue", dest="go_on", action="store_true", help="go on from the run's checkpoint, else from the shipped weights")
     option("--from", dest="start", type=Path, help="a pipeline directory to start from instead of the shipped weights")
-    option("--minutes", type=float, help="stop after so many minutes (default: run until interrupted)")
-    option("--steps", type=int, help="stop at this step")
-    option("--threads", type=int, default=1, help="processor threads (default: %(default)s)")
-    option("--seed", type=int, default=1, help="seed of data and weights (default: %(default)s)")
     option("--batch", type=int, help="crops per step (whole tiles: a quarter of it)")
     option("--crop-share", type=float, help="share of the steps that see crops instead of whole tiles")
     option("--rate", type=float, default=1.0, help="factor on both learning rates (default: %(default)s)")
     option("--decay", type=int, default=0, help="let the learning rates fall to a tenth over so many last steps before --steps")
+    option("--half", action="store_true", help="compute in bfloat16; quicker where the processor multiplies it natively")
+    about = "train only the decoder of --from (or of the shipped weights), the encoder held, for so many steps; give it an --out of its own"
+    option("--refine-decoder", type=int, metavar="STEPS", help=about)
     option("--all-materials", action="store_true", help="draw new renders of every material the source has, not only the first ones")
-    option("--workers", type=int, choices=(0, 1), default=1, help="1: a second process goes on rendering (default: %(default)s)")
     return parser
 
 
 def _config(options: argparse.Namespace) -> TrainConfig:
     """The recipe with what was asked for on the command line."""
-    from gesso_plugins.starter.config import DataConfig, DiffusionConfig, TrainConfig
+    from gesso_plugins.starter.config import DataConfig, DecoderConfig, DiffusionConfig, TrainConfig
 
     recipe = DiffusionConfig()
     changes: dict[str, Any] = {
@@ -80,8 +82,10 @@ def _config(options: argparse.Namespace) -> TrainConfig:
         out=options.out,
         seed=options.seed,
         threads=options.threads,
+        half=options.half,
         minutes=options.minutes,
         max_steps=options.steps,
+        decoder=DecoderConfig(steps=options.refine_decoder or DecoderConfig.steps),
         diffusion=dataclasses.replace(recipe, **changes),
         data=dataclasses.replace(data, materials=()) if options.all_materials else data,
     )
@@ -115,9 +119,29 @@ def evaluate(argv: Sequence[str], source: CaptionedSource) -> int:
     store = RenderStore(options.out / "renders", ClassifierConfig().seed, 256)
     material, colour = held_out_accuracy(judge, source, store, ClassifierConfig())
     print(f"judge on held-out renders: material {material:.1%}, colour {colour:.1%}")
+    _tell_ceiling(options, source, judge)
     if not options.judge_only:
         _measure(options, judge)
     return 0
+
+
+def _tell_ceiling(options: argparse.Namespace, source: CaptionedSource, judge: Judge) -> None:
+    """The judge on true renders of the fixed prompts, as they are and through the autoencoder: no generated picture can do better."""
+    from diffusers import AutoencoderKL
+
+    from gesso.plugin.datasets import PromptedSource
+    from gesso_plugins.starter.autoencoder import decode_latents, encode_images
+    from gesso_plugins.starter.evaluate import evaluation_file, load_prompts, measure, render_prompts
+
+    if not isinstance(source, PromptedSource):
+        return
+    prompts = load_prompts(evaluation_file(PROMPTS_FILE))
+    renders = render_prompts(source, prompts)
+    vae = AutoencoderKL.from_pretrained(str((options.model or shipped_weights()) / "vae"), local_files_only=True)
+    for name, images in (("", renders), (" through the autoencoder", decode_latents(vae, encode_images(vae, renders)))):
+        report = measure(prompts, images, judge)
+        print(f"judge on renders of the prompts{name}: material {report.material:.1%}, colour {report.colour:.1%}")
+        print("  colours missed: " + ", ".join(f"{material} {count}" for material, count in report.miscoloured.items()))
 
 
 def _measure(options: argparse.Namespace, judge: Judge) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+
+from gesso.training.run import RunConfig
 
 CORE_MATERIALS = tuple(
     """brick cobblestone flagstone pebbles rock marble granite concrete terrazzo tiles hexagon_tiles mosaic roof_tiles stained_glass
@@ -48,6 +47,16 @@ class AutoencoderConfig:
 
 
 @dataclass(frozen=True)
+class DecoderConfig:
+    """The refinement of the decoder."""
+
+    steps: int = 1500
+    learning_rate: float = 1e-3
+    matrix_learning_rate: float = 0.006
+    ema: float = 0.99
+
+
+@dataclass(frozen=True)
 class UnetConfig:
     """The denoising network."""
 
@@ -66,9 +75,9 @@ class DiffusionConfig:
     beta_end: float = 0.020
     batch: int = 64
     crop: int = 8
-    crop_share: float = 0.65
-    log_sigma_mean: float = 0.6
-    log_sigma_std: float = 1.5
+    crop_share: float = 0.25
+    log_sigma_mean: float = 1.1
+    log_sigma_std: float = 1.3
     caption_dropout: float = 0.1
     zero_padding_share: float = 0.1
     matrix_learning_rate: float = 0.02
@@ -98,29 +107,19 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(RunConfig):
     """One training run: where it lives, how long it may take, and the numbers of its stages."""
 
-    out: Path
-    seed: int = 1
-    threads: int = 1
-    minutes: float | None = None
+    half: bool = False
     max_steps: int | None = None
-    save_minutes: float = 10.0
     sheet_minutes: float = 20.0
-    log_every: int = 20
     validate_every: int = 400
     text: TextConfig = field(default_factory=TextConfig)
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
     unet: UnetConfig = field(default_factory=UnetConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     data: DataConfig = field(default_factory=DataConfig)
-
-    def as_json(self) -> dict[str, Any]:
-        """The numbers alone, for the record beside the weights."""
-        values = dataclasses.asdict(self)
-        values.pop("out")
-        return values
 
 
 def digest(value: object) -> str:

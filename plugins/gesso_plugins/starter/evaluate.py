@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gesso.plugin.datasets import CaptionedSource
+from gesso.plugin.datasets import CaptionedSource, PromptedSource
 from gesso.training.files import read_json, write_json
 from gesso_plugins.starter.classifier import Judge
 
@@ -23,6 +23,8 @@ Images = npt.NDArray[np.uint8]
 Generate = Callable[[Sequence[str], Sequence[int]], Images]
 COUNT = 500
 FIRST_SEED = 100_000
+JUDGE_SEEDS = 1_000_000
+"""How far the seeds of the judge's own test lie from those of the prompts."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Report:
     wrap_ratio: float
     missed: dict[str, int]
     mistaken: dict[str, int]
+    miscoloured: dict[str, int]
 
     def as_json(self) -> dict[str, Any]:
         """For the record."""
@@ -88,6 +91,11 @@ def wrap_ratio(images: Images) -> float:
     return float(border / max(inside, 1e-6))
 
 
+def render_prompts(source: PromptedSource, prompts: Sequence[Prompt], size: int = 128) -> Images:
+    """Renders (N, size, size, 3) of what the prompts ask for, from seeds that no generated picture has."""
+    return np.stack([source.picture(prompt.text, size, prompt.seed + JUDGE_SEEDS) for prompt in prompts])
+
+
 def measure(prompts: Sequence[Prompt], images: Images, judge: Judge) -> Report:
     """Compare what was asked with what the judge sees."""
     verdict = judge.judge(images)
@@ -106,6 +114,7 @@ def measure(prompts: Sequence[Prompt], images: Images, judge: Judge) -> Report:
         wrap_ratio(images),
         dict(missed.most_common()),
         dict(mistaken.most_common(25)),
+        dict(Counter(prompt.material for prompt, right in zip(prompts, colour, strict=True) if not right).most_common()),
     )
 
 

@@ -10,11 +10,12 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from gesso.training.ema import Trained, tensors_of
 from gesso_plugins.starter.config import AutoencoderConfig, DiffusionConfig, TextConfig, UnetConfig
 
 
 @dataclass
-class Denoiser:
+class Denoiser(Trained):
     """What the diffusion stage trains: the network and the text encoder that it learns to read."""
 
     unet: Any
@@ -26,17 +27,7 @@ class Denoiser:
 
     def named_tensors(self) -> dict[str, torch.Tensor]:
         """Every trained tensor by a name that says which part it belongs to."""
-        return {
-            f"{part}.{name}": value.detach()
-            for part, module in (("unet", self.unet), ("text", self.text))
-            for name, value in module.named_parameters()
-        }
-
-    def load_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Copy tensors named as `named_tensors` names them."""
-        with torch.no_grad():
-            for name, value in self.named_tensors().items():
-                value.copy_(tensors[name])
+        return tensors_of(unet=self.unet, text=self.text)
 
 
 def build_autoencoder(config: AutoencoderConfig) -> Any:
@@ -83,7 +74,11 @@ def _start_residual(block: Any) -> None:
 
 
 def build_unet(config: UnetConfig, text: TextConfig, latent_channels: int, sample_size: int) -> Any:
-    """The network: residual blocks and transformers with cross-attention to the words on every level; every branch starts at zero."""
+    """The network: residual blocks and transformers with cross-attention to the words on every level; every branch starts at zero.
+
+    The words, pooled, are also added to the embedding of time, where every residual block hears them: attention alone let them say the
+    colour, and next to nothing of the structure.
+    """
     depth = len(config.channels)
     unet = UNet2DConditionModel(
         sample_size=sample_size,
@@ -97,7 +92,10 @@ def build_unet(config: UnetConfig, text: TextConfig, latent_channels: int, sampl
         attention_head_dim=config.heads,
         norm_num_groups=config.groups,
         use_linear_projection=True,
+        addition_embed_type="text",
+        addition_embed_type_num_heads=text.heads,
     )
+    nn.init.zeros_(unet.add_embedding.norm2.weight)
     for part in unet.modules():
         kind = type(part).__name__
         if kind == "ResnetBlock2D":

@@ -12,6 +12,13 @@ PRESETS = (
     StyleSpec(
         "watercolour", "Watercolour", "watercolour of {prompt}, soft washes, paper grain", "photograph, hard edges", aliases=("watercolor",)
     ),
+    StyleSpec(
+        "colourised",
+        "Colourised",
+        "colour photograph of {prompt}, natural colours",
+        "black and white, monochrome, sepia",
+        aliases=("colorized", "colorised", "colourized"),
+    ),
     StyleSpec("pencil", "Pencil drawing", "pencil drawing of {prompt}, graphite, fine hatching on white paper", "colour, photograph"),
     StyleSpec("ink", "Ink drawing", "ink drawing of {prompt}, black lines on white, bold contours", "colour, shading, photograph"),
     StyleSpec(

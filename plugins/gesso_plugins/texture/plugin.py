@@ -1,15 +1,18 @@
-"""Registers the operation `texture`, and calls the maps network's commands with the renders that it learns from."""
+"""Registers the operation `texture` and the family of networks that find maps, and calls their commands with what they learn from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gesso.errors import InvalidRequest
 from gesso.manifest import first_party
 from gesso.plugin import CommandSpec, Operation, build_plugins, command, hookimpl
 from gesso.plugin.datasets import MappedSource
 from gesso_plugins.texture.texture import Texture
+
+if TYPE_CHECKING:
+    from gesso.model import Family
 
 DATASET = "procedural"
 
@@ -18,6 +21,14 @@ DATASET = "procedural"
 def gesso_operations() -> Iterable[Operation[Any]]:
     """The operation `texture`."""
     return [Texture()]
+
+
+@hookimpl
+def gesso_families() -> Iterable[Family]:
+    """Networks that find the maps of pictures."""
+    from gesso_plugins.texture.maps.family import MapsFamily
+
+    return [MapsFamily()]
 
 
 @command("train maps", help="Train the network that finds material maps in pictures, on procedural renders.")

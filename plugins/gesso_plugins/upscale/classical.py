@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from gesso.engine import Host
+from gesso.media.working import resampled
 from gesso.plugin import UpscaleContext, upscaler
 
 Pixels = npt.NDArray[np.float32]
@@ -34,7 +34,7 @@ def back_projection(ctx: UpscaleContext) -> Generator[Any, Any, Pixels]:
 def enlarged(pixels: Pixels, scale: int) -> Pixels:
     """(H, W, C) -> (H * scale, W * scale, C)."""
     height, width = pixels.shape[:2]
-    return _resized(pixels, width * scale, height * scale, Image.Resampling.LANCZOS)
+    return resampled(pixels, (width * scale, height * scale))
 
 
 def projected(pixels: Pixels, scale: int) -> Pixels:
@@ -45,8 +45,3 @@ def projected(pixels: Pixels, scale: int) -> Pixels:
         averaged = made.reshape(height, scale, width, scale, channels).mean(axis=(1, 3), dtype=np.float32)
         made = made + enlarged(pixels - averaged, scale)
     return np.clip(made, 0.0, 1.0)
-
-
-def _resized(pixels: Pixels, width: int, height: int, how: Image.Resampling) -> Pixels:
-    planes = [Image.fromarray(np.ascontiguousarray(pixels[..., c])).resize((width, height), how) for c in range(pixels.shape[2])]
-    return np.stack([np.asarray(plane, np.float32) for plane in planes], axis=2)

@@ -18,7 +18,8 @@ def gesso_operations() -> Iterable[Operation[Any]]:
 
 @hookimpl
 def gesso_upscalers() -> Iterable[UpscalerSpec]:
-    """Lanczos and back-projection."""
+    """Lanczos, back-projection, and one that paints detail with a model."""
     from gesso_plugins.upscale.classical import back_projection, lanczos
+    from gesso_plugins.upscale.diffusion import tiled_diffusion
 
-    return [lanczos, back_projection]
+    return [lanczos, back_projection, tiled_diffusion]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import CLIPConfig, CLIPModel, SiglipConfig, SiglipModel
 
-from gesso.engine import Embed, ModelRef, Warn
+from gesso.engine import Embed, Engine, Hooks, ModelRef, Ticket, Warn
 from gesso.engine.forward import Forward, TextCache
 from gesso.errors import InvalidRequest, ModelError
 from gesso.library import examine, read_layouts
@@ -21,6 +21,7 @@ from gesso.model import Seamless
 from gesso.plugin import ScoreContext
 from gesso.testing import Studio
 from gesso.training.tokenizer import train_tokenizer
+from gesso.worker.context import WorkerContext
 from gesso_plugins.clip.family import ClipFamily, ClipModel
 from gesso_plugins.clip.preparing import Preparing
 
@@ -155,6 +156,27 @@ def test_sixteen_pictures_take_one_forward_and_so_do_those_of_two_jobs(studio: S
     for one, other in zip(alone, together, strict=True):
         assert torch.allclose(one[0], other[0], atol=1e-5)
         assert torch.equal(one[1], other[1])
+
+
+def test_jobs_that_score_at_the_same_time_share_a_forward(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches: list[int] = []
+    embed = ClipModel.embed_images
+    monkeypatch.setattr(ClipModel, "embed_images", lambda self, shown: batches.append(len(shown)) or embed(self, shown))
+    picture = render(studio, "red brick", 1, 64)
+
+    def scoring(ctx: WorkerContext, words: str) -> Any:
+        for _ in range(6):  # the engine has seen three pictures alone before it tries two at once
+            yield from ctx.scores({"clip": 1}, [picture], prompt=words)
+
+    for level, together in (("fast", True), ("exact", False)):
+        batches.clear()
+        engine = Engine(studio.pool, studio.threads, Hooks(lambda *_: None))
+        for words in ("red brick", "moss"):
+            ctx = WorkerContext(studio.registry, studio.catalogue, level, {})  # type: ignore[arg-type]
+            engine.start(Ticket(words, level=level), scoring(ctx, words))  # type: ignore[arg-type]
+        engine.run()
+        assert sum(batches) == 12
+        assert (2 in batches) == together
 
 
 def test_best_of_and_the_default_scorer(studio: Studio) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,12 @@ from gesso.training.renders import RenderStore, Request, Universe
 from gesso.training.tokenizer import train_tokenizer
 from gesso_plugins.clip import command
 from gesso_plugins.clip.batches import Pool, draw_batch
-from gesso_plugins.clip.config import ClipConfig, DataConfig, ModelConfig, TowerConfig
+from gesso_plugins.clip.config import SECOND_MODEL, ClipConfig, DataConfig, ModelConfig, TowerConfig
 from gesso_plugins.clip.evaluate import histogram_baseline, measure
 from gesso_plugins.clip.networks import BUDGET, build_network, load
 from gesso_plugins.clip.train import contrastive_loss, train_clip
 
+EndedAfter = Callable[[int, Callable[[], object]], None]
 pytestmark = pytest.mark.filterwarnings("ignore")
 COLOURS = ("red", "green", "blue")
 
@@ -65,16 +67,32 @@ def test_the_histogram_knows_colours_only(trained: Path, stripes: CaptionedSourc
     assert figures.text_to_image < 0.9  # rows and columns have the same histogram
 
 
-def test_a_resumed_run_equals_an_unbroken_one(tmp_path: Path, stripes: CaptionedSource) -> None:
+def test_a_resumed_run_equals_an_unbroken_one(tmp_path: Path, stripes: CaptionedSource, ended_after: EndedAfter) -> None:
     train_clip(stripes, tiny(tmp_path / "whole", 6))
-    config = dataclasses.replace(tiny(tmp_path / "broken", 6), minutes=0.0)
-    train_clip(stripes, config)
-    assert load_checkpoint(tmp_path / "broken/checkpoint").facts["step"] == 0  # type: ignore[union-attr]
+    ended_after(3, lambda: train_clip(stripes, tiny(tmp_path / "broken", 6)))
+    assert load_checkpoint(tmp_path / "broken/checkpoint").facts["step"] == 3  # type: ignore[union-attr]
     train_clip(stripes, tiny(tmp_path / "broken", 6))
     whole, broken = (load_checkpoint(tmp_path / name / "checkpoint") for name in ("whole", "broken"))
     assert whole is not None
     assert broken is not None
     assert all(torch.equal(value, whole.tensors[name]) for name, value in broken.tensors.items())
+
+
+def test_a_new_run_starts_from_weights_and_resumes_too(
+    trained: Path, tmp_path: Path, stripes: CaptionedSource, ended_after: EndedAfter
+) -> None:
+    start = trained / "export"
+    train_clip(stripes, tiny(tmp_path / "whole", 164), start)
+    ended_after(2, lambda: train_clip(stripes, tiny(tmp_path / "broken", 164), start))
+    train_clip(stripes, tiny(tmp_path / "broken", 164))
+    whole, broken = (load_checkpoint(tmp_path / name / "checkpoint") for name in ("whole", "broken"))
+    assert whole is not None
+    assert broken is not None
+    assert (whole.facts["step"], whole.facts["warm_step"]) == (164, 160)
+    assert all(torch.equal(value, whole.tensors[name]) for name, value in broken.tensors.items())
+    before = load(start)[0].named_tensors()
+    steps = [(whole.tensors[f"model.{name}"] - value).abs().max().item() for name, value in before.items()]
+    assert 0 < max(steps) < 0.2
 
 
 def test_transformers_reads_the_directory(trained: Path) -> None:
@@ -111,11 +129,44 @@ def test_batches_hold_kin_and_are_drawn_from_the_step(trained: Path, stripes: Ca
     assert all(len(set(words[i : i + 4])) == 1 for i in (0, 4))
 
 
-def test_the_recipe_fits_its_budget() -> None:
-    config = ModelConfig()
+@pytest.mark.parametrize("config", [ModelConfig(), SECOND_MODEL])
+def test_the_recipes_fit_the_budget(config: ModelConfig) -> None:
     network = build_network(config, train_tokenizer(["red"], vocabulary=config.vocabulary, length=config.length))
     rest = (config.vocabulary - network.config.text_config.vocab_size) * config.text.width
     assert 2 * (sum(parameter.numel() for parameter in network.parameters()) + rest) < BUDGET - 200_000
+
+
+def test_the_second_recipe_crops_and_does_not_blur(trained: Path, stripes: CaptionedSource) -> None:
+    pool = pool_of(trained, stripes)
+    blurred, ids = draw_batch(pool, 16, 4, (1, 5))
+    cropped, same_ids = draw_batch(pool, 16, 4, (1, 5), crop=True)
+    again, _ = draw_batch(pool, 16, 4, (1, 5), crop=True)
+    assert torch.equal(ids, same_ids)
+    assert torch.equal(cropped, again)
+    assert cropped.shape == blurred.shape
+    assert (cropped - blurred).abs().mean() > 0.05
+
+
+def test_the_second_scorer_is_asked_for_by_one_option(tmp_path: Path, stripes: CaptionedSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[ClipConfig] = []
+    monkeypatch.setattr("gesso_plugins.clip.train.train_clip", lambda _, config, start: asked.append(config) or tmp_path)
+    command.train(["--out", str(tmp_path), "--seed", "2", "--second"], stripes)
+    command.train(["--out", str(tmp_path)], stripes)
+    assert (asked[0].seed, asked[0].model, asked[0].data.crop) == (2, SECOND_MODEL, True)
+    assert (asked[1].seed, asked[1].model, asked[1].data.crop) == (1, ModelConfig(), False)
+
+
+def test_going_on_without_a_run_starts_from_the_weights_that_ship(
+    tmp_path: Path, stripes: CaptionedSource, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    starts: list[Path | None] = []
+    monkeypatch.setattr("gesso_plugins.clip.train.train_clip", lambda _source, _config, start: starts.append(start) or tmp_path)
+    command.train(["--out", str(tmp_path), "--continue"], stripes)
+    command.train(["--out", str(tmp_path)], stripes)
+    assert starts == [command.shipped_weights(), None]
+    with pytest.raises(SystemExit):
+        command.train(["--out", str(tmp_path), "--second", "--continue"], stripes)
+    assert "no second scorer ships" in capsys.readouterr().err
 
 
 def test_a_run_is_not_written_over(trained: Path, stripes: CaptionedSource, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from gesso_plugins.diffusion.original_names import of_unet_settings, unet_names
@@ -105,6 +106,46 @@ def kohya_names(pipeline: Any, original: bool) -> Callable[[tuple[str, str]], st
         return te[component] + "text_model_" + bare(name).replace(".", "_")
 
     return name_of
+
+
+def lengths(pipeline: Any, made: Mapping[tuple[str, str], Factors], *, inputs: bool) -> dict[tuple[str, str], Tensor]:
+    """Magnitudes for each output or each input: those of the weights, changed a little."""
+    generator, found = torch.Generator().manual_seed(9), {}
+    for component, name in made:
+        weight = getattr(pipeline, component).get_submodule(name).weight.detach()
+        axes = [axis for axis in range(weight.dim()) if axis != int(inputs)]
+        norms = torch.linalg.vector_norm(weight, dim=axes, keepdim=True)
+        found[component, name] = norms * (1 + 0.3 * torch.randn(norms.shape, generator=generator))
+    return found
+
+
+def decomposed(pipeline: Any, made: Mapping[tuple[str, str], Factors], magnitudes: Mapping[tuple[str, str], Tensor]) -> dict[Any, Tensor]:
+    """W' - W by the paper's equation 5: the direction of the changed weight, times the magnitude."""
+    found = {}
+    for place, delta in low_rank(made).items():
+        weight = getattr(pipeline, place[0]).get_submodule(place[1]).weight.detach()
+        whole = weight + delta.reshape(weight.shape)
+        axes = [axis for axis in range(weight.dim()) if magnitudes[place].shape[axis] == 1]
+        found[place] = magnitudes[place] * whole / torch.linalg.vector_norm(whole, dim=axes, keepdim=True) - weight
+    return found
+
+
+def write_dora(
+    made: Mapping[tuple[str, str], Factors], magnitudes: Mapping[tuple[str, str], Tensor], path: Path, pipeline: Any, kind: str
+) -> Path:
+    """kohya and LyCORIS keep `dora_scale` in the shape that broadcasts; peft a vector, of a convolution behind an axis of one."""
+    if kind != "peft":
+        weights = load_file(write_kohya(made, path, pipeline))
+        name_of = kohya_names(pipeline, False)
+        save_file(weights | {f"{name_of(place)}.dora_scale": value.contiguous() for place, value in magnitudes.items()}, path)
+        return path
+    with safe_open(write_diffusers(made, path), "pt") as file:
+        weights, told = {key: file.get_tensor(key) for key in file.keys()}, file.metadata()  # noqa: SIM118
+    for (component, name), value in magnitudes.items():
+        key = f"unet.{name}" if component == "unet" else f"{component}.text_model.{bare(name)}"
+        weights[f"{key}.lora_magnitude_vector"] = value.view(1, -1, 1, 1) if value.dim() == 4 else value.flatten()
+    save_file(weights, path, metadata=told)
+    return path
 
 
 def write_lycoris(pipeline: Any, path: Path, kind: str) -> dict[tuple[str, str], Tensor]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderTiny
 from safetensors.torch import save_file
 from tests.plugins.diffusion.originals import codec_weights
 from tests.plugins.diffusion.unets import autoencoder, build_real, build_sd
@@ -16,6 +17,7 @@ from tests.plugins.diffusion.unets import autoencoder, build_real, build_sd
 from gesso.errors import InvalidRequest, ModelError
 from gesso.manifest import ModelEntry
 from gesso_plugins.diffusion.autoencoder import AutoencoderFamily
+from gesso_plugins.diffusion.codec import Codec
 
 pytestmark = pytest.mark.families
 ASK = {"prompt": "moss", "model": "tiny", "seed": 1, "width": 32, "height": 32, "steps": 2}
@@ -45,13 +47,70 @@ def test_another_autoencoder_for_one_job(studio: Any, tmp_path: Path, prefix: st
     assert np.array_equal(studio.make("generate", ASK).outputs[0].pixels, plain)
 
 
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A tiny autoencoder as published: as a directory, and in halves beside it, the decoder's layers counted from its clamp."""
+    torch.manual_seed(4)
+    levels = {"encoder_block_out_channels": (8, 8), "decoder_block_out_channels": (8, 8)}
+    made = AutoencoderTiny(**levels, num_encoder_blocks=(1, 3), num_decoder_blocks=(3, 1))
+    made.save_pretrained(tmp_path / "tiny")
+    for half, shift in (("encoder", 0), ("decoder", 1)):
+        weights = {}
+        for key, value in getattr(made, half).layers.state_dict().items():
+            number, _, rest = key.partition(".")
+            weights[f"{int(number) + shift}.{rest}"] = value
+        save_file(weights, tmp_path / f"taesd_{half}.safetensors")
+    return tmp_path / "tiny"
+
+
+def test_a_tiny_one_makes_the_latents_and_pictures_of_diffusers(studio: Any, tmp_path: Path, tiny: Path) -> None:
+    theirs = AutoencoderTiny.from_pretrained(tiny, local_files_only=True)
+    codec = Codec(autoencoder(), 4, torch.device("cpu"))
+    generator = torch.Generator().manual_seed(2)
+    latents, pictures = torch.randn(1, 4, 6, 6, generator=generator), torch.rand(1, 3, 32, 32, generator=generator)
+    with torch.no_grad():
+        wanted = theirs.decode(latents).sample.mul(0.5).add(0.5).clamp(0, 1), theirs.encode(pictures * 2 - 1).latents
+        for path in forms(tmp_path, tiny).values():
+            card = AutoencoderFamily().inspect(ModelEntry("a", "autoencoder", "A", path, ("vae",), kind="taesd"))
+            exchanged = codec.exchanged(AutoencoderFamily().load(card, torch.device("cpu")).network)
+            assert exchanged is not None
+            assert torch.equal(exchanged.decode(latents), wanted[0]), path
+            assert torch.equal(exchanged.encode(pictures), wanted[1]), path
+
+
+def test_a_tiny_one_for_one_job(studio: Any, tmp_path: Path, tiny: Path) -> None:
+    studio.add("tiny", build_sd(tmp_path / "base"))
+    asked = {**ASK, "tile": "xy"}
+    plain = studio.make("generate", asked).outputs[0].pixels
+    found = []
+    for name, path in forms(tmp_path, tiny).items():
+        add(studio, path, name)
+        found.append(studio.make("generate", {**asked, "vae": name}).outputs[0].pixels)
+    assert all(np.array_equal(found[0], other) for other in found[1:])
+    assert found[0].shape == plain.shape
+    assert not np.array_equal(found[0], plain)
+    assert np.array_equal(studio.make("generate", asked).outputs[0].pixels, plain)
+
+
+def forms(folder: Path, tiny: Path) -> dict[str, Path]:
+    return {"folder": tiny, "file": tiny / "diffusion_pytorch_model.safetensors", "halves": folder / "taesd_decoder.safetensors"}
+
+
+def test_a_half_without_the_other_is_refused(tmp_path: Path, tiny: Path) -> None:
+    (tmp_path / "taesd_encoder.safetensors").unlink()
+    with pytest.raises(ModelError, match="the encoding half is not beside it"):
+        AutoencoderFamily().inspect(ModelEntry("a", "autoencoder", "A", tmp_path / "taesd_decoder.safetensors", ()))
+
+
 def test_other_latents_and_other_files_are_refused(studio: Any, tmp_path: Path) -> None:
     autoencoder(latent_channels=16).save_pretrained(tmp_path / "wide")
-    add(studio, tmp_path / "wide", "wide")
+    AutoencoderTiny(encoder_block_out_channels=(8,) * 4, decoder_block_out_channels=(8,) * 4).save_pretrained(tmp_path / "coarse")
     studio.add("tiny", build_sd(tmp_path / "base"))
-    with pytest.raises(InvalidRequest, match="its latents are not those of 'tiny'") as caught:
-        studio.make("generate", {**ASK, "vae": "wide"})
-    assert caught.value.field == "vae"
+    for name in ("wide", "coarse"):
+        add(studio, tmp_path / name, name)
+        with pytest.raises(InvalidRequest, match="its latents are not those of 'tiny'") as caught:
+            studio.make("generate", {**ASK, "vae": name})
+        assert caught.value.field == "vae"
     save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors")
     with pytest.raises(ModelError, match="is no autoencoder in the original layout"):
         AutoencoderFamily().inspect(ModelEntry("a", "autoencoder", "A", tmp_path / "a.safetensors", ()))

@@ -8,6 +8,7 @@ import pytest
 import torch
 from diffusers import DDPMScheduler, EulerDiscreteScheduler
 
+from gesso.model import Parametrisation
 from gesso_plugins.diffusion.border import Border, parametrisation_of
 
 CONFIG = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
@@ -35,26 +36,42 @@ def test_trained_betas_are_taken_as_they_are() -> None:
 
 def test_timesteps_are_whole_on_trained_levels_and_monotone_between() -> None:
     parametrisation = parametrisation_of(CONFIG)
-    border = Border.of(parametrisation)
+    border = Border(parametrisation)
     levels = torch.tensor(parametrisation.sigmas, dtype=torch.float32)
-    assert torch.equal(border.timestep(levels), torch.arange(1000, dtype=torch.float32))
-    between = border.timestep((levels[:-1] * levels[1:]).sqrt())
+    assert torch.equal(border.at(levels).timestep, torch.arange(1000, dtype=torch.float32))
+    between = border.at((levels[:-1] * levels[1:]).sqrt()).timestep
     assert torch.allclose(between, torch.arange(999) + 0.5, atol=1e-2)
-    assert border.timestep(torch.tensor([1e-6, 1e6])).tolist() == [0.0, 999.0]
+    assert border.at(torch.tensor([1e-6, 1e6])).timestep.tolist() == [0.0, 999.0]
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
 def test_a_perfect_network_gives_x0_back(prediction: str) -> None:
-    border = Border.of(parametrisation_of({**CONFIG, "prediction_type": prediction}))
+    border = Border(parametrisation_of({**CONFIG, "prediction_type": prediction}))
     x0, noise = torch.randn(3, 4, 2, 2), torch.randn(3, 4, 2, 2)
     sigma = torch.tensor([0.05, 1.0, 12.0])
     s = sigma.view(-1, 1, 1, 1)
     alpha = (1 + s**2).rsqrt()
     output = {"epsilon": noise, "v_prediction": alpha * noise - s * alpha * x0, "sample": x0}[prediction]
-    assert torch.allclose(border.x0(x0 + s * noise, sigma, output), x0, atol=1e-4)
+    assert torch.allclose(border.at(sigma).x0(x0 + s * noise, output), x0, atol=1e-4)
 
 
 def test_the_network_sees_unit_variance() -> None:
-    border = Border.of(parametrisation_of(CONFIG))
+    border = Border(parametrisation_of(CONFIG))
     x = torch.randn(1, 4, 64, 64) * (1 + 9.0**2) ** 0.5
-    assert border.scaled(x, torch.tensor([9.0])).std() == pytest.approx(1.0, abs=0.02)
+    assert (x * border.at(torch.tensor([9.0])).scale).std() == pytest.approx(1.0, abs=0.02)
+
+
+def test_a_level_multiplies_to_the_same_bits_as_the_number_itself() -> None:
+    """A factor that is kept as a tensor is faster, and may be no other number."""
+    border = Border(Parametrisation("epsilon", tuple(0.03 * 1.3**n for n in range(25))))
+    chance = torch.Generator().manual_seed(1)
+    for _ in range(200):
+        level = float(torch.rand((), generator=chance, dtype=torch.float64) * 14 + 0.03)
+        x, output = torch.randn(2, 2, 4, 3, 3, generator=chance)
+        sigma = torch.full((2,), level)
+        stands = sigma.tolist()[0]
+        assert torch.equal(x * border.at(sigma).scale, x * (stands * stands + 1.0) ** -0.5)
+        assert torch.equal(border.at(sigma).x0(x, output), x - stands * output)
+        mixed = torch.tensor([level, level / 2])
+        assert torch.equal(border.at(mixed).x0(x, output)[:1], x[:1] - mixed.tolist()[0] * output[:1])
+        assert torch.equal(border.at(sigma).timestep, torch.cat([border.at(sigma[:1]).timestep] * 2))

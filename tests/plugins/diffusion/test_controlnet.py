@@ -134,9 +134,7 @@ def test_one_file_of_the_original_layout(tmp_path: Path) -> None:
 
 
 def family_settings(net: Path) -> dict[str, Any]:
-    from gesso_plugins.diffusion.controlnet import settings_of
-
-    return settings_of(net)
+    return ControlNetFamily().settings(net)
 
 
 def test_another_base_is_refused_in_one_sentence(studio: Any, tmp_path: Path) -> None:
@@ -148,6 +146,21 @@ def test_another_base_is_refused_in_one_sentence(studio: Any, tmp_path: Path) ->
     with pytest.raises(InvalidRequest, match="was made for another base") as caught:
         ours(studio, base, [10.0, 1.0, 0.0], blobs={name: data}, **asked("edges"), **complete)
     assert caught.value.field == "control"
+
+
+def test_too_little_memory_is_not_taken_for_another_base(tmp_path: Path) -> None:
+    """Fails where every RuntimeError of the network becomes the sentence about the base: the engine would not try fewer rows."""
+    family = ControlNetFamily()
+    net = build_controlnet(build_sd(tmp_path / "base"), tmp_path / "net")
+    loaded = family.load(family.inspect(ModelEntry("edges", "controlnet", "edges", net, ("controlnet",))), torch.device("cpu"))
+
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    loaded.network.register_forward_pre_hook(full)
+    inputs = {"sample": torch.zeros(1, 4, 16, 16), "timestep": 1, "encoder_hidden_states": torch.zeros(1, 77, 32), "added_cond_kwargs": {}}
+    with pytest.raises(torch.OutOfMemoryError):
+        loaded.steer(inputs, torch.zeros(1, 3, 32, 32), 1.0)
 
 
 def test_the_fields_are_checked_and_completed(studio: Any, tmp_path: Path) -> None:

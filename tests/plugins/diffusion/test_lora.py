@@ -99,6 +99,20 @@ def test_lycoris(studio: Any, folders: dict[str, Path], tmp_path: Path, kind: st
     assert apart(ours(studio, folders["sd"], sigmas, lora={"made": 0.2}), theirs(pipeline, sigmas)) < 1e-4
 
 
+@pytest.mark.parametrize("layout", ["kohya", "inputs", "peft"])
+@pytest.mark.parametrize("weight", [1.0, 0.4])
+def test_weight_decomposition(studio: Any, folders: dict[str, Path], tmp_path: Path, layout: str, weight: float) -> None:
+    pipeline, sigmas = pipeline_of("StableDiffusionPipeline", folders["sd"])
+    made = loras.factors(pipeline, 1)
+    lengths = loras.lengths(pipeline, made, inputs=layout == "inputs")
+    add(studio, loras.write_dora(made, lengths, tmp_path / "dora.safetensors", pipeline, layout))
+    plain_lora = theirs(pipeline, sigmas)
+    loras.merge(pipeline, loras.decomposed(pipeline, made, lengths), weight)
+    found = ours(studio, folders["sd"], sigmas, lora={"made": weight})
+    assert apart(found, theirs(pipeline, sigmas)) < 1e-4
+    assert apart(found, plain_lora) > 1e-2
+
+
 def test_several_add_up(studio: Any, folders: dict[str, Path], tmp_path: Path) -> None:
     pipeline, sigmas = pipeline_of("StableDiffusionPipeline", folders["sd"])
     for number, weight in ((1, 0.5), (2, -0.4)):
@@ -193,7 +207,7 @@ def test_what_is_no_lora_or_of_an_unknown_kind_is_refused(tmp_path: Path) -> Non
     save_file({"conv_in.weight": torch.zeros(1)}, path)
     with pytest.raises(ModelError, match="is no LoRA that Gesso knows: it holds conv_in"):
         LoraFamily().inspect(entry(path))
-    parts = {"lora_down.weight": torch.zeros(2, 8), "lora_up.weight": torch.zeros(8, 2), "dora_scale": torch.zeros(8)}
+    parts = {"lora_down.weight": torch.zeros(2, 8), "lora_up.weight": torch.zeros(8, 2), "w_norm": torch.zeros(8)}
     save_file({f"lora_unet_x.{part}": value for part, value in parts.items()}, path)
     with pytest.raises(ModelError, match="in a way that Gesso does not know"):
         LoraFamily().load(LoraFamily().inspect(entry(path)), torch.device("cpu"))

@@ -23,7 +23,7 @@ from gesso.library import read_layouts
 from gesso.manifest import ModelEntry, first_party
 from gesso.media import images
 from gesso.media.images import quantised
-from gesso.plugin.specs import validated
+from gesso.plugin.operations import validated
 from gesso_plugins.diffusion.pipelines import EDITORS, PIPELINES, PipelineFamily
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")  # what diffusers tells itself
@@ -33,7 +33,7 @@ ASKED = {"prompt": "mossy cobblestone", "negative": "blurred", "model": "tiny", 
 
 def add(studio: Any, folder: Path) -> None:
     """A pipeline that makes small pictures too."""
-    entry = ModelEntry("tiny", "diffusers", "Tiny", folder, ("paint",), limits={"smallest": 64})
+    entry = ModelEntry("tiny", "diffusers", "Tiny", folder, ("paint",), defaults={"width": 64, "height": 64}, limits={"smallest": 64})
     studio.registry.models = (*studio.registry.models, entry)
 
 
@@ -61,17 +61,28 @@ def test_the_picture_is_that_of_diffusers_and_each_step_is_told(studio: Any, tmp
     assert set(shown) == {(1, 16, 32, 32)}
 
 
-@pytest.mark.families
-def test_a_picture_is_changed_by_words_as_diffusers_does_it(studio: Any, tmp_path: Path) -> None:
+def build_instruct_pix2pix(tmp_path: Path) -> Path:
+    """A model of the true architecture that follows instructions."""
     parts = diffusers_pipeline("StableDiffusionPipeline", build_sd(tmp_path), safety_checker=None)
     wide = diffusers.UNet2DConditionModel.from_config({**parts.unet.config, "in_channels": 8})
     made = {**parts.components, "unet": wide, "safety_checker": None, "feature_extractor": None, "image_encoder": None}
     folder = tmp_path / "edit"
     diffusers.StableDiffusionInstructPix2PixPipeline(**made, requires_safety_checker=False).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.families
+@pytest.mark.parametrize("operation", ["generate", "instruct"])
+def test_a_picture_is_changed_by_words_as_diffusers_does_it(studio: Any, tmp_path: Path, operation: str) -> None:
+    folder = build_instruct_pix2pix(tmp_path)
     add(studio, folder)
     name, data = picture(side=64)
     asked = {**ASKED, "guidance": 7.5}
-    result = studio.make("generate", {**asked, "image": {"sha256": name}}, {name: data}).outputs[0].pixels
+    if operation == "instruct":
+        asked = {field: value for field, value in asked.items() if field not in ("width", "height")}
+    made = studio.make(operation, {**asked, "image": {"sha256": name}}, {name: data})
+    assert made.warnings == []
+    result = made.outputs[0].pixels
     wanted = diffusers_pipeline("StableDiffusionInstructPix2PixPipeline", folder, safety_checker=None)(
         ASKED["prompt"],
         image=images.to_planes(data, 64, 64),
@@ -81,8 +92,8 @@ def test_a_picture_is_changed_by_words_as_diffusers_does_it(studio: Any, tmp_pat
         output_type="np",
     ).images[0]
     assert np.abs(result.astype(int) - quantised(wanted, 8)).max() <= 1
-    with pytest.raises(InvalidRequest, match="was given none") as caught:
-        studio.resolve("generate", asked)
+    with pytest.raises(InvalidRequest) as caught:
+        studio.resolve(operation, asked)
     assert caught.value.field == "image"
 
 

@@ -151,6 +151,7 @@ def flux(folder: Path, *, guided: bool = True, real: bool = False, kind: str = "
     )
 
 
+VISION = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>")
 CHAT = ("<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n")
 
 
@@ -161,10 +162,39 @@ def qwen_tokenizer() -> Any:
 
     names = ["<|endoftext|>", *bytes_to_unicode().values()]
     tokenizer = Qwen2Tokenizer(vocab={name: i for i, name in enumerate(names)}, merges=[])
-    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>", *VISION]})
     before, after = (part.replace("\n", "\\n") for part in CHAT)
     tokenizer.chat_template = "{{ '" + before + "' + messages[0].content + '" + after + "' }}"
     return tokenizer
+
+
+def flux2_klein(folder: Path, *, distilled: bool = False) -> Path:
+    from diffusers import AutoencoderKLFlux2, FlowMatchEulerDiscreteScheduler, Flux2KleinPipeline, Flux2Transformer2DModel
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    torch.manual_seed(0)
+    tokenizer = qwen_tokenizer()
+    before, after = "<|im_start|>user\\n", "<|im_end|>\\n<|im_start|>assistant\\n<think>\\n\\n</think>\\n\\n"
+    tokenizer.chat_template = "{{ '" + before + "' + messages[0].content + '" + after + "' }}"
+    size = {"hidden_size": 32, "intermediate_size": 37, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8}
+    words = Qwen3ForCausalLM(Qwen3Config(vocab_size=len(tokenizer), num_hidden_layers=28, max_position_embeddings=512, **size))
+    kinds = {"down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2}
+    codec = AutoencoderKLFlux2(block_out_channels=(16, 32), layers_per_block=1, latent_channels=4, norm_num_groups=8, **kinds)
+    codec.bn.running_mean.normal_()
+    codec.bn.running_var.uniform_(0.5, 2.0)
+    transformer = Flux2Transformer2DModel(
+        in_channels=16,
+        num_layers=2,
+        num_single_layers=2,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=96,
+        timestep_guidance_channels=32,
+        axes_dims_rope=(4, 4, 4, 4),
+        guidance_embeds=False,
+    )
+    scheduler = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, shift=3.0)
+    return saved(Flux2KleinPipeline(scheduler, codec, words, tokenizer, transformer, is_distilled=distilled), folder)
 
 
 def z_image(folder: Path) -> Path:
@@ -202,8 +232,10 @@ def z_image(folder: Path) -> Path:
     return saved(ZImagePipeline(scheduler, autoencoder(), words, tokenizer, transformer), folder)
 
 
-def qwen_image(folder: Path) -> Path:
-    from diffusers import AutoencoderKLQwenImage, FlowMatchEulerDiscreteScheduler, QwenImagePipeline, QwenImageTransformer2DModel
+def qwen_image(folder: Path, kind: str = "QwenImagePipeline") -> Path:
+    """``kind``: the pipeline's class; those that edit are saved without the processor, which needs torchvision."""
+    import diffusers
+    from diffusers import AutoencoderKLQwenImage, FlowMatchEulerDiscreteScheduler, QwenImageTransformer2DModel
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     torch.manual_seed(0)
@@ -219,7 +251,8 @@ def qwen_image(folder: Path) -> Path:
         "max_position_embeddings": 1024,
     }
     eyes = {"depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": 32}
-    words = Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig(text_config=text, vision_config=eyes))
+    seen = tokenizer.convert_tokens_to_ids("<|image_pad|>")
+    words = Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig(text_config=text, vision_config=eyes, image_token_id=seen))
     transformer = QwenImageTransformer2DModel(
         in_channels=4 * VAE_CHANNELS,
         out_channels=VAE_CHANNELS,
@@ -231,7 +264,8 @@ def qwen_image(folder: Path) -> Path:
     )
     codec = AutoencoderKLQwenImage(base_dim=8, z_dim=VAE_CHANNELS, dim_mult=[1, 2], num_res_blocks=1, temperal_downsample=[False])
     scheduler = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, base_shift=0.5, max_shift=0.9, shift_terminal=0.02)
-    return saved(QwenImagePipeline(scheduler, codec, words, tokenizer, transformer), folder)
+    parts = {"scheduler": scheduler, "vae": codec, "text_encoder": words, "tokenizer": tokenizer, "transformer": transformer}
+    return saved(getattr(diffusers, kind)(**parts, **({"processor": None} if "Edit" in kind else {})), folder)
 
 
 def pixart(folder: Path, *, sigma: bool = False) -> Path:

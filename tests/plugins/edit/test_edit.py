@@ -16,6 +16,8 @@ from PIL import Image, ImageCms
 from gesso.errors import InvalidRequest
 from gesso.media.documents import Document, read, write
 from gesso.media.profile import SRGB, read_profile
+from gesso.media.working import resized
+from gesso.worker.context import WorkerContext
 
 Pipelines = Callable[[str], Path]
 SIZE = (96, 80)
@@ -67,6 +69,38 @@ def test_outside_the_mask_every_byte_stays(tiny: Any, kind: str, dtype: str, cha
     assert (output.pixels[inside][..., :3] != document.pixels[inside][..., :3]).mean() > 0.5
 
 
+def test_no_step_in_between_has_eight_bits(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the model is shown and what it gives back are finer than a byte, its mask is black where nothing may change, and what it made
+    there comes back too.
+    """
+    made: list[tuple[Any, Any, Any]] = []
+    operation = WorkerContext.operation
+
+    def watched(ctx: Any, name: str, params: Any) -> Any:
+        outputs = yield from operation(ctx, name, params)
+        made.append((ctx.blob(params["image"]["sha256"]), ctx.blob(params["mask"]["sha256"]), outputs[0].pixels))
+        return outputs
+
+    monkeypatch.setattr(WorkerContext, "operation", watched)
+    y, x = np.mgrid[: SIZE[1], : SIZE[0]] / 4e3
+    fine = ((np.stack([x, y, x + y], 2) + 0.4) * 65535).astype(np.uint16)
+    edited(tiny, write(Document(fine, SRGB, "png")), mask_file())
+    shown, mask, result = made[0]
+    assert len(np.unique(np.rint(shown * 65535))) > 100, "ten steps of eight bits"
+    assert mask.min() == 0
+    assert mask.max() == 1
+    assert result.dtype == np.uint16
+    assert (result % 257 != 0).mean() > 0.9
+    black = resized(mask, result.shape[1::-1])[..., 0] == 0
+    assert (np.abs(result[black] / 65535 - resized(shown, result.shape[1::-1])[black]) > 1e-3).mean() > 0.9, "not pasted"
+
+
+def test_without_words_guidance_changes_nothing(tiny: Any) -> None:
+    image = write(Document(samples("uint8"), SRGB, "png"))
+    once, much = (edited(tiny, image, mask_file(), prompt="", guidance=guidance).outputs[0].pixels for guidance in (1.0, 9.0))
+    assert np.abs(once.astype(int) - much).max() <= 1
+
+
 def test_the_same_request_gives_the_same_bytes_and_another_seed_others(tiny: Any) -> None:
     image = write(Document(samples("uint8"), SRGB, "png"))
     first, again = (edited(tiny, image, mask_file(), count=2).outputs for _ in range(2))
@@ -108,6 +142,36 @@ def test_only_the_region_comes_back_where_that_is_asked(tiny: Any) -> None:
     assert region.pixels.tobytes() == whole.pixels[y : y + height, x : x + width].tobytes()
 
 
+@pytest.mark.parametrize(("dtype", "channels"), [("uint8", 3), ("uint16", 4)])
+def test_the_region_comes_back_as_a_layer(tiny: Any, dtype: str, channels: int) -> None:
+    """Laid over the picture it changes what `region` changes, and it is as transparent as the mask and its blend."""
+    document = Document(samples(dtype, channels), SRGB, "png")
+    soft = np.zeros((SIZE[1], SIZE[0]), np.uint8)
+    soft[30:50, 40:64], soft[30:34, 40:64] = 255, 128
+    region, layer = (edited(tiny, write(document), mask_file(soft), returns=what).outputs[0] for what in ("region", "layer"))
+    x, y, width, height = layer.info["measured"]["box"]
+    alpha = layer.pixels[..., -1] / np.iinfo(dtype).max
+    assert layer.pixels.dtype == dtype
+    assert layer.pixels.shape == (height, width, 4)
+    assert alpha[40 - y : 46 - y, 44 - x : 60 - x].min() == 1
+    assert alpha[31 - y, 50 - x] == pytest.approx(128 / 255, abs=0.01)
+    untouched = alpha == 0
+    assert untouched.any()
+    below = document.pixels[y : y + height, x : x + width]
+    assert np.array_equal(region.pixels[untouched], below[untouched])
+    full = alpha == 1
+    colours = region.pixels[full][:, :3].astype(int)
+    assert np.abs(layer.pixels[full][:, :3] - colours).max() <= 1  # the region went through linear light and back
+
+
+def test_a_mask_of_the_grown_canvas_fills_only_what_it_covers(tiny: Any) -> None:
+    mask = np.zeros((SIZE[1], SIZE[0] + 32), np.uint8)
+    mask[20:60, SIZE[0] - 10 : SIZE[0] + 20] = 255
+    (layer,) = edited(tiny, write(Document(samples("uint8"), SRGB, "png")), mask_file(mask), right=32, blend=0, returns="layer").outputs
+    x, y, width, height = layer.info["measured"]["box"]
+    assert np.array_equal(layer.pixels[..., 3], mask[y : y + height, x : x + width])
+
+
 def test_an_inverted_mask_edits_the_background(tiny: Any) -> None:
     document = Document(samples("uint8"), SRGB, "png")
     (output,) = edited(tiny, write(document), mask_file(), invert=True, blend=0).outputs
@@ -144,6 +208,42 @@ def test_a_large_region_is_painted_twice(tiny: Any) -> None:
 def test_mistakes_are_sentences(tiny: Any, mask: bytes | None, change: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidRequest, match=says):
         edited(tiny, write(Document(samples("uint8"), SRGB, "png")), mask, **change)
+
+
+def test_presets_set_what_was_left_at_its_default(tiny: Any) -> None:
+    asked = {"image": {"sha256": "0" * 64}, "mask": {"sha256": "1" * 64}, "model": "tiny", "seed": 1, "prompt": "moss"}
+    plain = tiny.resolve("edit", asked)[0]
+    assert tiny.resolve("edit", {**asked, "preset": "inpaint"})[0] == plain
+    for name, more, changed in (
+        ("outpaint", {"left": 8}, {"padding": 1.0}),
+        ("background", {}, {"invert": True}),
+        ("remove", {"feather": 30}, {"grow": 12, "padding": 1.0}),
+        ("add", {}, {"strength": 0.85, "padding": 0.66}),
+    ):
+        found = tiny.resolve("edit", {**asked, **more, "preset": name})[0]
+        assert found == plain.model_copy(update={**more, **changed}), name
+        assert tiny.resolve("edit", found.model_dump())[0] == found
+
+
+@pytest.mark.parametrize(
+    ("preset", "change", "field"), [("outpaint", {}, "preset"), ("background", {"mask": None}, "mask"), ("add", {"prompt": " "}, "prompt")]
+)
+def test_a_preset_says_what_it_lacks(tiny: Any, preset: str, change: dict[str, Any], field: str) -> None:
+    asked = {"image": {"sha256": "0" * 64}, "mask": {"sha256": "1" * 64}, "model": "tiny", "seed": 1, "prompt": "moss"}
+    with pytest.raises(InvalidRequest) as caught:
+        tiny.resolve("edit", {**asked, **change, "preset": preset})
+    assert caught.value.field == field
+
+
+def test_grey_documents_and_coloured_masks(tiny: Any) -> None:
+    grey = samples("uint8")[..., :1]
+    coloured = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+    coloured[30:50, 40:64] = 255
+    made = edited(tiny, write(Document(grey, SRGB, "png")), mask_file(coloured)).outputs[0]
+    assert made.pixels.shape == grey.shape
+    assert np.array_equal(made.pixels[:20], grey[:20])
+    with pytest.raises(InvalidRequest, match="black all over"):
+        edited(tiny, write(Document(grey, SRGB, "png")), mask_file(np.full_like(coloured, 255)), invert=True)
 
 
 def test_a_region_of_one_pixel(tiny: Any) -> None:

@@ -67,7 +67,7 @@ def test_documented_examples() -> None:
     canvas = Box(0, 0, 2048, 2048)
     made = plan(Box(900, 900, 300, 200), canvas, card(), 1.0, Wishes())
     assert (made.margins.grow, made.margins.feather, made.margins.blend) == (5, 30, 17)
-    assert made.context == Box(742, 742, 616, 516)
+    assert made.context == Box(742, 740, 616, 520)
     assert made.first == made.working == (616, 520)
     whole = plan(Box(0, 0, 2048, 2048), canvas, card(), 1.0, Wishes())
     assert whole.context == canvas
@@ -87,6 +87,22 @@ def test_a_small_region_is_seen_at_the_size_the_model_likes() -> None:
 def test_wishes_win() -> None:
     lengths = margins(Box(0, 0, 500, 500), 1.0, Wishes(grow=0, feather=0))
     assert (lengths.grow, lengths.feather, lengths.blend) == (0, 0, 0)
+
+
+def test_what_boxes_say_of_themselves() -> None:
+    box = Box(2, 3, 4, 8)
+    assert (box.right, box.bottom, box.area, box.diagonal) == (6, 11, 32, pytest.approx(80**0.5))
+    assert np.argwhere(np.pad(np.ones((8, 4)), ((3, 0), (2, 0)))[box.slices]).max() == 7
+    assert np.zeros((20, 20))[box.slices].shape == (8, 4)
+    assert box.padded(2) == Box(0, 1, 8, 12)
+    assert box.at_least(7, 9) == Box(1, 3, 7, 9)
+    assert box.at_least(1, 12) == Box(2, 1, 4, 12)
+    for outside in (Box(1, 3, 4, 8), Box(2, 2, 4, 8), Box(2, 3, 5, 8), Box(2, 3, 4, 9)):
+        assert not box.contains(outside)
+        assert outside.contains(box) == (outside.width + outside.height > 12)
+    for moved in (Box(-3, -5, 4, 8), Box(30, 40, 4, 8)):
+        assert moved.within(Box(0, 0, 20, 20)) == (Box(0, 0, 4, 8) if moved.x < 0 else Box(16, 12, 4, 8))
+    assert Box(-5, -5, 40, 50).within(Box(1, 2, 20, 30)) == Box(1, 2, 20, 30)
 
 
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (7, 3), (9, 11)])

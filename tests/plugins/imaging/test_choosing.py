@@ -115,6 +115,37 @@ def test_losers_are_closed_when_they_have_lost(tiny: Any, scorer: Any, monkeypat
     assert [number - seen[0] for number in seen] == [0, 2, 4], "two after the first look, one more after the second, then the winner"
 
 
+def test_the_best_drafts_are_made_in_full_and_are_what_they_would_be_alone(tiny: Any, scorer: Any) -> None:
+    asked = scorer("bright", brightness)
+    drafts = tiny.make("generate", {**TINY, "steps": 2, "count": 4, "score": {"bright": 1}}).outputs
+    asked.clear()
+    made = tiny.make("generate", {**TINY, "best_of": 4, "score": {"bright": 1}, "draft": 2})
+    (kept,) = made.outputs
+    assert kept.seed == max(drafts, key=lambda output: output.score).seed
+    assert [np.array_equal(a, b.pixels) for a, b in zip(asked[0].pictures, drafts, strict=True)] == [True] * 4
+    assert asked[0].progress == 0.5
+    alone = tiny.make("generate", {**TINY, "seed": kept.seed}).outputs[0]
+    assert np.array_equal(kept.pixels, alone.pixels)
+    assert kept.params == alone.params
+    assert evaluations(made.events) == 4 * 2 + 4
+
+
+def test_progress_of_drafts_goes_on_and_never_back(tiny: Any, scorer: Any) -> None:
+    scorer("bright", brightness)
+    made = tiny.make("generate", {**TINY, "best_of": 4, "score": {"bright": 1}, "draft": 2, "prune": [0.5]})
+    assert evaluations(made.events) == 4 * 2 + 2 * 2 + 2, "four drafts, two go on, one of them to its end"
+    told: dict[int, list[Progress]] = {}
+    for event in made.events:
+        if isinstance(event, Progress):
+            told.setdefault(event.image, []).append(event)
+    assert len(told) == 4
+    for steps in told.values():
+        assert [each.fraction for each in steps] == sorted(each.fraction for each in steps)
+        assert steps[-1].fraction == 1.0
+    (winner,) = [steps for steps in told.values() if steps[-1].sigma > 0]
+    assert [(each.step, each.total) for each in winner] == [(step, 6) for step in range(1, 7)]
+
+
 def test_a_scorer_that_fails_costs_its_score_and_a_warning(studio: Any, scorer: Any) -> None:
     scorer("bright", brightness)
     scorer("broken", lambda ctx: 1 / 0)
@@ -163,6 +194,8 @@ def test_where_no_scorer_is_named_one_that_knows_words_is_taken(studio: Any, sco
         ({"best_of": 3, "score": {"seam": 0}}, "score", "are zero"),
         ({"best_of": 3, "score": {"seam": float("nan")}}, "score.seam", "finite"),
         ({"best_of": 3, "seed": 2**53 - 2}, "seed", "would be over"),
+        ({"draft": 2}, "draft", "chooses among several"),
+        ({"best_of": 3, "draft": 0}, "draft", "greater than or equal to 1"),
         ({"best_of": 3, "prune": [0.5, 0.5]}, "prune", "must rise"),
         ({"best_of": 3, "prune": [1.0]}, "prune.0", "less than 1"),
     ],
@@ -179,6 +212,16 @@ def test_what_cannot_be_pruned_says_so(tiny: Any) -> None:
     with pytest.raises(InvalidRequest, match="cannot say how many evaluations") as adaptive:
         tiny.make("generate", {**TINY, "best_of": 2, "prune": [0.5], "sampler": "dpm_adaptive"})
     assert (rendered.value.field, adaptive.value.field) == ("prune", "prune")
+
+
+def test_what_cannot_be_drafted_says_so(tiny: Any) -> None:
+    with pytest.raises(InvalidRequest, match="no picture on its way") as rendered:
+        tiny.resolve("generate", {**STONE, "best_of": 3, "draft": 2})
+    with pytest.raises(InvalidRequest, match="saves nothing where 4 are taken") as long:
+        tiny.resolve("generate", {**TINY, "best_of": 3, "draft": 4})
+    with pytest.raises(InvalidRequest, match="how many evaluations") as adaptive:
+        tiny.make("generate", {**TINY, "best_of": 2, "draft": 2, "sampler": "dpm_adaptive"})
+    assert [fault.value.field for fault in (rendered, long, adaptive)] == ["draft"] * 3
 
 
 def test_resolving_again_changes_nothing(tiny: Any) -> None:

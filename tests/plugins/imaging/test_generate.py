@@ -73,7 +73,7 @@ def test_without_a_model_the_first_that_can_do_the_job_is_taken(tiny: Any) -> No
         ({"options": {"stable-diffusion": {"magic": 1}}}, "options.stable-diffusion.magic", "takes none"),
         ({"steps": 0}, "steps", "greater than or equal to 1"),
         ({"guidance": float("nan")}, "guidance", "finite"),
-        ({"prompt": "  "}, "prompt", "pattern"),
+        ({"prompt": "  "}, "prompt", "empty"),
         ({"colour": "red"}, "colour", "not permitted"),
     ],
 )
@@ -154,6 +154,43 @@ def test_black_in_a_mask_keeps_pixels_byte_for_byte(tiny: Any) -> None:
     made = masked_in(tiny, mask_of(255))
     assert np.array_equal(made[:, :16], source[:, :16])
     assert not np.array_equal(made[:, 16:], source[:, 16:])
+
+
+def test_what_the_model_made_of_the_black_can_be_had(tiny: Any) -> None:
+    pasted, made = masked_in(tiny, mask_of(255)), masked_in(tiny, mask_of(255), paste=False)
+    assert not np.array_equal(pasted[:, :16], made[:, :16])
+    assert np.array_equal(pasted[:, 16:], made[:, 16:])
+
+
+def test_sixteen_bits_are_the_eight_and_what_lies_between(tiny: Any) -> None:
+    image = png(32, 16)
+    blobs = {hashlib.sha256(data).hexdigest(): data for data in (image, mask_of(255))}
+    source, mask = ({"sha256": name} for name in blobs)
+    eight, sixteen = (
+        tiny.make("generate", {**TINY, "image": source, "mask": mask, "bits": bits}, blobs).outputs[0].pixels for bits in (8, 16)
+    )
+    assert sixteen.dtype == np.uint16
+    assert np.array_equal(np.floor(sixteen / 257 + 0.5), eight)
+    assert np.array_equal(sixteen[:, :16], eight[:, :16] * np.uint16(257)), "what is pasted is the source, at any depth"
+    assert (sixteen[:, 16:] % 257 != 0).mean() > 0.9
+
+
+def test_a_model_that_renders_says_that_it_has_eight_bits(studio: Any) -> None:
+    resolved, warnings = studio.resolve("generate", {"prompt": "moss", "model": "procedural", "seed": 1, "bits": 16})
+    assert resolved.bits == 8
+    assert "bits" in warnings[0]
+
+
+def test_planes_are_taken_as_they_are(tiny: Any) -> None:
+    """Steps finer than eight bits reach the model: another operation's planes are not a file in between."""
+    planes = np.full((16, 32, 3), 0.5, np.float32)
+    shifted = planes + np.float32(1e-3)
+    ctx = tiny.context()
+    asked = {**TINY, "prompt": "", "strength": 0.0, "bits": 16}
+    first, again, other = (tiny.run(ctx.operation("generate", {**asked, "image": ctx.keep(each)}))[0] for each in (planes, planes, shifted))
+    assert np.array_equal(first.pixels, again.pixels)
+    assert not np.array_equal(first.pixels, other.pixels)
+    assert ctx.keep(planes) != ctx.keep(planes[..., :1]), "a name stands for one shape"
 
 
 def test_grey_in_a_mask_changes_less_than_white(tiny: Any) -> None:
@@ -258,3 +295,30 @@ def test_the_starters_border_is_like_any_other_place(studio: Any) -> None:
     )
     assert abs(sum(wrapped) / len(wrapped) - 1) < 0.15
     assert sum(plain) > 1.5 * sum(wrapped)
+
+
+def test_a_picture_in_windows_is_larger_than_the_model_makes(tiny: Any) -> None:
+    asked = {**TINY, "width": 96, "height": 64, "window": 64}
+    large = tiny.make("generate", asked).outputs[0].pixels
+    assert large.shape == (64, 96, 3)
+    whole, one = (tiny.make("generate", {**asked, "window": window}).outputs[0].pixels for window in (None, 96))
+    assert np.array_equal(one, whole), "one window is no window"
+    assert not np.array_equal(large, whole)
+    assert tiny.resolve("generate", {**asked, "width": 4096})[0].width == 4096
+    wraps = tiny.make("generate", {**asked, "tile": "x"}).outputs[0]
+    assert wraps.info["measured"]["seam"]["x"]["ratio"] < 1.5
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"window": 66.5}, "window"),
+        ({"window": 67}, "width"),
+        ({"window": 64, "image": {"sha256": "0" * 64}, "mask": {"sha256": "0" * 64}}, "mask"),
+        ({"window": 64, "width": 8200}, "width"),
+    ],
+)
+def test_what_cannot_be_cut_into_windows_is_said(tiny: Any, change: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        tiny.resolve("generate", {**TINY, **change})
+    assert caught.value.field == field

@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gesso.plugin.datasets import CaptionedSource
+from gesso.manifest import first_party
+from gesso.plugin import build_plugins
+from gesso.plugin.datasets import CaptionedSource, PromptedSource
 from gesso.training.renders import RenderStore, Universe
 from gesso_plugins.starter import command
 from gesso_plugins.starter.classifier import ClassifierConfig, held_out_accuracy, load_judge, new_judge, save_judge, train_judge
 from gesso_plugins.starter.config import CORE_MATERIALS
-from gesso_plugins.starter.evaluate import Prompt, evaluation_file, load_prompts, make_prompts, measure
+from gesso_plugins.starter.evaluate import Prompt, evaluation_file, load_prompts, make_prompts, measure, render_prompts
 
 MATERIALS, COLOURS = ("columns", "rows"), ("blue", "green", "red")
 
@@ -50,6 +52,19 @@ def test_the_fixed_prompts_cover_every_material() -> None:
     assert counts.min() >= 11
     assert len({prompt.seed for prompt in prompts}) == 500
     assert all(prompt.colour in prompt.text and prompt.material.replace("_", " ") in prompt.text for prompt in prompts)
+
+
+def test_the_judge_knows_true_renders_of_the_fixed_prompts() -> None:
+    """The first forty of them; fails where `picture` ignores the words, or uses the seeds of the generated pictures."""
+    source = build_plugins(first_party()).dataset("procedural")
+    assert isinstance(source, PromptedSource)
+    prompts = load_prompts(evaluation_file(command.PROMPTS_FILE))[:40]
+    images = render_prompts(source, prompts)
+    report = measure(prompts, images, load_judge(evaluation_file(command.JUDGE_FILE)))
+    assert report.material > 0.95
+    assert report.colour > 0.85
+    assert sum(report.miscoloured.values()) == round((1 - report.colour) * len(prompts))
+    assert not np.array_equal(images[0], source.picture(prompts[0].text, 128, prompts[0].seed))
 
 
 def test_prompts_are_drawn_the_same_again(stripes: CaptionedSource) -> None:

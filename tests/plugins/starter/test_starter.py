@@ -102,6 +102,23 @@ def test_exported_weights_are_the_average_in_half_precision(unbroken: Path) -> N
     assert parts.record["step"] == 6
 
 
+def test_the_pooled_words_start_silent_and_then_reach_every_block() -> None:
+    """Fails without `addition_embed_type`, or where its last norm does not start at zero."""
+    text = TextConfig(width=32, heads=2)
+    unet = build_unet(UnetConfig(channels=(16, 32), heads=2), text, 8, 8)
+    for name, value in unet.named_parameters():
+        if "attn2" in name:
+            torch.nn.init.zeros_(value)
+        elif name.endswith(("conv2.weight", "proj_out.weight", "conv_out.weight")):
+            torch.nn.init.normal_(value, std=0.1)
+    x, time = torch.randn(1, 8, 8, 8), torch.tensor([500])
+    words = [torch.randn(1, 5, 32) for _ in range(2)]
+    with torch.no_grad():
+        assert torch.equal(unet(x, time, words[0]).sample, unet(x, time, words[1]).sample)
+        torch.nn.init.ones_(unet.add_embedding.norm2.weight)
+        assert not torch.allclose(unet(x, time, words[0]).sample, unet(x, time, words[1]).sample, atol=1e-3)
+
+
 def test_the_recipe_fits_its_budget() -> None:
     text = TextConfig()
     tokenizer = train_tokenizer(["red rows"], vocabulary=text.vocabulary, length=text.length)

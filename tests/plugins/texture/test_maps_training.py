@@ -1,11 +1,11 @@
-"""The maps network's training on a tiny configuration: it beats brightness taken for height, resumes exactly, and its geometry is the
-renderer's.
+"""The maps network's training on a tiny configuration: it beats brightness taken for height, resumes exactly, starts from another's
+weights, and its geometry is the renderer's.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,15 +17,18 @@ import torch
 from gesso.media import relief
 from gesso.model.seamless import make_seamless
 from gesso.plugin.datasets import MappedSource
+from gesso.training import precision
 from gesso.training.checkpoint import load_checkpoint
 from gesso.training.renders import Universe
 from gesso_plugins.texture.maps import command, losses
-from gesso_plugins.texture.maps.config import DataConfig, MapsConfig, NetworkConfig
+from gesso_plugins.texture.maps.augment import augmented, turned_hue
+from gesso_plugins.texture.maps.config import AugmentConfig, DataConfig, MapsConfig, NetworkConfig
 from gesso_plugins.texture.maps.data import MapsPool, MapsRequest, MapsStore
 from gesso_plugins.texture.maps.evaluate import baseline, errors, everything, fit_baseline, predict
-from gesso_plugins.texture.maps.network import BUDGET, MapsNetwork, integrate, load_network, save_network
+from gesso_plugins.texture.maps.network import BUDGET, MapsNetwork, integrate, load_network, load_record, save_network
 from gesso_plugins.texture.maps.train import train_maps
 
+EndedAfter = Callable[[int, Callable[[], object]], None]
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
@@ -80,14 +83,50 @@ def test_it_beats_brightness_taken_for_height(trained: Path, tmp_path: Path) -> 
         assert value < 0.7 * theirs[name], (name, value, theirs[name])
 
 
-def test_a_resumed_run_equals_an_unbroken_one(tmp_path: Path) -> None:
+def test_a_resumed_run_equals_an_unbroken_one(tmp_path: Path, ended_after: EndedAfter) -> None:
     train_maps(Waves(), tiny(tmp_path / "whole", 5))
-    train_maps(Waves(), dataclasses.replace(tiny(tmp_path / "broken", 5), minutes=0.0))
+    ended_after(3, lambda: train_maps(Waves(), tiny(tmp_path / "broken", 5)))
+    stopped = load_checkpoint(tmp_path / "broken" / "checkpoint")
+    assert stopped is not None
+    assert stopped.facts["step"] == 3
     train_maps(Waves(), tiny(tmp_path / "broken", 5))
     whole, broken = (load_checkpoint(tmp_path / name / "checkpoint") for name in ("whole", "broken"))
     assert whole is not None
     assert broken is not None
     assert all(torch.equal(value, whole.tensors[name]) for name, value in broken.tensors.items())
+
+
+def test_a_run_starts_from_another_networks_weights(trained: Path, tmp_path: Path) -> None:
+    """Without the start its weights are random and its record counts from nought; without `warm_step` the rate has decayed already."""
+    config = dataclasses.replace(tiny(tmp_path, 121), learning_rate=0.0, matrix_learning_rate=0.0)
+    warm = train_maps(Waves(), config, trained)
+    assert load_record(warm)["step"] == 121
+    before, after = load_network(trained).state_dict(), load_network(warm).state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_in_bfloat16_the_surface_is_still_integrated_in_full(trained: Path) -> None:
+    """Without the conversion before the Fourier transform, which knows no bfloat16, this raises."""
+    network = load_network(trained)
+    picture = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    full, half = (precision.call(network, picture, half=half) for half in (False, True))
+    assert half.height.dtype == torch.float32
+    assert not torch.equal(half.height, full.height)
+    assert float((half.height - full.height).abs().mean()) < 0.1 * float(full.height.abs().mean())
+
+
+def test_a_photograph_taken_otherwise_shows_the_same_place() -> None:
+    """Without the circular blur a rolled picture would differ at its border; a hue that turned greys would tint what has no colour."""
+    pictures = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(2)) * 2 - 1
+    same = AugmentConfig(0, 0, 0, 0, 0, 0)
+    assert torch.allclose(augmented(pictures, np.random.default_rng(1), same), pictures, atol=1e-6)
+    quiet = AugmentConfig(noise=0)
+    straight, rolled = (augmented(picture, np.random.default_rng(1), quiet) for picture in (pictures, pictures.roll((3, 5), (2, 3))))
+    assert torch.allclose(straight.roll((3, 5), (2, 3)), rolled, atol=1e-6)
+    assert not torch.allclose(straight, pictures, atol=0.05)
+    turned = turned_hue(torch.tensor([2 * torch.pi / 3]))[0]
+    assert torch.allclose(turned @ torch.tensor([1.0, 0, 0]), torch.tensor([0.0, 1, 0]), atol=1e-6)
+    assert torch.allclose(turned @ torch.ones(3), torch.ones(3), atol=1e-6)
 
 
 def test_the_geometry_is_the_renderers(tmp_path: Path) -> None:

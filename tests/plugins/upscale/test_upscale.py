@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
+from gesso.engine import Windows
 from gesso.errors import InvalidRequest, PluginError
-from gesso.media import images
+from gesso.media import documents, images
+from gesso.media.documents import Document
+from gesso.media.profile import SRGB
 from gesso.plugin import UpscalerSpec
 from gesso_plugins.scoring import seam
 from gesso_plugins.upscale.classical import enlarged, projected
@@ -73,6 +77,80 @@ def test_transparency_is_kept_and_does_not_bleed(studio: Any) -> None:
     assert made[made[..., 3] > 8][:, 1].max() <= 2, "no green comes out of the transparent part"
 
 
+@pytest.fixture
+def tiny(studio: Any, pipelines: Any) -> Any:
+    studio.add("tiny", pipelines("epsilon"))
+    return studio
+
+
+PAINTED = {"upscaler": "tiled_diffusion", "model": "tiny", "steps": 4, "seed": 3, "window": 64, "scale": 4}
+
+
+def grid(pixels: np.ndarray, axis: int, window: int) -> float:
+    """The mean step across the edges of the decoder's windows, which stand still, against that of all places."""
+    steps = np.abs(np.diff(pixels.astype(float), axis=axis)).mean(axis=(1 - axis, 2))
+    places = windows_of_decoder(pixels.shape[axis], window)
+    return float(steps[places].mean() / np.median(steps))
+
+
+def windows_of_decoder(length: int, window: int, factor: int = 2) -> list[int]:
+    spans = {(int(rows[0]), int(rows[-1])) for rows, _ in Windows(length // factor, length // factor, window // factor).places()}
+    found = {edge for first, last in spans for edge in (first * factor - 1, (last + 1) * factor - 1)}
+    return sorted(edge for edge in found if 0 <= edge < length - 1)
+
+
+def test_painted_detail_shows_no_grid(tiny: Any, stone: np.ndarray) -> None:
+    made = upscaled(tiny, stone, **PAINTED)
+    assert made.shape == (192, 256, 3)
+    assert np.array_equal(made, upscaled(tiny, stone, **PAINTED))
+    assert not np.array_equal(made, upscaled(tiny, stone, **{**PAINTED, "seed": 4}))
+    assert 0.8 < grid(made, 0, 64) < 1.2
+    assert 0.8 < grid(made, 1, 64) < 1.2
+    cut = made.copy()
+    for edge in windows_of_decoder(256, 64):
+        cut[:, edge + 1 :] = np.clip(cut[:, edge + 1 :].astype(int) + (30 if edge % 3 else -30), 0, 255)
+    assert grid(cut, 1, 64) > 1.1 * grid(made, 1, 64), "a tone of each window's own would be seen"
+
+
+def test_painting_keeps_the_picture_s_broad_colours(tiny: Any, stone: np.ndarray) -> None:
+    made = upscaled(tiny, stone, **PAINTED)
+    plain = upscaled(tiny, stone, scale=4, upscaler="lanczos")
+    assert not np.array_equal(made, plain)
+    broad = [ndimage.uniform_filter(pixels.astype(float), (64, 64, 0))[32:-32, 32:-32] for pixels in (made, plain)]
+    assert np.abs(broad[0] - broad[1]).mean() < 4
+
+
+def test_what_wraps_still_does_when_it_is_painted(tiny: Any, stone: np.ndarray) -> None:
+    made = upscaled(tiny, stone, tile="xy", **PAINTED)
+    assert seam.measured(made, "xy") > 0.5
+    odd = upscaled(tiny, stone[:45, :63], tile="x", **{**PAINTED, "scale": 3, "window": 80})
+    assert odd.shape == (135, 189, 3)
+
+
+def test_painting_leaves_transparency_alone(tiny: Any) -> None:
+    pixels = np.full((24, 24, 4), 128, np.uint8)
+    pixels[:, :12, 3] = 0
+    made = upscaled(tiny, pixels, **PAINTED)
+    plain = upscaled(tiny, pixels, scale=4, upscaler="lanczos")
+    assert np.array_equal(made[..., 3], plain[..., 3])
+
+
+def test_what_is_asked_of_a_painter_only_is_dropped_elsewhere(tiny: Any) -> None:
+    image = {"image": {"sha256": "0" * 64}}
+    resolved, warnings = tiny.resolve("upscale", {**image, "prompt": "stone", "seed": 9})
+    assert (resolved.prompt, resolved.seed) == ("", None)
+    assert "does not use prompt" in warnings[0]
+    painted, warnings = tiny.resolve("upscale", {**image, "seed": 9, "upscaler": "Tiled diffusion", "model": "tiny"})
+    assert (painted.sampler, painted.steps, painted.seed, warnings) == ("dpmpp_2m", 20, 9, [])
+
+
+def test_painting_has_a_largest_size(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gesso_plugins.upscale.diffusion.LARGEST", 100)
+    with pytest.raises(InvalidRequest) as caught:
+        upscaled(tiny, np.zeros((40, 30, 3), np.uint8), **PAINTED)
+    assert (caught.value.field, caught.value.details["most"]) == ("scale", 2)
+
+
 def test_too_large_a_picture_says_how_far_it_can_go(studio: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "MAX_PIXELS", 64 * 64 * 9)
     with pytest.raises(InvalidRequest) as caught:
@@ -98,3 +176,24 @@ def test_bad_values_name_their_field(studio: Any, change: dict[str, Any], field:
     with pytest.raises(InvalidRequest) as caught:
         studio.resolve("upscale", {"image": {"sha256": "0" * 64}, **change})
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "channels"), [("png", "uint16", 3), ("png", "uint8", 1), ("tiff", "float32", 4), ("exr", "float16", 3)]
+)
+def test_a_document_keeps_its_depth_channels_and_profile(studio: Any, kind: str, dtype: str, channels: int) -> None:
+    y, x = np.mgrid[:24, :32] / 32
+    values = np.stack([0.2 + 0.6 * x, 0.7 - 0.5 * y, 0.4 + 0.2 * x * y, np.ones_like(x)], 2)[..., :channels]
+    if dtype.startswith("f"):
+        values[..., 0] *= 3  # brighter than white
+    stored = (values * np.iinfo(dtype).max).astype(dtype) if dtype.startswith("u") else values.astype(dtype)
+    data = documents.write(Document(stored, SRGB, kind))
+    name = hashlib.sha256(data).hexdigest()
+    (output,) = studio.make("upscale", {"image": {"sha256": name}, "scale": 2}, {name: data}).outputs
+    assert (output.pixels.dtype, output.pixels.shape, output.kind) == (dtype, (48, 64, channels), kind)
+    assert output.profile.name == documents.read(data).profile.name
+    largest = np.iinfo(dtype).max if dtype.startswith("u") else 1
+    averaged = output.pixels.astype(np.float64).reshape(24, 2, 32, 2, channels).mean((1, 3)) / largest
+    assert np.abs(averaged - stored / largest).mean() < 2e-3
+    if dtype == "uint16":
+        assert (output.pixels % 257 != 0).mean() > 0.9, "nothing in between has eight bits"

@@ -9,10 +9,15 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gesso.training.arguments import Training, has_checkpoint, refuse_overwriting, train_parser
+
 if TYPE_CHECKING:
     from gesso.plugin.datasets import MappedSource
 
 DEFAULT_OUT = Path("runs/maps")
+ABOUT = "Train the network that finds height, roughness and metalness in a picture, on renders whose maps are known."
+RESUMES = "go on from the run's checkpoint, else from the shipped weights"
+TRAINING = Training("maps", ABOUT, steps=4_000, resumes=RESUMES)
 SEED = 4343
 COUNT, TRAINED = 512, 1_024
 
@@ -24,19 +29,11 @@ def shipped_weights() -> Path:
 
 def train(argv: Sequence[str], source: MappedSource) -> int:
     """`gesso train maps`."""
-    about = "Train the network that finds height, roughness and metalness in a picture, on renders whose maps are known."
-    parser = argparse.ArgumentParser(prog="gesso train maps", description=about, allow_abbrev=False)
-    option = parser.add_argument
-    option("--out", type=Path, default=DEFAULT_OUT, help="folder of the run (default: %(default)s)")
-    option("--continue", dest="go_on", action="store_true", help="go on from the run's checkpoint")
-    option("--minutes", type=float, help="stop after so many minutes; --continue goes on later")
-    option("--steps", type=int, default=4_000, help="steps in all; the learning rate falls towards them (default: %(default)s)")
-    option("--seed", type=int, default=1, help="seed of data and weights (default: %(default)s)")
-    option("--threads", type=int, default=1, help="processor threads (default: %(default)s)")
-    option("--workers", type=int, choices=(0, 1), default=1, help="1: a second process goes on rendering (default: %(default)s)")
+    parser = train_parser(TRAINING)
+    parser.add_argument("--half", action="store_true", help="compute in bfloat16; quicker where the processor multiplies it natively")
     options = parser.parse_args(argv)
-    if (options.out / "checkpoint" / "state.json").exists() and not options.go_on:
-        parser.error(f"{options.out} holds a run: add --continue to go on with it, or choose another --out")
+    refuse_overwriting(parser, options)
+    start = shipped_weights() if options.go_on and not has_checkpoint(options.out) else None
     from gesso_plugins.texture.maps.config import DataConfig, MapsConfig
     from gesso_plugins.texture.maps.train import train_maps
 
@@ -46,9 +43,10 @@ def train(argv: Sequence[str], source: MappedSource) -> int:
         threads=options.threads,
         minutes=options.minutes,
         steps=options.steps,
+        half=options.half,
         data=DataConfig(workers=options.workers),
     )
-    print(train_maps(source, config))
+    print(train_maps(source, config, start))
     return 0
 
 

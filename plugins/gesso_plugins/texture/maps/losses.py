@@ -1,4 +1,4 @@
-"""What a good prediction is: slopes and heights that agree with the truth, occlusion that follows, and the two material planes."""
+"""What a good prediction is: the scores of `gesso evaluate maps` themselves, and two terms that lead there where a score says little."""
 
 from __future__ import annotations
 
@@ -46,15 +46,22 @@ def occlusion(height: torch.Tensor) -> torch.Tensor:
 
 
 def maps_loss(made: Predicted, truth: Truth, config: LossConfig) -> dict[str, torch.Tensor]:
-    """The terms, weighted; their sum is minimised."""
+    """The terms, weighted; their sum is minimised. The first five are mean errors as they are scored, in units of the baseline's."""
     centred = truth.height - truth.height.mean((1, 2), keepdim=True)
     return {
-        "slope": config.slope * functional.l1_loss(normals(made.height), normals(truth.height)) * 3,
-        "height": config.height * (_coarse(made.height, centred) + functional.l1_loss(unit_height(made.height), unit_height(truth.height))),
-        "occlusion": config.occlusion * functional.l1_loss(occlusion(made.height), occlusion(truth.height)),
-        "roughness": config.roughness * functional.l1_loss(made.roughness.sigmoid(), truth.roughness),
-        "metallic": config.metallic * functional.binary_cross_entropy_with_logits(made.metallic, truth.metallic),
+        "height": functional.l1_loss(unit_height(made.height), unit_height(truth.height)) / config.height,
+        "normal": _apart(normals(made.height), normals(truth.height)) / config.normal,
+        "roughness": functional.l1_loss(made.roughness.sigmoid(), truth.roughness) / config.roughness,
+        "metallic": functional.l1_loss(made.metallic.sigmoid(), truth.metallic) / config.metallic,
+        "occlusion": functional.l1_loss(occlusion(made.height), occlusion(truth.height)) / config.occlusion,
+        "coarse": config.coarse * _coarse(made.height, centred),
+        "doubt": config.doubt * functional.binary_cross_entropy_with_logits(made.metallic, truth.metallic),
     }
+
+
+def _apart(made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """The mean chord between unit normals (N, 3, H, W): the angle, but for what is beyond its second order."""
+    return ((made - wanted).square().sum(1) + 1e-6).sqrt().mean()
 
 
 def _coarse(made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -81,7 +82,7 @@ class MapsNetwork(nn.Module):
         x = self.deep(x + self.whole(seen)[:, :, None, None])
         for block, skip in zip(self.up, kept[-2::-1], strict=True):
             x = block(torch.cat([functional.interpolate(x, scale_factor=2.0, mode="nearest"), skip], 1))
-        right, up, roughness, metallic = self.leave(functional.silu(self.norm(x))).unbind(1)
+        right, up, roughness, metallic = self.leave(functional.silu(self.norm(x))).float().unbind(1)
         return Predicted(integrate(right, up), roughness, metallic)
 
 
@@ -117,10 +118,21 @@ def save_network(path: Path, network: MapsNetwork, record: dict[str, object]) ->
     return size
 
 
+def load_record(path: Path) -> dict[str, Any]:
+    """How the network in a file came about."""
+    record: dict[str, Any] = json.loads(_metadata(path)["record"])
+    return record
+
+
 def load_network(path: Path) -> MapsNetwork:
     """Read a network in full precision."""
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata()
+    metadata = _metadata(path)
     network = MapsNetwork(tuple(json.loads(metadata["channels"])), int(metadata["groups"]))
     network.load_state_dict({name: value.float() for name, value in load_file(path).items()})
     return network.eval()
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    with safe_open(path, framework="pt") as file:
+        metadata: dict[str, str] = file.metadata()
+    return metadata

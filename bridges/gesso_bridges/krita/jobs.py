@@ -1,0 +1,172 @@
+"""The list of jobs in the docker: a row each with its newest preview, how far it is, and what can be done with its pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..panel.task import Task
+from .controller import Controller
+from .planes import picture
+from .qt import QtCore, QtGui, QtWidgets
+
+THUMBNAIL = 96
+_TASK = QtCore.Qt.ItemDataRole.UserRole
+_JOB = int(QtCore.Qt.ItemDataRole.UserRole) + 1
+
+
+class Jobs(QtWidgets.QWidget):
+    """Newest first; below them the jobs of earlier runs that the daemon keeps."""
+
+    def __init__(self, controller: Controller, reuse: Any) -> None:
+        super().__init__()
+        self.controller, self._reuse = controller, reuse
+        rows = QtWidgets.QVBoxLayout(self)
+        rows.setContentsMargins(0, 0, 0, 0)
+        self.list = QtWidgets.QListWidget()
+        self.list.setObjectName("gesso_jobs")
+        self.list.setAccessibleName("Jobs and results")
+        self.list.setIconSize(QtCore.QSize(THUMBNAIL, THUMBNAIL))
+        self.list.setMinimumHeight(72)
+        self.list.setWordWrap(True)
+        rows.addWidget(self.list, 1)
+        line = QtWidgets.QHBoxLayout()
+        self.buttons = {}
+        for name, title, tip, call in (
+            ("apply", "Apply", "Add the pictures as layers", self.apply),
+            ("reuse", "Reuse", "Take over its settings, the seed included", self.reuse),
+            ("favourite", "Favourite", "Keep it whatever its age", self.favour),
+            ("discard", "Discard", "Cancel it, or forget its pictures", self.discard),
+        ):
+            button = QtWidgets.QPushButton(title)
+            button.setObjectName(f"gesso_{name}")
+            button.setToolTip(tip)
+            button.clicked.connect(lambda *_, call=call: call())
+            self.buttons[name] = button
+            line.addWidget(button)
+        rows.addLayout(line)
+        self.list.itemActivated.connect(self._activated)
+        self.list.currentItemChanged.connect(lambda *_: self._tell())
+        controller.moved.connect(self.show_task)
+        controller.changed.connect(self.refresh)
+        self.refresh()
+
+    @property
+    def task(self) -> Task | None:
+        """The chosen one, else the newest."""
+        item = self.list.currentItem() or self.list.item(0)
+        number = None if item is None else item.data(_TASK)
+        return None if number is None else self.controller.session.tasks.get(number)
+
+    def refresh(self) -> None:
+        """Bring the rows in line with the tasks and with what the daemon keeps."""
+        tasks = self.controller.session.tasks
+        for place in reversed(range(self.list.count())):
+            item = self.list.item(place)
+            if item.data(_JOB) is not None or item.data(_TASK) not in tasks:
+                self.list.takeItem(place)
+        for task in list(tasks.values()):
+            self.show_task(task)
+        shown = {task.job for task in tasks.values()}
+        for job in self.controller.earlier:
+            if job["job"] not in shown:
+                name = self.controller.memory.jobs.get(job["job"], {}).get("name") or job["operation"]
+                item = QtWidgets.QListWidgetItem(f"{name}\n{self._title(job['operation'])}, earlier: open it to bring it back")
+                item.setData(_JOB, job["job"])
+                self.list.addItem(item)
+        self._tell()
+
+    def show_task(self, task: Task) -> None:
+        """One row anew."""
+        if task.memo.get("live"):
+            return
+        item = self._item(task)
+        star = "\u2605 " if task.memo.get("favourite") else ""
+        name = task.memo.get("name") or task.operation
+        applied = ", applied" if task.memo.get("applied") else ""
+        item.setText(f"{star}{name}\n{self._title(task.operation)}: {task.words}{applied}")
+        icon = pixmap(task, THUMBNAIL)
+        if icon is not None:
+            item.setIcon(QtGui.QIcon(icon))
+        self._tell()
+
+    def apply(self) -> None:
+        """Add the chosen one's pictures to the document."""
+        if self.task is not None:
+            self.controller.apply(self.task)
+
+    def reuse(self) -> None:
+        """Show the chosen one's settings."""
+        if self.task is not None:
+            self._reuse(self.task)
+
+    def favour(self) -> None:
+        """Turn the star of the chosen one on or off."""
+        if self.task is not None:
+            self.controller.favour(self.task, not self.task.memo.get("favourite"))
+
+    def discard(self) -> None:
+        """Cancel or forget the chosen one."""
+        if self.task is not None:
+            self.controller.discard(self.task)
+
+    def _item(self, task: Task) -> Any:
+        for place in range(self.list.count()):
+            if self.list.item(place).data(_TASK) == task.number:
+                return self.list.item(place)
+        item = QtWidgets.QListWidgetItem()
+        item.setData(_TASK, task.number)
+        self.list.insertItem(0, item)
+        self.list.setCurrentItem(item)
+        return item
+
+    def _title(self, operation: str) -> str:
+        """An operation as its form is headed."""
+        surface = self.controller.session.surface
+        return surface.forms[operation].title if surface is not None and operation in surface.forms else operation
+
+    def _activated(self, item: Any) -> None:
+        job = item.data(_JOB)
+        if job is None:
+            self.apply()
+            return
+        operation = next((str(entry["operation"]) for entry in self.controller.earlier if entry["job"] == job), "")
+        self.controller.recall(job, operation)
+        self.refresh()
+
+    def _tell(self) -> None:
+        task = self.task
+        self.buttons["apply"].setEnabled(task is not None and task.result is not None)
+        self.buttons["reuse"].setEnabled(task is not None and bool(task.params))
+        self.buttons["favourite"].setEnabled(task is not None and task.job is not None)
+        self.buttons["discard"].setEnabled(task is not None)
+        self.buttons["discard"].setText("Cancel" if task is not None and not task.ended else "Discard")
+
+
+def pixmap(task: Task, side: int) -> Any | None:
+    """A task's first picture, or the newest preview of it, as a pixmap of a longer side; None while there is nothing to see."""
+    image = None
+    if task.result is not None and task.result.images:
+        image = _image(task.result.images[0].plane())
+    elif task.preview is not None:
+        image = QtGui.QImage.fromData(task.preview.data)
+    if image is None or image.isNull():
+        return None
+    keep, aspect = QtCore.Qt.TransformationMode, QtCore.Qt.AspectRatioMode.KeepAspectRatio
+    if max(image.width(), image.height()) > 3 * side:  # the smooth way alone would take long on Krita's own thread
+        image = image.scaled(2 * side, 2 * side, aspect, keep.FastTransformation)
+    return QtGui.QPixmap.fromImage(image.scaled(side, side, aspect, keep.SmoothTransformation))
+
+
+def _image(plane: memoryview) -> Any:
+    """A plane as Qt's own image, as it lies in memory wherever Qt has a name for that."""
+    height, width, channels = plane.shape or (0, 0, 0)
+    kind = QtGui.QImage.Format
+    known = {(1, 1): kind.Format_Grayscale8, (3, 1): kind.Format_RGB888, (4, 1): kind.Format_RGBA8888, (4, 2): kind.Format_RGBA64}
+    found = known.get((channels, plane.itemsize))
+    if found is not None:
+        return QtGui.QImage(bytes(plane.cast("B")), width, height, width * channels * plane.itemsize, found).copy()
+    if plane.itemsize > 2:
+        return None
+    made = picture(plane)
+    data = bytes(made.data)[made.depth - 1 :: made.depth]  # the high bytes
+    return QtGui.QImage(data, width, height, width * 4, kind.Format_ARGB32).copy()

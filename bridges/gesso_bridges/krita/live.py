@@ -1,0 +1,146 @@
+"""Live painting: while somebody paints, what the region becomes is shown beside it. On Krita's own thread it reads one strip a tick and
+hands over; everything else is done by the session's threads.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from gesso.errors import InvalidRequest
+
+from ..panel.form import Form
+from ..panel.session import Options
+from ..panel.task import Task
+from . import documents, orders
+from .boxes import Box
+from .controller import Controller
+from .frames import Frames
+from .orders import Wanted
+from .planes import png
+from .qt import QtCore, Signal
+from .strips import Strips
+
+TICK_MS = 20
+MOST_PIXELS = 2048 * 2048
+"""A larger region would take longer to look through than anybody wants to wait."""
+
+
+class Live(QtCore.QObject):
+    """``shown``: a task's picture is there; ``stopped``: a sentence says why, or is empty."""
+
+    shown = Signal(object)
+    stopped = Signal(str)
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__()
+        self.controller = controller
+        self.times: deque[tuple[float, float]] = deque(maxlen=4096)
+        """What each tick took on Krita's thread: seconds by the clock, and of the processor."""
+        self.last: Task | None = None
+        self._strips: Strips | None = None
+        self._task: Task | None = None
+        self._document: Any = None
+        self._frames = Frames()
+        self._timer = QtCore.QTimer(self)
+        self._timer.setInterval(TICK_MS)
+        self._timer.timeout.connect(self.tick)
+        controller.moved.connect(self._moved)
+
+    @property
+    def running(self) -> bool:
+        """Whether it looks at a document."""
+        return bool(self._timer.isActive())
+
+    def start(self, form: Form, values: Mapping[str, Any], wanted: Wanted) -> None:
+        """Follow what is selected in the active document (the whole, where nothing is). Raises InvalidRequest."""
+        document = self.controller.document
+        if not orders.paints_regions(form):
+            raise InvalidRequest("Live painting needs an operation that paints what is selected.", hint="Choose Edit.")
+        order = orders.order(form, {**values, "count": 1}, document, Wanted("inside", frozenset(), wanted.slots))
+        box = Box(*order.memo["box"])
+        if box.width * box.height > MOST_PIXELS:
+            raise InvalidRequest("The region is too large to be followed live.", hint="Select at most 2048 x 2048 pixels.")
+        self._order, self._document = order, document
+        self._box = box
+        self._frames, self._task = Frames(), None
+        self._strips = Strips(box, self._read, self._converted)
+        self.times.clear()
+        self._timer.start()
+
+    def stop(self, why: str = "") -> None:
+        """Follow it no longer; the frame under way is cancelled."""
+        self._timer.stop()
+        if self._strips is not None and self._task is not None and not self._task.ended:
+            self.controller.session.cancel(self._task)
+        self._strips = None
+        self.stopped.emit(why)
+
+    def tick(self) -> None:
+        """One strip, and a decision. This is all that live painting does on Krita's thread."""
+        strips = self._strips
+        if strips is None:
+            return
+        began = time.perf_counter(), time.thread_time()
+        try:
+            strips.tick()
+        except ValueError:
+            self.stop("The document was closed or has another size now: live painting has stopped.")
+            return
+        if strips.complete:
+            self._decide(strips)
+        self.times.append((time.perf_counter() - began[0], time.thread_time() - began[1]))
+
+    def _decide(self, strips: Strips) -> None:
+        mark = strips.mark
+        wish = self._frames.wants(mark, 0.0 if self._task is None else self._task.fraction)
+        if wish == "send":
+            self._frames.began(mark)
+            parts, box, depth = list(strips.data), self._box, documents.depth(self._document)
+            params = {**self._order.params, "image": lambda: png(box.width, box.height, depth, parts, 0)}
+            memo = {**self._order.memo, "live": True}
+            self._task = self.controller.session.submit(self._order.operation, params, Options(output="raw"), **memo)
+        elif wish == "cancel" and self._task is not None:
+            self._frames.gave_up()
+            self.controller.session.cancel(self._task)
+
+    def _read(self, box: Box) -> bytes:
+        data = bytes(self._document.pixelData(box.x, box.y, box.width, box.height))
+        if not data:
+            raise ValueError("there is no such document any more")
+        return data
+
+    def _converted(self, box: Box, data: bytes) -> bytes:
+        """Krita's own colour management has to run on Krita's thread: a strip at a time."""
+        return bytes(documents.converted(self._document, data, box).data)
+
+    def _moved(self, task: Task) -> None:
+        if not task.memo.get("live"):
+            return
+        if task is self._task and task.ended and self._strips is not None:
+            self._frames.ended()
+            if task.state == "failed" and task.error is not None:
+                self.controller.tell(task.error)
+                self.stop("")
+        if task.state == "done":
+            self._forget(self.last)
+            self.last = task
+            self.shown.emit(task)
+        elif task.ended:
+            self._forget(task)
+
+    def apply(self) -> None:
+        """Add the newest picture as a layer; its job is kept."""
+        if self.last is not None:
+            self.last.memo["kept"] = True
+            self.controller.apply(self.last)
+
+    def _forget(self, task: Task | None) -> None:
+        """Frames that nobody will see again take no room at the daemon."""
+        if task is not None and not task.memo.get("kept"):
+            self.controller.session.forget(task)
+            job = task.job
+            if job is not None:
+                self.controller.session.ask(lambda client: client.forget(job), lambda _: None)

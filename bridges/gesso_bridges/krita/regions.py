@@ -1,0 +1,74 @@
+"""Regions in the docker: words that hold where a layer or group is opaque. It reads no pixel itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..panel.form import Form
+from .layerlist import LayerList
+from .orders import Region
+from .qt import QtWidgets
+from .widgets import Fold
+
+TOLD = "Words for a part of the picture, where a layer or group is opaque. The prompt above holds everywhere, and is said after them."
+MOST = 16
+
+
+class Regions(Fold):
+    """A row for each region; only for operations that carry them."""
+
+    def __init__(self) -> None:
+        super().__init__("Regions")
+        self.rows: list[Row] = []
+        self._document: Any = None
+        told = QtWidgets.QLabel(TOLD)
+        told.setWordWrap(True)
+        self.add = QtWidgets.QPushButton("Add a region")
+        self.add.setObjectName("gesso_region_add")
+        self.add.clicked.connect(lambda *_: self.add_row())
+        self.column.addWidget(told)
+        self.column.addWidget(self.add)
+
+    def show_for(self, form: Form | None, document: Any) -> None:
+        """Bring it in line with the operation and the layers of the active document."""
+        self._document = document
+        self.setVisible(form is not None and "region" in form)
+        for row in self.rows:
+            row.layer.relist(document)
+
+    def add_row(self) -> None:
+        """One more region, of the active layer."""
+        if len(self.rows) < MOST:
+            row = Row(self._document)
+            row.remove.clicked.connect(lambda *_: self._remove(row))
+            self.rows.append(row)
+            self.column.insertWidget(self.column.count() - 1, row)
+            self.grown.emit()
+
+    def read(self) -> list[Region]:
+        """Those with words; nothing where the operation does not carry them."""
+        found = [Region(row.words.text().strip(), row.layer.currentData()) for row in self.rows]
+        return [region for region in found if region.words and region.layer] if not self.isHidden() else []
+
+    def _remove(self, row: Row) -> None:
+        self.rows.remove(row)
+        self.column.removeWidget(row)
+        row.deleteLater()
+
+
+class Row(QtWidgets.QGroupBox):
+    """A layer and its words."""
+
+    def __init__(self, document: Any) -> None:
+        super().__init__()
+        grid = QtWidgets.QFormLayout(self)
+        self.layer, self.words = LayerList(document), QtWidgets.QLineEdit()
+        active = None if document is None else document.activeNode()
+        if active is not None:
+            self.layer.setCurrentIndex(max(0, self.layer.findData(active.uniqueId().toString())))
+        self.words.setPlaceholderText("What is to be seen there")
+        self.remove = QtWidgets.QPushButton("Remove")
+        for title, widget in (("Layer", self.layer), ("Words", self.words)):
+            widget.setAccessibleName(title)
+            grid.addRow(title, widget)
+        grid.addRow(self.remove)

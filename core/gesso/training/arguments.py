@@ -1,0 +1,48 @@
+"""The options that every `gesso train` has, and its refusal to write over a run. Imports nothing heavy: `--help` must be instant."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training as its command line tells of it. steps: how many by default; None: until it is interrupted. beside: whether a second
+    process can go on rendering.
+    """
+
+    name: str
+    about: str
+    steps: int | None
+    resumes: str = "go on from the run's checkpoint"
+    beside: bool = True
+
+
+def train_parser(training: Training) -> argparse.ArgumentParser:
+    """A parser with the shared options; a training adds its own."""
+    parser = argparse.ArgumentParser(prog=f"gesso train {training.name}", description=training.about, allow_abbrev=False)
+    option = parser.add_argument
+    until = "stop at this step" if training.steps is None else "steps in all; the learning rate falls towards them (default: %(default)s)"
+    option("--out", type=Path, default=Path("runs") / training.name, help="folder of the run (default: %(default)s)")
+    option("--continue", dest="go_on", action="store_true", help=training.resumes)
+    option("--minutes", type=float, help="stop after so many minutes; --continue goes on later")
+    option("--steps", type=int, default=training.steps, help=until)
+    option("--seed", type=int, default=1, help="seed of data and weights (default: %(default)s)")
+    option("--threads", type=int, default=1, help="processor threads (default: %(default)s)")
+    if training.beside:
+        about = "1: a second process goes on rendering (default: %(default)s)"
+        option("--workers", type=int, choices=(0, 1), default=1, help=about)
+    return parser
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run can go on in `folder`."""
+    return (folder / "checkpoint" / "state.json").exists()
+
+
+def refuse_overwriting(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """End with a sentence where the folder holds a run and `--continue` was not given."""
+    if has_checkpoint(options.out) and not options.go_on:
+        parser.error(f"{options.out} holds a run: add --continue to go on with it, or choose another --out")

@@ -1,0 +1,54 @@
+"""Registers the kinds of files that ship with Gesso: PNG, TIFF, OpenEXR and WebP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from gesso.media import documents, exr, png, webp
+from gesso.plugin import CodecContext, CodecSpec, codec, hookimpl
+
+COLOURS = ("image", "base_color")
+"""Roles whose samples are encoded for the eye; those of other maps are amounts."""
+
+
+@codec("png", title="PNG", media_type="image/png", ending="png", holds=("uint8", "uint16"))
+def to_png(ctx: CodecContext) -> bytes:
+    """The usual file: 8 and 16 bits without loss, with the recipe inside."""
+    return png.write(ctx.pixels, dict(ctx.texts), ctx.profile.icc)
+
+
+@codec("tiff", title="TIFF", media_type="image/tiff", ending="tiff", holds=documents.DEPTHS)
+def to_tiff(ctx: CodecContext) -> bytes:
+    """Any depth without loss; no recipe."""
+    return documents.write(documents.Document(ctx.pixels, ctx.profile, "tiff"))
+
+
+@codec("exr", title="OpenEXR", media_type="image/x-exr", ending="exr", aliases=("openexr",), holds=documents.DEPTHS)
+def to_exr(ctx: CodecContext) -> bytes:
+    """Light as numbers: colours of 8 and 16 bits become light, amounts (other maps, alpha) stay what they are. 8 bits fit into halves."""
+    pixels = ctx.pixels
+    if pixels.dtype.kind == "u":
+        values = pixels.astype(np.float64) / np.iinfo(pixels.dtype).max
+        colours = pixels.shape[2] - (pixels.shape[2] + 1) % 2
+        if ctx.role in COLOURS:
+            for channel in range(colours):
+                values[..., channel] = ctx.profile.curves[channel].to_linear(values[..., channel])
+        pixels = values.astype(np.float16 if pixels.dtype == np.uint8 else np.float32)
+    return exr.write(pixels)
+
+
+@codec("webp", title="WebP", media_type="image/webp", ending="webp")
+def to_webp(ctx: CodecContext) -> bytes:
+    """Smaller than PNG, with the recipe inside: without loss, or of the quality that the owner sets."""
+    quality = ctx.options.get("webp_quality")
+    if quality is not None and not (isinstance(quality, int) and 0 <= quality <= 100):
+        raise ValueError(f"the setting webp_quality must be a whole number from 0 to 100, not {quality!r}")
+    return webp.write(ctx.pixels, ctx.texts, ctx.profile.icc, quality)
+
+
+@hookimpl
+def gesso_codecs() -> Iterable[CodecSpec]:
+    """What every installation writes."""
+    return [to_png, to_tiff, to_exr, to_webp]

@@ -1,0 +1,1 @@
+"""Pictures for ControlNets to read, made of other pictures."""

@@ -1,0 +1,247 @@
+"""The bridge in a real Blender: with a window under Xvfb and without one, against a real daemon.
+
+Each test ends by what the daemon received, what Blender holds, and the verdict that the script in Blender left (`inside/`). Each says
+which line's removal makes it fail.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from gesso import __version__
+from gesso.cli import main
+from gesso.client import Client
+from gesso.wire import discovery
+from gesso.wire.home import Home
+
+from .conftest import Blender
+
+pytestmark = [pytest.mark.blender, pytest.mark.timeout(700)]
+
+
+def received(client: Client, operation: str) -> list[dict[str, Any]]:
+    """What the daemon was asked for, the oldest first."""
+    jobs = [client.job(found["job"]) for found in reversed(client.jobs())]
+    return [job for job in jobs if job["operation"] == operation]
+
+
+def test_the_runner_notices_a_wrong_claim(blender: Blender) -> None:
+    """The negative control: without the `raise` of an assertion in `drive.Drive.guarded` everything below would pass."""
+    process = blender.start("failing")
+    with pytest.raises(AssertionError, match="Sphere"):
+        blender.finish("failing", process)
+    assert process.returncode == 2
+
+
+def test_scripted_textures_become_materials_that_render_as_the_tile(blender: Blender, client: Client) -> None:
+    """Fails without `image.colorspace_settings.name = ...` in `images.from_file`, or without the link to Base Color in `material.build`."""
+    verdict = blender.run("scripted")
+    (texture, *others) = received(client, "texture")
+    params = texture["params"]
+    assert [(job["params"]["prompt"], job["state"]) for job in others] == [(prompt, "done") for prompt in verdict["batch"]]
+    photograph(blender, "batch.png")
+    assert (params["prompt"], params["seed"], params["width"], texture["state"]) == ("red brick wall", 11, 128, "done")
+    assert (texture["level"], texture["priority"]) == ("fast", "interactive")
+    assert "model" not in params or params["model"] is None
+    (upscale,) = received(client, "upscale")
+    assert (upscale["params"]["scale"], upscale["state"]) == (2, "done")
+    assert verdict["worst"] <= 2.5 / 255
+
+
+def photograph(blender: Blender, name: str) -> NDArray[np.uint8]:
+    """A photograph of the screen, which shows something."""
+    with Image.open(blender.folder / name) as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    assert pixels.std() > 10, f"{name} is empty"
+    return pixels
+
+
+@pytest.fixture
+def by_tcp(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, where there is a token."""
+    monkeypatch.setenv("GESSO_TRANSPORT", "tcp")
+
+
+def test_the_panel_is_drawn_jobs_run_and_are_cancelled_and_survive_a_file(by_tcp: None, blender: Blender, client: Client) -> None:
+    """Fails without `push_undo` in `results.apply`, `now.session.cancel` in `operators.Watch`, or `runtime.current().loads += 1`; what is
+    reached by keyboard without `append(panels.in_view_menu)` in `registration.register`.
+    """
+    shows_text = blender.folder / "bin/xdg-open"
+    shows_text.parent.mkdir()
+    shows_text.write_text(f'#!/bin/sh\necho "$1" >"{blender.folder}/opened"\n')
+    shows_text.chmod(0o755)
+    verdict = blender.run("window", window=True, PATH=f"{shows_text.parent}:{os.environ['PATH']}")
+    for name in ("first-run.png", "panel.png", "choose.png", "progress-esc.png", "search.png", "scale.png"):
+        photograph(blender, name)
+    sidebar = np.s_[600:1000, 1120:1280]
+    assert photograph(blender, "light.png")[sidebar].mean() > 2 * photograph(blender, "choose.png")[sidebar].mean()
+    told_by_the_report(verdict["report"], client)
+    assert verdict["opened"].strip() == str(Home.find().daemon_log)
+    textures = received(client, "texture")
+    assert [(job["params"]["prompt"], job["params"].get("count", 1), job["state"]) for job in textures] == [
+        ("red brick wall", 1, "done"),
+        ("oak planks", 3, "done"),
+        ("slate", 1, "done"),
+        ("gravel", 1, "done"),
+    ]
+    assert textures[0]["params"]["seed"] == 21
+    generated = received(client, "generate")
+    assert [(job["job"], job["state"]) for job in generated] == [(job, "cancelled") for _, job in verdict["cancelled"]]
+    assert [way for way, _ in verdict["cancelled"]] == ["esc", "button", "file"]
+
+
+def told_by_the_report(report: str, client: Client) -> None:
+    """Versions of both ends and of Blender, the last error, the end of the log; neither prompt nor token."""
+    assert f"Gesso bridge {__version__} (Blender 3." in report
+    assert f"daemon: version {client.welcome['version']}," in report
+    assert "last error: " in report
+    assert str(Home.find().daemon_log) in report
+    for prompt in ("red brick wall", "oak planks", "slate", "a word to keep"):
+        assert prompt not in report
+    info = discovery.read(Home.find())
+    assert info is not None
+    assert info.token
+    assert info.token not in report
+
+
+def test_a_projection_agrees_with_rays_where_one_object_hides_another(blender: Blender, client: Client) -> None:
+    """Fails without `seen = graph.math("MULTIPLY", seen, inside)` in `baking.projected`: the floor behind the cube would be painted."""
+    verdict = blender.run("projected")
+    (generate,) = received(client, "generate")
+    params = generate["params"]
+    assert (params["prompt"], params["width"], params["height"], params["seed"], generate["state"]) == ("red brick", 128, 128, 4, "done")
+    assert verdict["hidden"] > 100
+    assert verdict["p99"] < 4 / 255
+
+
+@pytest.fixture
+def tiny(home: Path, tmp_path: Path) -> None:
+    """Models small enough to be made here, with weights at random: one that samples, and a ControlNet for it."""
+    from tests.plugins.conftest import build_pipeline
+    from tests.plugins.diffusion.test_controlnet import build_controlnet
+
+    base = build_pipeline(tmp_path / "models/base")
+    for name, path in (("tiny", base), ("tiny-depth", build_controlnet(base, tmp_path / "models/net"))):
+        assert main(["models", "add", str(path), "--name", name]) == 0
+
+
+def picture_of(client: Client, blob: dict[str, str]) -> NDArray[np.float32]:
+    with Image.open(io.BytesIO(client.download(blob["sha256"]))) as picture:
+        return np.asarray(picture.convert("RGB"), np.float32) / 255
+
+
+def test_a_projection_starts_from_what_is_there_or_is_steered_by_depth(blender: Blender, tiny: None, client: Client) -> None:
+    """Fails without `params["image"] = ...` or `params["control"] = ...` in `projection.Project`, or with lamps in `looking._scene`."""
+    verdict = blender.run("steered")
+    begun, again, steered, *frames = (job["params"] for job in received(client, "generate"))
+    assert [frame["seed"] for frame in frames] == [0, 0, 0]
+    assert verdict["frames"] == ["0001.png", "0002.png", "0003.png"]
+    assert [params.get("control", {}) for params in (begun, again)] == [{}, {}]
+    blue = np.array([0.349, 0.484, 0.954], np.float32)  # (0.1, 0.2, 0.9) of light, in sRGB
+    first = picture_of(client, begun["image"])
+    assert first.shape == (64, 64, 3)
+    middle = first[8:-8, 8:-8].reshape(-1, 3)
+    assert np.abs(np.median(middle, axis=0) - blue).max() < 0.09  # even light is mirrored a little as well
+    assert np.abs(picture_of(client, again["image"]) - first).mean() > 0.004  # it shows what was projected meanwhile
+    assert steered.get("image") is None
+    depth = picture_of(client, steered["control"]["tiny-depth"])
+    assert depth.shape == (64, 64, 3)
+    assert depth[24:40, 24:40].max() > depth[4:-4, 4:-4].min() + 0.2  # the cube is nearer than the floor
+
+
+def test_masks_views_renders_undo_and_a_killed_daemon(blender: Blender, client: Client) -> None:
+    """Fails without `old.user_remap(new)` in `images.replace`, or `session.suspend()` in `rendering._begins`."""
+    blender.run("worked", window=True)
+    for name in ("mask.png", "masked.png", "projected.png", "unknown.png"):
+        photograph(blender, name)
+    with Client(start=False) as again:  # the daemon that was started in the place of the killed one
+        (edit,) = received(again, "edit")
+        assert (edit["params"]["prompt"], edit["params"]["steps"], edit["state"]) == ("moss", 8, "done")
+        with Image.open(io.BytesIO(again.download(edit["params"]["mask"]["sha256"]))) as mask:
+            assert np.asarray(mask.convert("L")).sum() == 255 * 128 * 128
+        generated = received(again, "generate")
+        assert [job["params"]["prompt"] for job in generated] == ["slate", "moss", "moss"]
+        assert {job["state"] for job in generated} == {"done"}
+        assert generated[1]["params"]["image"]["sha256"]
+        assert generated[2]["params"]["steps"] == 60
+        again.stop()
+
+
+def test_the_open_picture_is_changed_extended_enlarged_and_mended(blender: Blender, client: Client) -> None:
+    """Fails without `chosen = context_image(context)` in `operators.gathered`, or `"maps": False` in `painting.MakeSeamless`."""
+    blender.run("editing", window=True)
+    for name in ("mask", "inpaint", "outpaint", "upscale", "seamless"):
+        photograph(blender, f"editor-{name}.png")
+    inpaint, outpaint = (job["params"] for job in received(client, "edit"))
+    assert inpaint["mask"]["sha256"]
+    assert inpaint["prompt"] == "moss"
+    assert (outpaint["left"], outpaint["top"], outpaint.get("mask")) == (32, 16, None)
+    (upscaled,) = received(client, "upscale")
+    (repaired,) = received(client, "texture")
+    assert upscaled["params"]["image"] == outpaint["image"] == repaired["params"]["image"]
+    assert (repaired["params"]["maps"], repaired["state"]) == (False, "done")
+
+
+def test_the_first_run_is_clicked_through(blender: Blender, home: Path) -> None:
+    """Fails without `box.operator("gesso.fix", ...)` in `panels.draw_state`, or without `name == "example"` in `operators.Fix`."""
+    blender.run("first", window=True)
+    for name in ("stopped", "connected", "done"):
+        photograph(blender, f"first-{name}.png")
+    with Client(start=False) as client:
+        (example,) = received(client, "texture")
+        assert (example["params"]["prompt"], example["state"]) == ("mossy grey cobblestone", "done")
+        client.stop()
+
+
+def test_jobs_of_a_blender_that_was_killed_are_taken_up_by_the_next(blender: Blender, client: Client, home: Path, tmp_path: Path) -> None:
+    """Fails without `self.unfinished.keep` in `Runtime.tick`, or without `inherit` in `Runtime.connect_first`."""
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    Image.new("RGB", (64, 64), (200, 30, 30)).save(frames / "0001.png")
+    client.suspend()
+    process = blender.start("closed", window=True, FRAMES=str(frames))
+    said = process.communicate(timeout=300)[0]
+    assert not (blender.folder / "closed.json").exists(), said
+    (kept,) = (home / "state/bridges").glob("blender-jobs-*.json")
+    jobs = json.loads(kept.read_text())
+    assert [entry["operation"] for entry in jobs.values()] == ["texture", "generate", "generate"]
+    client.resume()
+    blender.run("reopened", window=True, FRAMES=str(frames))
+    assert [client.job(job)["state"] for job in jobs] == ["done"] * 3
+    assert list((home / "state/bridges").glob("blender-jobs-*.json")) == []
+    with Image.open(frames / "gesso/0001.png") as frame:
+        assert frame.size == (64, 64)
+    photograph(blender, "reopened.png")
+
+
+def test_two_blenders_share_one_daemon(blender: Blender, client: Client, tmp_path: Path) -> None:
+    """Fails without `asset.remember` in `results._materials`: each material carries the seed that its own Blender asked for."""
+    other = Blender(tmp_path / "other")
+    shutil.copytree(blender.folder, other.folder)
+    processes = [(one, one.start("paired", SEED=seed)) for one, seed in ((blender, "100"), (other, "200"))]
+    verdicts = [one.finish("paired", process) for one, process in processes]
+    assert [verdict["made"] for verdict in verdicts] == [[100, 101, 102], [200, 201, 202]]
+    textures = received(client, "texture")
+    assert sorted(job["params"]["seed"] for job in textures) == [100, 101, 102, 200, 201, 202]
+    assert {job["state"] for job in textures} == {"done"}
+
+
+def test_a_preview_is_seen_on_the_object_and_leaves_nothing(blender: Blender, client: Client) -> None:
+    """Fails without `shown.batch.draw(shader)` in `overlay._draw_one`, or without `redraw(views=...)` in `Runtime.tick`."""
+    blender.run("previewed", window=True)
+    before, after = photograph(blender, "preview-before.png"), photograph(blender, "preview-after.png")
+    cube = np.s_[560:600, 680:720]
+    assert np.abs(before[cube].astype(int) - after[cube]).max() < 8
+    for name in ("preview-uv.png", "preview-box.png", "preview-view.png"):
+        shown = photograph(blender, name)
+        assert np.abs(shown[cube].astype(int) - before[cube]).mean() > 8, f"{name} shows the object as it was"

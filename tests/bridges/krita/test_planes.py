@@ -1,0 +1,61 @@
+"""Krita's samples become files that others read as the same picture, and planes of the daemon become Krita's samples."""
+
+from __future__ import annotations
+
+import io
+
+import imagecodecs
+import numpy as np
+import pytest
+from PIL import Image
+
+from gesso_bridges.krita.planes import Picture, mask_png, picture, trimmed
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("opaque", [True, False])
+def test_a_picture_becomes_the_same_picture_as_a_file(depth: int, opaque: bool) -> None:
+    kind = {1: np.uint8, 2: np.uint16}[depth]
+    bgra = np.random.default_rng(1).integers(0, np.iinfo(kind).max, (5, 7, 4), dtype=kind)
+    if opaque:
+        bgra[..., 3] = np.iinfo(kind).max
+    read = imagecodecs.png_decode(Picture(7, 5, depth, bgra.tobytes()).png())
+    assert read.dtype == kind
+    assert np.array_equal(read, bgra[..., [2, 1, 0] if opaque else [2, 1, 0, 3]])
+
+
+def test_a_mask_becomes_a_grey_file() -> None:
+    mask = bytes(range(12))
+    assert np.asarray(Image.open(io.BytesIO(mask_png(4, 3, mask)))).tobytes() == mask
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_planes_come_back_in_the_order_of_krita(kind: type, channels: int) -> None:
+    plane = np.random.default_rng(2).integers(0, np.iinfo(kind).max, (3, 4, channels), dtype=kind)
+    made = picture(memoryview(plane))
+    bgra = np.frombuffer(bytes(made.data), kind).reshape(3, 4, 4)
+    colours = np.repeat(plane[..., :1], 3, 2) if channels < 3 else plane[..., [2, 1, 0]]
+    assert np.array_equal(bgra[..., :3], colours)
+    assert np.array_equal(bgra[..., 3], plane[..., -1] if channels in (2, 4) else np.full((3, 4), np.iinfo(kind).max))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_what_is_wholly_transparent_is_cut_off(kind: type) -> None:
+    bgra = np.random.default_rng(3).integers(1, np.iinfo(kind).max, (40, 50, 4), dtype=kind)
+    alpha = np.zeros((40, 50), kind)
+    alpha[7:33, 11:42] = 1  # of 16 bits, a byte of it is zero
+    alpha[20, 20] = 0
+    bgra[..., 3] = alpha
+    x, y, kept = trimmed(Picture(50, 40, np.dtype(kind).itemsize, bgra.tobytes()))
+    assert (x, y, kept.width, kept.height) == (11, 7, 31, 26)
+    assert bytes(kept.data) == np.ascontiguousarray(bgra[7:33, 11:42]).tobytes()
+    nothing = trimmed(Picture(3, 2, 1, bytes(24)))
+    assert (nothing[0], nothing[1], nothing[2].width, nothing[2].height) == (0, 0, 1, 1)
+
+
+def test_a_short_buffer_is_refused_before_krita_reads_beyond_it() -> None:
+    with pytest.raises(ValueError, match="has 16 bytes, not 15"):
+        Picture(2, 2, 1, bytes(15))
+    with pytest.raises(ValueError, match="has 4 bytes, not 3"):
+        mask_png(2, 2, bytes(3))

@@ -1,0 +1,40 @@
+"""The next start of Krita: what was asked for before is listed, comes back with its pictures, and goes where it belongs."""
+
+import runpy
+from pathlib import Path
+
+docker = runpy.run_path(str(Path(__file__).with_name("docker.py")))
+
+
+def steps(lab):
+    lab.krita.setBatchmode(True)
+    panel = docker["prepare"](lab)
+    yield (lambda: panel.docker.panel is not None and panel.controller.earlier), 90
+    document, base, rows = docker["hatched"](lab, 128, 96)
+    yield 0.5
+    jobs = panel.docker.jobs
+    texts = [jobs.list.item(place).text() for place in range(jobs.list.count())]
+    place = next(number for number, text in enumerate(texts) if text.startswith("left behind"))
+    jobs.list.itemActivated.emit(jobs.list.item(place))
+    yield (lambda: panel.tasks and panel.tasks[0].state == "done" and panel.tasks[0].params), 90
+    task = panel.tasks[0]
+    untouched = [node.name() for node in document.topLevelNodes()]
+    panel.docker.jobs.list.setCurrentRow(0)
+    lab.click(panel.button("apply"))
+    yield (lambda: task.memo.get("applied")), 30
+    yield 0.3
+    group = document.topLevelNodes()[-1]
+    box = group.childNodes()[0].bounds()
+    lab.note(
+        listed=texts,
+        before=untouched,
+        group=group.name(),
+        bounds=[box.x(), box.y(), box.width(), box.height()],
+        below=bytes(base.pixelData(0, 0, 128, 96)) == rows,
+        prompt=task.params.get("prompt"),
+        steps_shown=panel.docker.steps_box.isVisible(),
+    )
+    lab.photograph("again.png")
+    panel.docker.jobs.discard()
+    yield 1.0
+    lab.note(after_discard=[jobs.list.item(place).text() for place in range(jobs.list.count())])

@@ -1,0 +1,40 @@
+"""In a real Krita with a real daemon: live painting follows strokes, one frame at a time, and takes little of Krita's own thread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pytest
+
+from gesso.client import Client
+
+pytestmark = [pytest.mark.krita, pytest.mark.timeout(900)]
+
+
+def test_live_painting_follows_the_brush(krita: Any, gesso: Path, tmp_path: Path, keep_pictures: Any) -> None:
+    """Fails without: `self._hashes[place] = digest` in `Strips.tick` (nothing new would ever be sent), the state "under way" in `Frames`
+    (frames would pile up), the test for no data in `Live._read` (a closed document would be hashed for ever)."""
+    verdict = krita("live")
+    keep_pictures(tmp_path)
+    facts = verdict.check()
+    print(facts["wall_ms"], facts["cpu_ms"], facts["frames"], facts["ticks"])
+    assert facts["painted"]
+    assert facts["frames"] >= 2
+    assert facts["results"]
+    assert facts["together"] == 1
+    assert facts["listed"] == 0
+    assert facts["view"]
+    assert facts["kept_below"]
+    assert facts["ticks"] > 100
+    assert facts["cpu_ms"]["p99"] <= 8.0  # of the processor: a clock would measure what else this machine does
+    assert facts["closed"][0] is False
+    assert "live painting has stopped" in facts["closed"][1]
+    with Client(home=gesso, start=False) as client:
+        job = client.job(facts["job"])
+        sent = imagecodecs.png_decode(client.download(job["params"]["image"]["sha256"]))
+    assert (job["operation"], job["level"], job["priority"], job["client"]) == ("edit", "fast", "interactive", "krita")
+    painted = np.frombuffer((verdict.folder / "painted.bgra").read_bytes(), np.uint8).reshape(1024, 1024, 4)
+    assert np.array_equal(sent, painted[..., [2, 1, 0]])
