@@ -13,19 +13,42 @@ from torch import nn
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATION_DTYPE = torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32  # half the time where it is native
+_LONG = 3
+"""How many times longer than wide a matrix must be for its Gram matrix to be the cheaper one to iterate."""
 
 
 def orthogonalise(matrix: torch.Tensor, steps: int = 5) -> torch.Tensor:
-    """The quintic Newton-Schulz iteration: singular values of `matrix` are driven to about one, its singular vectors kept."""
-    a, b, c = COEFFICIENTS
+    """The quintic Newton-Schulz iteration: singular values of `matrix` are driven to about one, its singular vectors kept.
+
+    Every iterate is a polynomial of the Gram matrix times the matrix itself, so a long matrix (a flattened kernel) iterates on its Gram
+    matrix and is multiplied once: 2.5 times less work for a 3x3 kernel. That squares the singular values, so it is done in single precision.
+    """
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix
     x = x / (x.norm() + 1e-7)
+    x = _by_gram(x.float(), steps).to(x.dtype) if x.shape[1] >= _LONG * x.shape[0] else _directly(x, steps)
+    return x.T if tall else x
+
+
+def _directly(x: torch.Tensor, steps: int) -> torch.Tensor:
+    a, b, c = COEFFICIENTS
     for _ in range(steps):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
-    result: torch.Tensor = x.T if tall else x
-    return result
+    return x
+
+
+def _by_gram(x: torch.Tensor, steps: int) -> torch.Tensor:
+    """The same polynomial: all its factors are polynomials of one symmetric matrix, so they commute."""
+    a, b, c = COEFFICIENTS
+    gram, product = x @ x.T, None
+    for step in range(steps):
+        factor = b * gram + c * gram @ gram
+        factor.diagonal().add_(a)
+        product = factor if product is None else factor @ product
+        if step < steps - 1:
+            gram = gram @ (factor @ factor)
+    return x if product is None else product @ x
 
 
 class Muon(torch.optim.Optimizer):

@@ -14,7 +14,7 @@ pytest.importorskip("diffusers")
 
 from gesso.plugin.datasets import CaptionedSource
 from gesso.training.checkpoint import load_checkpoint
-from gesso.training.muon import build_optimiser, orthogonalise
+from gesso.training.muon import COEFFICIENTS, build_optimiser, orthogonalise
 from gesso.training.renders import RenderStore, Universe
 from gesso.training.tokenizer import encode, train_tokenizer
 from gesso_plugins.starter.config import AutoencoderConfig, DiffusionConfig, TextConfig, TrainConfig, UnetConfig
@@ -138,6 +138,17 @@ def test_the_vocabulary_reads_every_prompt(tmp_path: Path) -> None:
     again = type(tokenizer).from_pretrained(tmp_path, local_files_only=True)
     assert torch.equal(encode(again, ["red wall", ""]), encode(tokenizer, ["red wall", ""]))
     assert encode(tokenizer, ["red"]).shape == (1, config.length)
+
+
+def test_a_long_matrix_is_orthogonalised_as_by_the_plain_iteration() -> None:
+    torch.manual_seed(0)
+    matrix = torch.randn(24, 216, dtype=torch.float64)
+    x, (a, b, c) = matrix / matrix.norm(), COEFFICIENTS
+    for _ in range(5):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    torch.testing.assert_close(orthogonalise(matrix), x, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(orthogonalise(matrix.T), x.T, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(16, 40), (40, 16), (24, 24)])
