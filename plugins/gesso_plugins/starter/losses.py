@@ -1,4 +1,4 @@
-"""What makes a decoded texture a good one: pixels, edges, colours seen from afar, and the energy of fine detail whatever its phase."""
+"""What makes a decoded texture a good one: pixels, edges, colours seen from afar, the energy of fine detail whatever its phase, no visible cells."""
 
 from __future__ import annotations
 
@@ -42,6 +42,18 @@ def opponents(images: torch.Tensor) -> torch.Tensor:
     return torch.stack([red - green, 0.5 * (red + green) - blue], 1)
 
 
+def cell_steps(images: torch.Tensor, cell: int = 8) -> torch.Tensor:
+    """How large the steps between pixels are on the lines between cells, over all steps; across and down, two numbers.
+
+    One in true pictures. Where a decoder makes it more, its cells can be seen, and so can the border of a tile, which is such a line.
+    """
+    ratios = []
+    for axis in (-1, -2):
+        steps = images.diff(dim=axis).abs().movedim(axis, 0)
+        ratios.append(steps[cell - 1 :: cell].mean() / (steps.mean() + 1e-6))
+    return torch.stack(ratios)
+
+
 def anchor_loss(latents: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
     """Hold the first three latent channels to the brightness and the two opponent colours of their patch.
 
@@ -59,7 +71,8 @@ def reconstruction_loss(made: torch.Tensor, wanted: torch.Tensor, bank: torch.Te
     down = functional.l1_loss(made[..., 1:, :] - made[..., :-1, :], wanted[..., 1:, :] - wanted[..., :-1, :])
     afar = functional.l1_loss(functional.avg_pool2d(made, 8), functional.avg_pool2d(wanted, 8))
     hues = functional.l1_loss(opponents(functional.avg_pool2d(made, 4)), opponents(functional.avg_pool2d(wanted, 4)))
-    terms = {"pixels": pixels, "edges": 0.5 * (across + down), "afar": 2.0 * afar, "hues": 3.0 * hues}
+    cells = (cell_steps(made) - cell_steps(wanted)).abs().mean()
+    terms = {"pixels": pixels, "edges": 0.5 * (across + down), "afar": 2.0 * afar, "hues": 3.0 * hues, "cells": cells}
     if texture_weight:
         pairs = zip(texture_energy(made, bank), texture_energy(wanted, bank), strict=True)
         terms["texture"] = texture_weight * torch.stack([functional.l1_loss(a, b) for a, b in pairs]).sum()

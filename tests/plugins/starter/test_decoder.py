@@ -14,6 +14,7 @@ from gesso.training.checkpoint import load_checkpoint
 from gesso_plugins.starter.config import DecoderConfig, TrainConfig
 from gesso_plugins.starter.decoder import refine_decoder
 from gesso_plugins.starter.export import load_pipeline
+from gesso_plugins.starter.losses import cell_steps
 from gesso_plugins.starter.train import train_starter
 
 Tiny = Callable[[Path, int], TrainConfig]
@@ -52,3 +53,16 @@ def test_a_resumed_refinement_equals_an_unbroken_one(start: Path, tmp_path: Path
     assert ours.facts["step"] == theirs.facts["step"] == 4
     for name, value in ours.tensors.items():
         assert torch.equal(value, theirs.tensors[name]), name
+
+
+def test_cells_that_can_be_seen_are_measured() -> None:
+    torch.manual_seed(0)
+    noise = torch.rand(2, 3, 64, 64)
+    assert torch.allclose(cell_steps(noise), torch.ones(2), atol=0.1)
+    patches = noise + torch.rand(2, 3, 8, 8).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    across, down = cell_steps(patches)
+    assert min(across, down) > 1.2, "each cell has a brightness of its own"
+    stripes = noise + torch.rand(2, 3, 1, 8).repeat_interleave(8, 3)
+    across, down = cell_steps(stripes)
+    assert across > 1.2
+    assert abs(down - 1) < 0.1
