@@ -54,6 +54,28 @@ def pixels(studio: Any, **more: Any) -> list[np.ndarray[Any, Any]]:
     return [output.pixels for output in studio.make("generate", {**TINY, **more}).outputs]
 
 
+def test_the_attention_is_that_of_the_paper(network: Any) -> None:
+    """Equation 4 written out: queries and keys with the lead's statistics, before the lead's own keys. Without the lead's keys, or with
+    their values from elsewhere, no row would be this sum.
+    """
+    attention = next(block.attn1 for block in network.modules() if hasattr(block, "attn1"))
+    states = torch.randn(2, 16, attention.to_q.in_features, generator=torch.Generator().manual_seed(5))
+    (q, q_lead), (k, k_lead), (v, v_lead) = (
+        layer(states).unflatten(2, (attention.heads, -1)) for layer in (attention.to_q, attention.to_k, attention.to_v)
+    )
+
+    def adain(own: torch.Tensor, lead: torch.Tensor) -> torch.Tensor:
+        return (own - own.mean(0)) / own.std(0, correction=0) * lead.std(0, correction=0) + lead.mean(0)
+
+    seen, values = torch.cat([adain(k, k_lead), k_lead]), torch.cat([v, v_lead])
+    likeness = torch.einsum("qhd,khd->hqk", adain(q, q_lead), seen) / q.shape[-1] ** 0.5
+    wanted = attention.to_out[0](torch.einsum("hqk,khd->qhd", likeness.softmax(2), values).flatten(1))
+    with aligned(network, 1.0):
+        follower, _ = attention(states)
+    assert torch.allclose(follower, wanted, atol=1e-3)
+    assert not torch.allclose(follower, attention(states)[0], atol=1e-2)
+
+
 def test_leads_are_untouched_and_who_follows_itself_stays(network: Any) -> None:
     """Without the two halves kept apart the lead would see its followers; a picture that is its own lead sees each key twice, which no
     softmax can tell from once.
