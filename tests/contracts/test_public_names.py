@@ -18,9 +18,9 @@ NAMES = {
         hookspec preview request_filter result_filter sampler schedule scorer upscaler
     """,
     "gesso.model": """
-        Adapter Aligns Applies Autoencoder Conditioning Control Controlled Decodes Defaults Denoises Embedding Embeds EncodesImages
-        EncodesNegatives EncodesText Family Frugal Latent Limits Lora Model ModelCard ModelRef Offload Painting Parametrisation Patch
-        Perturbation Perturbs Seamless Shift Shown Size Stage Thrift
+        Adapter Aligns Applies Autoencoder Conditioning Control Controlled Decodes Defaults Denoises Embedding Embeds
+        EncodesImages EncodesNegatives EncodesText Factors Family Frugal Latent Lesson Limits Lora Model ModelCard ModelRef
+        Offload Painting Parametrisation Patch Perturbation Perturbs Plan Pupil Seamless Shift Shown Size Stage Teachable Thrift
     """,
     "gesso.media": "MaterialMaps Output Recipe Rendered",
     "gesso.engine": """

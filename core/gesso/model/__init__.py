@@ -18,6 +18,7 @@ from gesso.model.capabilities import (
 from gesso.model.card import Defaults, Latent, Limits, ModelCard
 from gesso.model.conditioning import Conditioning
 from gesso.model.controls import Control
+from gesso.model.learning import Factors, Lesson, Plan, Pupil, Teachable
 from gesso.model.painting import Painting, Stage
 from gesso.model.parametrisation import Parametrisation, Shift
 from gesso.model.patches import Adapter, Autoencoder, Embedding, Lora, Patch, Seamless, Shown
@@ -41,9 +42,11 @@ __all__ = [
     "EncodesImages",
     "EncodesNegatives",
     "EncodesText",
+    "Factors",
     "Family",
     "Frugal",
     "Latent",
+    "Lesson",
     "Limits",
     "Lora",
     "Model",
@@ -55,10 +58,13 @@ __all__ = [
     "Patch",
     "Perturbation",
     "Perturbs",
+    "Plan",
+    "Pupil",
     "Seamless",
     "Shift",
     "Shown",
     "Size",
     "Stage",
+    "Teachable",
     "Thrift",
 ]

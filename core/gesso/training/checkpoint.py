@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from gesso.training.files import read_json, write_atomically, write_json
 
@@ -25,7 +25,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 
     def write(target: Path) -> None:
         target.mkdir(parents=True)
-        save_file({name: value.detach().contiguous() for name, value in checkpoint.tensors.items()}, target / "state.safetensors")
+        content = save({name: value.detach().contiguous() for name, value in checkpoint.tensors.items()})
+        (target / "state.safetensors").write_bytes(content)
         write_json(target / "state.json", checkpoint.facts)
 
     write_atomically(folder, write)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -9,13 +10,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gesso.errors import StorageFull
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file or folder, then put it in the place of `path`."""
+    """Let `write` fill a temporary file or folder, then put it in the place of `path`. Where that fails, what was there stays as it is;
+    StorageFull where the disk is full.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     _remove(temporary)
-    write(temporary)
+    try:
+        write(temporary)
+    except BaseException as fault:
+        _remove(temporary)
+        if isinstance(fault, OSError) and fault.errno in _NO_ROOM:
+            hint = "Free some space, then go on from there: what was saved before is whole."
+            raise StorageFull(f"There is no room left to write {path}.", hint=hint) from fault
+        raise
     if path.is_dir():
         old = path.with_name(f".{path.name}.{os.getpid()}.old")
         _remove(old)

@@ -33,6 +33,16 @@ from gesso.training.muon import set_rate
 CLIP_NORM = 2.0
 
 
+def descend(optimiser: torch.optim.Optimizer, modules: Iterable[torch.nn.Module], loss: torch.Tensor, factor: float) -> None:
+    """One step down the gradient of `loss` at `factor` of the learning rates; the gradients are clipped module by module."""
+    set_rate(optimiser, factor)
+    optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    for module in modules:
+        torch.nn.utils.clip_grad_norm_(module.parameters(), CLIP_NORM)
+    optimiser.step()
+
+
 @dataclass
 class Chore:
     """Work that comes round: at every n-th step, or when so many minutes have passed."""
@@ -135,12 +145,7 @@ class Run:
 
     def learn(self, loss: torch.Tensor, factor: float, samples: int) -> None:
         """One step down the gradient of `loss` at `factor` of the learning rates, from so many samples."""
-        set_rate(self.optimiser, factor)
-        self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        for module in self.modules:
-            torch.nn.utils.clip_grad_norm_(module.parameters(), CLIP_NORM)
-        self.optimiser.step()
+        descend(self.optimiser, self.modules, loss, factor)
         self.average.update(self.step - self.warm_step)
         self.step += 1
         self.samples += samples

@@ -102,7 +102,7 @@ class LatentFamily(ABC):
             digest=source.digest(weights, (*networks, *self.layout.vocabularies)),
             title=entry.title,
             path=source.path,
-            capabilities=frozenset({"encode_text", "denoise", "decode", "encode_image"}) | traits.abilities,
+            capabilities=_capabilities(traits),
             defaults=overlaid(entry.name, traits.defaults, entry.defaults),
             limits=overlaid(entry.name, traits.limits, entry.limits),
             licence=entry.licence,
@@ -153,6 +153,12 @@ class LatentFamily(ABC):
     def single_file(self, path: Path) -> Source:
         """A checkpoint that lies in one file; families that read none refuse."""
         raise ModelError(f"{path} is one file; the family {self.name!r} reads diffusers directories.", hint="Get the model as a directory.")
+
+
+def _capabilities(traits: Traits) -> frozenset[str]:
+    """LoRAs are learned for models that hear words alone, and not a picture beside them."""
+    learns = not traits.extra_channels and "instruct" not in traits.abilities
+    return frozenset({"encode_text", "denoise", "decode", "encode_image"}) | traits.abilities | ({"learn"} if learns else frozenset())
 
 
 def _parts(source: Source, networks: Iterable[str]) -> dict[str, Size]:

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from gesso.errors import InvalidRequest
+from gesso.errors import InvalidRequest, ModelError
 from gesso.model import (
     Autoencoder,
     Conditioning,
     Control,
     Embedding,
+    Factors,
+    Lesson,
     Lora,
     ModelCard,
     Parametrisation,
     Patch,
     Perturbation,
+    Plan,
     Seamless,
     Shown,
     Thrift,
 )
+from gesso_plugins.diffusion import teaching
 from gesso_plugins.diffusion.aligning import aligned
 from gesso_plugins.diffusion.codec import Codec, Ejects
 from gesso_plugins.diffusion.holding import Turns, as_int8, run_as_wished, size_of
-from gesso_plugins.diffusion.lora import Layers, PutOn
+from gesso_plugins.diffusion.lora import Layers, LoraWeights, PutOn
 from gesso_plugins.diffusion.perturbing import perturbed
 
 
@@ -99,6 +103,8 @@ class Steerable(Protocol):
 
 class LatentDiffusion:
     """Loaded weights. The denoiser in half precision on accelerators, the rest in float32; every input and reply is float32."""
+
+    methods: ClassVar[Mapping[str, bool]] = {"plan_lora": False, "learn_lora": False, "lora_tensors": False}
 
     def __init__(self, card: ModelCard, words: Words, denoiser: Denoiser, codec: Codec, device: torch.device) -> None:
         assert card.parametrisation is not None
@@ -254,3 +260,49 @@ class LatentDiffusion:
         """(C + 1, 3) of this model's own decoder."""
         self._take("codec")
         return self._own_codec.preview_matrix()
+
+    def apply(self, method: str, inputs: Mapping[str, Any]) -> Any:
+        """Methods of `gesso.model.Teachable`."""
+        if method == "plan_lora":
+            return self.plan_lora(inputs["plan"])
+        if method == "lora_tensors":
+            return self.lora_tensors(inputs["factors"])
+        pupil = inputs["pupil"]
+        loss, x0 = self.lora_loss(pupil.factors, inputs["lesson"])
+        pupil.descend(loss, inputs["factor"])
+        return float(loss.detach()), x0[:1].detach().to("cpu")
+
+    def plan_lora(self, plan: Plan) -> Factors:
+        """Factors for the layers of the denoiser."""
+        return teaching.planned(self.denoiser.network, plan, self._device)
+
+    def lora_loss(self, factors: Factors, lesson: Lesson) -> tuple[Tensor, Tensor]:
+        """The error of the network's own answer. On accelerators the network computes in bfloat16, whose range gradients do not leave."""
+        self._take("denoiser")
+        x, cond = teaching.noisy(lesson, self.parametrisation, self._device), teaching.stacked(lesson.conds, self._device)
+        kind = self._device.type
+        half = torch.autocast(kind, torch.bfloat16, enabled=lesson.half or kind != "cpu")
+        with self.wearing(factors, lesson.wraps), torch.enable_grad(), half:
+            x0 = self.denoise(x, lesson.sigmas, cond).float()
+            loss = teaching.squared_error(x0, lesson, self.parametrisation)
+        if not loss.isfinite():
+            raise ModelError(
+                f"The LoRA that {self.card.name!r} learns has come to numbers that are none.", hint="Learn at a lower rate, or anew."
+            )
+        return loss, x0
+
+    @contextlib.contextmanager
+    def wearing(self, factors: Factors, wraps: tuple[bool, bool]) -> Iterator[None]:
+        """The model with these factors, and nothing else of any job."""
+        if self.layers is None:
+            raise InvalidRequest(f"The model {self.card.name!r} cannot take a LoRA.", field="model", hint="Take another model.")
+        with self.patched((Seamless(*wraps),) if any(wraps) else ()):
+            put_on = PutOn(self.layers, [(LoraWeights(self.card, teaching.changes(factors)), 1.0)], self.card)
+            try:
+                yield
+            finally:
+                put_on.eject()
+
+    def lora_tensors(self, factors: Factors) -> dict[str, Tensor]:
+        """As a file holds them."""
+        return teaching.tensors(factors, self.denoiser.network)

@@ -47,7 +47,7 @@ def change(path: Path, **values: Any) -> None:
 
 def test_the_card_says_what_the_files_say(pipelines: Pipelines) -> None:
     card = FAMILY.inspect(entry(pipelines("v_prediction"), defaults={"steps": 12}, limits={"largest": 64}))
-    assert card.capabilities == {"encode_text", "denoise", "decode", "encode_image"}
+    assert card.capabilities == {"encode_text", "denoise", "decode", "encode_image", "learn"}
     assert card.parametrisation is not None
     assert card.parametrisation.prediction == "v_prediction"
     assert len(card.parametrisation.sigmas) == 1000
