@@ -1,4 +1,4 @@
-"""What makes a decoded texture a good one: pixels, edges, colours seen from afar, the energy of fine detail whatever its phase, no visible cells."""
+"""What makes a decoded texture a good one: pixels, edges, colours from afar, the energy of fine detail at any phase, no visible cells."""
 
 from __future__ import annotations
 
