@@ -9,7 +9,7 @@ import os
 import sys
 import zipfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
 from gesso import __version__, installed
@@ -143,10 +143,11 @@ def pack(argv: Sequence[str]) -> int:
 
 
 def zipped(content: Mapping[str, bytes]) -> bytes:
-    """The files as a zip file, whose bytes depend on them alone."""
+    """The files as a zip file, whose bytes depend on them alone. Folders have entries of their own: Krita's importer looks for them."""
+    folders = {f"{folder}/": b"" for name in content for folder in PurePosixPath(name).parents if folder.name}
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in sorted(content.items()):
+        for name, data in sorted({**folders, **content}.items()):
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), data, zipfile.ZIP_DEFLATED)
     return packed.getvalue()
 

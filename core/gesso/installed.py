@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from gesso import statefiles
@@ -88,8 +88,6 @@ def remove(home: Home, gone: Copy) -> list[Path]:
         for name, known in gone.files.items():
             if not _remove_unchanged(gone.folder / name, known):
                 left.append(gone.folder / name)
-        for folder in sorted({part for name in gone.files for part in PurePosixPath(name).parents if part.name}, key=_depth, reverse=True):
-            _tidy(gone.folder / folder)
         for made in reversed(gone.made):
             _tidy(Path(made))
     except OSError as fault:
@@ -106,10 +104,6 @@ def _store(home: Home, known: Iterable[Copy]) -> None:
         statefiles.write(home.state / RECORD, {"copies": entries})
     else:
         (home.state / RECORD).unlink(missing_ok=True)
-
-
-def _depth(path: PurePosixPath) -> int:
-    return len(path.parts)
 
 
 def digest(data: bytes) -> str:

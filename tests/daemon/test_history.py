@@ -93,7 +93,11 @@ def test_rot_and_wrong_marks(db: sqlite3.Connection) -> None:
 
 
 def test_no_page_reads_the_whole_history(db: sqlite3.Connection) -> None:
-    plan = " ".join(str(tuple(row)) for row in db.execute(
-        "EXPLAIN QUERY PLAN SELECT id FROM jobs WHERE (updated, id) > (?, ?) AND +state = 'done' ORDER BY updated, id LIMIT 5", (1.0, "")
-    ))
+    plan = " ".join(
+        str(tuple(row))
+        for row in db.execute(
+            "EXPLAIN QUERY PLAN SELECT id FROM jobs WHERE (updated, id) > (?, ?) AND +state = 'done' ORDER BY updated, id LIMIT 5",
+            (1.0, ""),
+        )
+    )
     assert "jobs_by_end" in plan

@@ -64,6 +64,7 @@ def test_the_same_rows_are_stacked_once() -> None:
     assert stacked.of([one.clone(), two], torch.device("cpu")) is not both
     assert stacked.of([one, two], torch.device("cpu")) is not both  # two others came since
 
+
 def test_rows() -> None:
     assert rows_of(denoise(conds=(cond(), cond()))) == 2
     assert rows_of(EncodeText(REF, ("a", "b", "c"))) == 3

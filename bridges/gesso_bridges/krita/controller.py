@@ -88,6 +88,7 @@ class Controller(QtCore.QObject):
         except InvalidRequest as fault:
             self.tell(fault)
             return None
+        made.memo["wanted"] = wanted.kept()
         return self.send(made)
 
     def send(self, made: Order, options: Options | None = None) -> Task:

@@ -12,7 +12,7 @@ from ..panel.task import Task
 from .layerlist import LayerList
 from .orders import CANVAS, Steer
 from .qt import QtWidgets
-from .widgets import Fold
+from .rows import Rows
 
 CATALOGUES = {"controlnets": "ControlNet", "t2i_adapters": "T2I-Adapter", "ip_adapters": "reference image"}
 """What a control may be, as the daemon lists it, and in words."""
@@ -29,29 +29,24 @@ Trace = Callable[[Form, str, str], "Task | None"]
 """(form, kind, source) -> the task that makes a layer."""
 
 
-class Controls(Fold):
+class Controls(Rows):
     """A row for each control layer; only for operations that carry them."""
 
     def __init__(self, trace: Trace) -> None:
-        super().__init__("Control layers")
-        self.rows: list[Row] = []
+        super().__init__("Control layers", "Add a control layer", MOST)
         self._trace = trace
         self._choices: list[Choice] = []
         self._whole: frozenset[str] = frozenset()
         self._tracer: Form | None = None
-        self.told = QtWidgets.QLabel()
         self.told.setObjectName("gesso_controls_told")
-        self.told.setWordWrap(True)
-        self.add = QtWidgets.QPushButton("Add a control layer")
         self.add.setObjectName("gesso_control_add")
-        self.add.clicked.connect(lambda *_: self.add_row())
-        self.column.addWidget(self.told)
-        self.column.addWidget(self.add)
-        self._document: Any = None
+
+    def made(self) -> Row:
+        """One of what is seen, by the first control that there is."""
+        return Row(self._choices, self._document, self._tracer, self._make)
 
     def show_for(self, form: Form | None, surface: Surface | None, document: Any) -> None:
         """Bring it in line with the operation, the models that there are, and the layers of the active document."""
-        self._document = document
         self.setVisible(form is not None and "control" in form)
         self._tracer = None if surface is None else surface.forms.get(TRACES)
         catalogues = {} if surface is None else surface.catalogues
@@ -61,17 +56,7 @@ class Controls(Fold):
         self.told.setText("" if self._choices else NONE)
         self.told.setVisible(not self._choices)
         self.add.setVisible(bool(self._choices))
-        for row in self.rows:
-            row.layer.relist(document)
-
-    def add_row(self) -> None:
-        """One more control."""
-        if len(self.rows) < MOST:
-            row = Row(self._choices, self._document, self._tracer, self._make)
-            row.remove.clicked.connect(lambda *_: self._remove(row))
-            self.rows.append(row)
-            self.column.insertWidget(self.column.count() - 1, row)
-            self.grown.emit()
+        self.relist(document)
 
     def read(self) -> list[Steer]:
         """What steers; nothing where the operation does not carry it."""
@@ -90,11 +75,6 @@ class Controls(Fold):
     def _make(self, row: Row, kind: str) -> None:
         if self._tracer is not None:
             row.making = self._trace(self._tracer, kind, row.layer.currentData())
-
-    def _remove(self, row: Row) -> None:
-        self.rows.remove(row)
-        self.column.removeWidget(row)
-        row.deleteLater()
 
 
 class Row(QtWidgets.QGroupBox):
@@ -149,3 +129,10 @@ class Row(QtWidgets.QGroupBox):
         net = self.net.currentData()
         parts = (net, self.layer.currentData(), self.strength.value(), self.start.value(), self.end.value())
         return Steer(*parts, whole=net in whole)
+
+    def write(self, steer: Steer) -> None:
+        """Show a control layer."""
+        self.net.setCurrentIndex(self.net.findData(steer.net))
+        self.layer.choose(steer.layer)
+        for spin, value in ((self.strength, steer.strength), (self.start, steer.start), (self.end, steer.end)):
+            spin.setValue(value)

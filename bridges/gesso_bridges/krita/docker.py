@@ -15,17 +15,19 @@ from ..panel.task import Task
 from . import orders, tabs
 from .controller import Controller
 from .controls import Controls
+from .foot import Foot
 from .inside import InDocument
 from .jobs import Jobs
 from .live import Live
 from .livebox import LiveBox
 from .modes import Mode, modes, of_task
 from .orders import Wanted
-from .qt import QtCore, QtGui, QtWidgets
+from .qt import QtCore, QtWidgets
 from .regions import Regions
 from .widgets import FormPanel, Halves
 
 ID = "gesso"
+LIVE_SEES = "Live painting sees every visible layer, the ones left out included: hide those."
 
 
 class Docker(DockWidget):
@@ -61,13 +63,14 @@ class Docker(DockWidget):
         self._live_rows()
         self.jobs = Jobs(self.controller, self.reuse)
         self.column.addWidget(self.jobs, 1)
-        self._foot()
+        self.foot = Foot(self.controller)
+        self.column.addWidget(self.foot)
         halves.setStretchFactor(0, 3)
         halves.setStretchFactor(1, 2)
         self.setWidget(halves)
         self.controller.changed.connect(self.refresh)
         self.controller.moved.connect(self._moved)
-        self.controller.said.connect(self.say)
+        self.controller.said.connect(self.foot.say)
         self.refresh()
 
     def canvasChanged(self, canvas: Any) -> None:  # noqa: ARG002 - Krita calls it so
@@ -89,7 +92,7 @@ class Docker(DockWidget):
         self.state_label.setWordWrap(True)
         self.fix = QtWidgets.QPushButton()
         self.fix.setObjectName("gesso_fix")
-        self.fix.clicked.connect(self._fix)
+        self.fix.clicked.connect(lambda *_: self.mend())
         self.column.addWidget(self.state_label)
         self.column.addWidget(self.fix)
         self.steps_box = QtWidgets.QGroupBox("First steps")
@@ -155,50 +158,31 @@ class Docker(DockWidget):
         self.live.stopped.connect(self._live_stopped)
         self.column.addWidget(self.live_box)
 
-    def _foot(self) -> None:
-        self.message = QtWidgets.QLabel()
-        self.message.setObjectName("gesso_message")
-        self.message.setWordWrap(True)
-        self.message.setTextInteractionFlags(QtCore.Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.detail = ""
-        self.column.addWidget(self.message)
-        line = QtWidgets.QHBoxLayout()
-        for name, title, call in (
-            ("copy_error", "Copy error", self._copy_error),
-            ("copy_report", "Copy report", lambda: self._copy(self.controller.report())),
-            ("open_log", "Open log", self._open_log),
-        ):
-            button = QtWidgets.QPushButton(title)
-            button.setObjectName(f"gesso_{name}")
-            button.clicked.connect(lambda *_, call=call: call())
-            line.addWidget(button)
-            if name == "copy_error":
-                self.copy_error = button
-                button.setVisible(False)
-        self.column.addLayout(line)
-
     # -- what the user does ---------------------------------------------------------------------------------------------------------------
 
     def submit(self) -> Task | None:
         """Ask for what is set."""
         if self.panel is None:
-            self.say("notice", "Gesso is not connected yet.", "")
+            self.foot.say("notice", "Gesso is not connected yet.", "")
             return None
         try:
-            values, slots = self.panel.values(), self.panel.slots()
+            values = self.panel.values()
         except GessoError as fault:
             self.controller.tell(fault)
             return None
-        self.say("", "", "")
-        wanted = Wanted(
+        self.foot.say("", "", "")
+        return self.controller.submit(self.panel.form, {**self._set_by_mode(), **values}, self._wanted(self.panel))
+
+    def _wanted(self, panel: FormPanel) -> Wanted:
+        """What is set beside the form's own fields."""
+        return Wanted(
             beyond=self.place.beyond.currentData(),
             hidden=self.place.hidden,
-            slots=slots,
+            slots=panel.slots(),
             steers=self.controls.read(),
             regions=self.regions.read(),
             wrapped=self.controller.wrapped,
         )
-        return self.controller.submit(self.panel.form, {**self._set_by_mode(), **values}, wanted)
 
     def _set_by_mode(self) -> Mapping[str, Any]:
         """What the mode sets and the form does not show."""
@@ -235,27 +219,31 @@ class Docker(DockWidget):
         try:
             if self.panel is None:
                 raise InvalidRequest("Gesso is not connected yet.")
-            self.live.start(self.panel.form, self.panel.values(), Wanted(slots=self.panel.slots()))
+            self.live.start(self.panel.form, {**self._set_by_mode(), **self.panel.values()}, self._wanted(self.panel))
         except GessoError as fault:
             self.live_button.setChecked(False)
             self.controller.tell(fault)
             return
         self.live_button.setChecked(True)
         self.live_box.open()
+        self.foot.say("notice", LIVE_SEES, "") if self.place.hidden else self.foot.say("", "", "")
 
     def _live_stopped(self, why: str) -> None:
         self.live_button.setChecked(False)
         self.live_box.setVisible(False)
         if why:
-            self.say("notice", why, "")
+            self.foot.say("notice", why, "")
 
     def reuse(self, task: Task) -> None:
-        """Show a task's operation and settings, the seed included."""
+        """Show a task's operation and settings, with the seed, the control layers and the regions."""
         mode = of_task(self._modes, task.operation, task.params)
         if mode is not None:
             self.operation.setCurrentIndex(self.operation.findData(mode.name))
             if self.panel is not None:
-                self.panel.fill(task.params)
+                wanted = orders.guides(task.memo)
+                self.panel.fill(task.params, wanted.slots)
+                self.controls.write(wanted.steers)
+                self.regions.write(wanted.regions)
 
     def _list_earlier(self) -> None:
         menu = self.earlier.menu()
@@ -268,14 +256,31 @@ class Docker(DockWidget):
         if self.panel is not None and "prompt" in self.panel.inputs:
             self.panel.inputs["prompt"].write(prompt)
 
-    def say(self, kind: str, sentence: str, detail: str) -> None:
-        """A sentence at the foot; an error has a button that copies its detail."""
-        self.message.setText(sentence)
-        font = self.message.font()
-        font.setBold(kind == "error")
-        self.message.setFont(font)  # a style sheet would keep the colours of the theme that was chosen then
-        self.detail = detail
-        self.copy_error.setVisible(bool(detail))
+    def mend(self) -> None:
+        """What the button below the state says."""
+        fix = self.controller.session.state.fix
+        if fix == "locate":
+            path, _ = QtWidgets.QFileDialog.getOpenFileName(self, FIXES["locate"])
+            if path:
+                self.controller.locate(path)
+        elif fix is not None:
+            self.controller.session.fix(fix)
+
+    def come_up(self) -> None:
+        """Show the docker, in front of those that share its place."""
+        self.setVisible(True)
+        self.raise_()
+
+    def write_prompt(self) -> None:
+        """Put the keyboard into the first field of words."""
+        self.come_up()
+        if self.panel is not None and "prompt" in self.panel.inputs:
+            self.panel.inputs["prompt"].widget.setFocus(QtCore.Qt.FocusReason.ShortcutFocusReason)
+
+    def step_mode(self, by: int) -> None:
+        """The next thing to do in the list, or the one before."""
+        if self.operation.count():
+            self.operation.setCurrentIndex((self.operation.currentIndex() + by) % self.operation.count())
 
     # -- what changed ---------------------------------------------------------------------------------------------------------------------
 
@@ -365,24 +370,3 @@ class Docker(DockWidget):
             self.bar.setFormat(going[0].words + (f" ({len(going)} jobs)" if len(going) > 1 else ""))
         elif self.steps_box.isVisible():
             self._steps()
-
-    def _fix(self) -> None:
-        fix = self.controller.session.state.fix
-        if fix == "locate":
-            path, _ = QtWidgets.QFileDialog.getOpenFileName(self, FIXES["locate"])
-            if path:
-                self.controller.locate(path)
-        elif fix is not None:
-            self.controller.session.fix(fix)
-
-    def _copy_error(self) -> None:
-        self._copy(self.detail)
-
-    def _open_log(self) -> None:
-        log = self.controller.log()
-        if not QtGui.QDesktopServices.openUrl(QtCore.QUrl.fromLocalFile(log)):
-            self.say("notice", f"This desktop opens no text files. The log is {log}", self.detail)
-
-    def _copy(self, text: str) -> None:
-        QtWidgets.QApplication.clipboard().setText(text)
-        self.say("done", "Copied.", self.detail)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gesso_bridges import vendor
 from gesso_bridges.hosts import Installation
+from gesso_bridges.krita import actions
 
 NAME = "gesso_krita"
 """The plugin's name in Krita: it may not be that of a package which somebody else could put on Krita's path."""
@@ -42,12 +43,14 @@ class Krita:
         """Every Krita that has been started once, since its folder for resources is there then, and the one on the path."""
         folders = _folders(environ)
         here = folders[:1] if shutil.which("krita", path=environ.get("PATH")) else []
-        found = [Installation(title, folder / "pykrita") for title, folder in folders if folder.is_dir() or (title, folder) in here]
+        found = [Installation(title, folder) for title, folder in folders if folder.is_dir() or (title, folder) in here]
         return list({place.folder: place for place in found}.values())
 
     def files(self) -> dict[str, bytes]:
-        """The plugin's folder, and the file beside it that tells Krita of it."""
-        return {**vendor.package(NAME, "krita"), f"{NAME}/__init__.py": INIT.encode(), f"{NAME}.desktop": DESKTOP.encode()}
+        """The plugin's folder, the file beside it that tells Krita of it, and the actions with their keys."""
+        plugin = {**vendor.package(NAME, "krita"), f"{NAME}/__init__.py": INIT.encode(), f"{NAME}.desktop": DESKTOP.encode()}
+        found = {f"pykrita/{path}": data for path, data in plugin.items()}
+        return {**found, f"actions/{NAME}.action": actions.collection().encode()}
 
     def packed_name(self) -> str:
         """The zip file for Krita's own importer of plugins."""

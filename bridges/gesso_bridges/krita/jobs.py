@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..panel.task import Task
@@ -69,8 +70,9 @@ class Jobs(QtWidgets.QWidget):
         shown = {task.job for task in tasks.values()}
         for job in self.controller.earlier:
             if job["job"] not in shown:
-                name = self.controller.memory.jobs.get(job["job"], {}).get("name") or job["operation"]
-                item = QtWidgets.QListWidgetItem(f"{name}\n{self._title(job['operation'])}, earlier: open it to bring it back")
+                memo = self.controller.memory.jobs.get(job["job"], {})
+                told = f"{self._title(job['operation'])}, earlier: open it to bring it back"
+                item = QtWidgets.QListWidgetItem(f"{_star(memo)}{memo.get('name') or job['operation']}\n{told}")
                 item.setData(_JOB, job["job"])
                 self.list.addItem(item)
         self._tell()
@@ -80,10 +82,9 @@ class Jobs(QtWidgets.QWidget):
         if task.memo.get("live"):
             return
         item = self._item(task)
-        star = "\u2605 " if task.memo.get("favourite") else ""
         name = task.memo.get("name") or task.operation
         applied = ", applied" if task.memo.get("applied") else ""
-        item.setText(f"{star}{name}\n{self._title(task.operation)}: {task.words}{applied}")
+        item.setText(f"{_star(task.memo)}{name}\n{self._title(task.operation)}: {task.words}{applied}")
         icon = pixmap(task, THUMBNAIL)
         if icon is not None:
             item.setIcon(QtGui.QIcon(icon))
@@ -140,6 +141,11 @@ class Jobs(QtWidgets.QWidget):
         self.buttons["favourite"].setEnabled(task is not None and task.job is not None)
         self.buttons["discard"].setEnabled(task is not None)
         self.buttons["discard"].setText("Cancel" if task is not None and not task.ended else "Discard")
+
+
+def _star(memo: Mapping[str, Any]) -> str:
+    """What stands before the name of a favourite."""
+    return "\u2605 " if memo.get("favourite") else ""
 
 
 def pixmap(task: Task, side: int) -> Any | None:

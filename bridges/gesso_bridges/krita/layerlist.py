@@ -18,11 +18,13 @@ class LayerList(QtWidgets.QComboBox):
         self.setSizeAdjustPolicy(QtWidgets.QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(10)
         self._first = first
+        self._chosen: Any = None
+        self.currentIndexChanged.connect(self._note)
         self.relist(document)
 
     def relist(self, document: Any, chosen: str | None = None) -> None:
         """List the layers anew, the uppermost first; ``chosen``: the id to choose, else what was chosen before."""
-        chosen = self.currentData() if chosen is None else chosen
+        self.blockSignals(True)
         self.clear()
         if self._first is not None:
             self.addItem(*self._first)
@@ -30,4 +32,14 @@ class LayerList(QtWidgets.QComboBox):
         for node in reversed(nodes):
             if node.type() in _LAYERS:
                 self.addItem(node.name(), documents.node_id(node))
-        self.setCurrentIndex(max(0, self.findData(chosen)))
+        self.blockSignals(False)
+        self.choose(chosen or self._chosen or self.itemData(0))
+
+    def choose(self, layer: str | None) -> None:
+        """Show a layer by its id; nothing where it is not in this document, so that nobody takes another for it."""
+        self._chosen = layer
+        self.setCurrentIndex(self.findData(layer))
+
+    def _note(self, place: int) -> None:
+        if place >= 0:
+            self._chosen = self.itemData(place)

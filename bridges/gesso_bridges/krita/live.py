@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from gesso.errors import InvalidRequest
@@ -55,11 +56,14 @@ class Live(QtCore.QObject):
         return bool(self._timer.isActive())
 
     def start(self, form: Form, values: Mapping[str, Any], wanted: Wanted) -> None:
-        """Follow what is selected in the active document (the whole, where nothing is). Raises InvalidRequest."""
+        """Follow what is selected in the active document (the whole, where nothing is); control layers and regions stay as they are now.
+
+        Raises InvalidRequest.
+        """
         document = self.controller.document
         if not orders.paints_regions(form):
             raise InvalidRequest("Live painting needs an operation that paints what is selected.", hint="Choose Edit.")
-        order = orders.order(form, {**values, "count": 1}, document, Wanted("inside", frozenset(), wanted.slots))
+        order = orders.order(form, {**values, "count": 1}, document, replace(wanted, beyond="inside", hidden=frozenset()))
         box = Box(*order.memo["box"])
         if box.width * box.height > MOST_PIXELS:
             raise InvalidRequest("The region is too large to be followed live.", hint="Select at most 2048 x 2048 pixels.")

@@ -11,7 +11,7 @@ from typing import Any
 from gesso.wire.home import Home, make_private
 
 LONGEST = 200
-_KEPT = ("document", "above", "box", "name", "grow", "from_image", "favourite")
+_KEPT = ("document", "above", "box", "name", "grow", "from_image", "favourite", "wanted")
 
 
 class Memory:

@@ -6,7 +6,7 @@ Which pictures an operation takes stands in its schema; no operation is known he
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gesso.errors import InvalidRequest
@@ -58,6 +58,21 @@ class Wanted:
     whole: bool = False
     wrapped: bool = False
     """Whether Krita shows the document wrapped around: then what can tile does, unless something else is set."""
+
+    def kept(self) -> dict[str, Any]:
+        """What `guides` reads again, as JSON: what the parameters of a job do not tell of its layers."""
+        return {
+            "slots": dict(self.slots),
+            "steers": [asdict(steer) for steer in self.steers],
+            "regions": [asdict(one) for one in self.regions],
+        }
+
+
+def guides(memo: Mapping[str, Any]) -> Wanted:
+    """The slots, control layers and regions of an earlier job; none where it was asked for elsewhere."""
+    kept = memo.get("wanted", {})
+    steers = [Steer(**entry) for entry in kept.get("steers", ())]
+    return Wanted(slots=kept.get("slots", {}), steers=steers, regions=[Region(**entry) for entry in kept.get("regions", ())])
 
 
 @dataclass(frozen=True)
@@ -167,7 +182,8 @@ def _regions(wanted: Wanted, document: Any, box: Box, prompt: str) -> dict[str, 
         node = documents.node_of(document, region.layer)
         words = f"{region.words}, {prompt}" if prompt.strip() else region.words
         if node is None:
-            raise InvalidRequest(f"The layer of the region {region.words!r} was deleted.", field="region", hint="Choose another one.")
+            hint = "Choose another one, or remove the region."
+            raise InvalidRequest(f"The layer of the region {region.words!r} is not in this document.", field="region", hint=hint)
         if words in masks:
             raise InvalidRequest("Two regions have the same words.", field="region", hint="Remove one, or put the layers into a group.")
         masks[words] = documents.read_alpha(document, node, box)
@@ -182,7 +198,8 @@ def _steered(wanted: Wanted, document: Any, box: Box) -> dict[str, Any]:
     for steer in wanted.steers:
         node = documents.node_of(document, steer.layer)
         if node is None and steer.layer != CANVAS:
-            raise InvalidRequest("The layer that should steer the picture was deleted.", field="control", hint="Choose another one.")
+            hint = "Choose another one, or remove the control layer."
+            raise InvalidRequest("The layer that should steer the picture is not in this document.", field="control", hint=hint)
         place = documents.canvas(document) if steer.whole else box
         seen = documents.read(document, place, wanted.hidden) if node is None else documents.read_layer(document, node, place)
         pictures[steer.net] = seen

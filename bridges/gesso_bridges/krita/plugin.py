@@ -7,28 +7,9 @@ from typing import Any
 
 from krita import DockWidgetFactory, DockWidgetFactoryBase, Extension, Krita
 
+from . import actions, faults
 from .controller import Controller
 from .docker import ID, Docker
-
-
-def _show(docker: Docker) -> None:
-    docker.setVisible(True)
-    docker.raise_()
-
-
-_ACTIONS: dict[str, tuple[str, Callable[[Docker], object]]] = {
-    "gesso_submit": ("Gesso: generate", lambda docker: docker.submit()),
-    "gesso_cancel_all": ("Gesso: cancel", lambda docker: docker.cancel_all()),
-    "gesso_apply_result": ("Gesso: apply the result", lambda docker: docker.jobs.apply()),
-    "gesso_discard_result": ("Gesso: discard the result", lambda docker: docker.jobs.discard()),
-    "gesso_reuse_settings": ("Gesso: reuse the settings", lambda docker: docker.jobs.reuse()),
-    "gesso_favour_result": ("Gesso: favourite", lambda docker: docker.jobs.favour()),
-    "gesso_live_painting": ("Gesso: live painting", lambda docker: docker.set_live(not docker.live.running)),
-    "gesso_live_keep": ("Gesso: keep the live picture", lambda docker: docker.live.apply()),
-    "gesso_exclude_layer": ("Gesso: leave the layer out", lambda docker: docker.place.toggle()),
-    "gesso_show": ("Gesso: show the docker", _show),
-}
-"""Action -> (its title, what it does); keys are given to them in Krita's own settings for shortcuts."""
 
 
 class Gesso(Extension):
@@ -46,9 +27,9 @@ class Gesso(Extension):
 
     def createActions(self, window: Any) -> None:
         """A window comes up. Krita's own name."""
-        for name, (title, call) in _ACTIONS.items():
-            action = window.createAction(name, title, "tools/scripts")
-            action.triggered.connect(lambda *_, call=call: self._do(call))
+        for name, act in actions.ACTS.items():
+            action = window.createAction(name, actions.title(act), "tools/scripts")
+            action.triggered.connect(lambda *_, call=act.call: self._do(call))
 
     def _do(self, call: Callable[[Docker], object]) -> None:
         docker = next((found for found in Krita.instance().dockers() if found.objectName() == ID), None)
@@ -60,6 +41,7 @@ def register() -> None:
     """Tell Krita of everything."""
     app = Krita.instance()
     controller = Controller()
+    faults.watch(lambda sentence, detail: controller.said.emit("error", sentence, detail))
     Docker.controller = controller
     position = getattr(DockWidgetFactoryBase, "DockPosition", DockWidgetFactoryBase).DockRight  # a scoped enum in Krita 6
     app.addDockWidgetFactory(DockWidgetFactory(ID, position, Docker))

@@ -8,52 +8,33 @@ from ..panel.form import Form
 from .layerlist import LayerList
 from .orders import Region
 from .qt import QtWidgets
-from .widgets import Fold
+from .rows import Rows
 
 TOLD = "Words for a part of the picture, where a layer or group is opaque. The prompt above holds everywhere, and is said after them."
 MOST = 16
 
 
-class Regions(Fold):
+class Regions(Rows):
     """A row for each region; only for operations that carry them."""
 
     def __init__(self) -> None:
-        super().__init__("Regions")
-        self.rows: list[Row] = []
-        self._document: Any = None
-        told = QtWidgets.QLabel(TOLD)
-        told.setWordWrap(True)
-        self.add = QtWidgets.QPushButton("Add a region")
+        super().__init__("Regions", "Add a region", MOST)
+        self.told.setText(TOLD)
         self.add.setObjectName("gesso_region_add")
-        self.add.clicked.connect(lambda *_: self.add_row())
-        self.column.addWidget(told)
-        self.column.addWidget(self.add)
+
+    def made(self) -> Row:
+        """One of the active layer."""
+        return Row(self._document)
 
     def show_for(self, form: Form | None, document: Any) -> None:
         """Bring it in line with the operation and the layers of the active document."""
-        self._document = document
         self.setVisible(form is not None and "region" in form)
-        for row in self.rows:
-            row.layer.relist(document)
-
-    def add_row(self) -> None:
-        """One more region, of the active layer."""
-        if len(self.rows) < MOST:
-            row = Row(self._document)
-            row.remove.clicked.connect(lambda *_: self._remove(row))
-            self.rows.append(row)
-            self.column.insertWidget(self.column.count() - 1, row)
-            self.grown.emit()
+        self.relist(document)
 
     def read(self) -> list[Region]:
         """Those with words; nothing where the operation does not carry them."""
         found = [Region(row.words.text().strip(), row.layer.currentData()) for row in self.rows]
-        return [region for region in found if region.words and region.layer] if not self.isHidden() else []
-
-    def _remove(self, row: Row) -> None:
-        self.rows.remove(row)
-        self.column.removeWidget(row)
-        row.deleteLater()
+        return [region for region in found if region.words] if not self.isHidden() else []
 
 
 class Row(QtWidgets.QGroupBox):
@@ -72,3 +53,8 @@ class Row(QtWidgets.QGroupBox):
             widget.setAccessibleName(title)
             grid.addRow(title, widget)
         grid.addRow(self.remove)
+
+    def write(self, region: Region) -> None:
+        """Show a region."""
+        self.layer.choose(region.layer)
+        self.words.setText(region.words)

@@ -171,8 +171,19 @@ def make(wanted: Field, choices: list[Choice]) -> Input:
     return made
 
 
+class Lines(QtWidgets.QPlainTextEdit):
+    """Text of several lines that leaves Shift and Return to the action which has them."""
+
+    def event(self, event: Any) -> bool:
+        """Qt's own name."""
+        kinds, keys = QtCore.QEvent.Type, (QtCore.Qt.Key.Key_Return, QtCore.Qt.Key.Key_Enter)
+        if event.type() == kinds.ShortcutOverride and event.key() in keys and event.modifiers() != QtCore.Qt.KeyboardModifier.NoModifier:
+            return False
+        return bool(super().event(event))
+
+
 def _lines(wanted: Field, _: list[Choice]) -> Input:
-    widget = QtWidgets.QPlainTextEdit()
+    widget = Lines()
     widget.setPlaceholderText(wanted.title)
     widget.setTabChangesFocus(True)
     lines = 3 if wanted.widget == "prompt" else 2

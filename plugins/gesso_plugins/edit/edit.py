@@ -13,6 +13,7 @@ from gesso.model import ModelCard
 from gesso.plugin import JobContext, OperationParams, ResolveContext
 from gesso.plugin.sampling import check_seeds, sampled
 from gesso.plugin.steering import check_regions, controls
+from gesso.plugin.styling import styled
 from gesso_plugins.edit.params import EditParams
 from gesso_plugins.edit.presets import preset
 from gesso_plugins.edit.region import Finished, Pixels, Region, finish, halfway, merged, prepare, warn_of_tables
@@ -36,7 +37,7 @@ class Edit:
 
     def resolve(self, ctx: ResolveContext, params: EditParams) -> EditParams:
         """The model and what it samples with; the picture itself is looked at when the job runs."""
-        params = preset(params)
+        params = styled(ctx, preset(params))
         card = ctx.model(params.model, capability=CAPABILITY)
         if "denoise" not in card.capabilities:
             raise InvalidRequest(f"The model {card.name!r} cannot paint into a picture.", field="model", hint="Choose another model.")

@@ -39,6 +39,11 @@ class EditParams(OperationParams):
     negative: str = Field("", title="Negative prompt", max_length=10_000, json_schema_extra=ui("negative", 40, "prompt"))
     """What is not to be seen there."""
 
+    style_preset: str | None = Field(
+        None, title="Style", min_length=1, max_length=100, json_schema_extra=ui("choice", 45, "prompt", choices="styles")
+    )
+    """A style that the words are put into; it may also choose how they are sampled, where that is left out below."""
+
     model: str | None = Field(
         None, title="Model", min_length=1, max_length=200, json_schema_extra=ui("model", 50, "model", choices="models")
     )

@@ -10,10 +10,10 @@ from gesso.errors import InvalidRequest
 from gesso.plugin.choosing import settled
 from gesso.plugin.sampling import check_seeds, sampled
 from gesso.plugin.steering import adapter, check_regions, controls
+from gesso.plugin.styling import styled
 from gesso_plugins.imaging.adapting import loras, parts
 from gesso_plugins.imaging.guiding import SCALE, extra_guidance
 from gesso_plugins.imaging.params import LARGEST, GenerateParams
-from gesso_plugins.imaging.styling import styled
 
 if TYPE_CHECKING:
     from gesso.model import ModelCard

@@ -6,10 +6,12 @@ import ast
 import json
 import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from gesso.cli import main
+from gesso_bridges.krita.actions import ACTS
 from gesso_bridges.krita.host import Krita
 
 
@@ -17,10 +19,15 @@ def test_the_zip_is_what_kritas_importer_takes(tmp_path: Path) -> None:
     assert main(["bridge", "pack", "krita", "-o", str(tmp_path)]) == 0
     with zipfile.ZipFile(tmp_path / "gesso-krita.zip") as archive:
         names = archive.namelist()
-        desktop = archive.read("gesso_krita.desktop").decode()
+        desktop = archive.read("pykrita/gesso_krita.desktop").decode()
+        actions = ElementTree.fromstring(archive.read("actions/gesso_krita.action"))
     assert "X-KDE-Library=gesso_krita" in desktop
+    assert "pykrita/gesso_krita/" in names, "Krita's importer looks for the folder's own entry"
+    assert {found.get("name"): found.findtext("shortcut") for found in actions.iter("Action")} == {
+        name: act.key for name, act in ACTS.items()
+    }
     parts = ("__init__.py", "krita/docker.py", "panel/form.py", "gesso/client/__init__.py")
-    assert {f"gesso_krita/{part}" for part in parts} <= set(names)
+    assert {f"pykrita/gesso_krita/{part}" for part in parts} <= set(names)
     assert not [name for name in names if name.endswith(("host.py", ".pyc", ".so"))]
 
 
@@ -47,13 +54,14 @@ def test_every_krita_of_this_user_is_found_and_left_as_it_was(
     assert main(["bridge", "install", "krita"]) == 2
     assert "start it once" in capsys.readouterr().err
     for folder in (".local/share/krita", ".var/app/org.kde.krita/data/krita"):
-        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "pykrita").mkdir(parents=True)
     before = sorted(tmp_path.rglob("*"))
     assert main(["bridge", "install", "krita", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [entry["program"] for entry in told["installed"]] == ["Krita", "Krita (Flatpak)"]
     assert "Python Plugin Manager" in told["hint"]
     assert (tmp_path / ".local/share/krita/pykrita/gesso_krita.desktop").exists()
+    assert (tmp_path / ".local/share/krita/actions/gesso_krita.action").exists()
     assert main(["bridge", "uninstall", "krita"]) == 0
     assert sorted(tmp_path.rglob("*")) == before
 

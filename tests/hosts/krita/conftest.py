@@ -125,7 +125,7 @@ def seed(home: Path) -> None:
     plugins = home / RESOURCES / "pykrita"
     shutil.copytree(HERE / "plugin", plugins)
     (plugins / "gesso_lab.desktop").write_text(DESKTOP)
-    install = [sys.executable, "-m", "gesso", "bridge", "install", "krita", "--into", str(plugins)]
+    install = [sys.executable, "-m", "gesso", "bridge", "install", "krita", "--into", str(home / RESOURCES)]
     subprocess.run(install, check=True, env={**os.environ, "GESSO_HOME": str(home / "gesso")}, stdout=subprocess.DEVNULL)
     (home / ".config").mkdir(parents=True)
     (home / ".config/kritarc").write_text("[python]\nenable_gesso_lab=true\nenable_gesso_krita=true\n")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gesso.client import Client
+from gesso_bridges.krita.actions import ACTS
 
 pytestmark = [pytest.mark.krita, pytest.mark.timeout(900)]
 
@@ -15,7 +16,8 @@ pytestmark = [pytest.mark.krita, pytest.mark.timeout(900)]
 def test_type_click_layer_undo_cancel_and_a_daemon_that_dies(krita: Any, gesso: Path, tmp_path: Path, keep_pictures: Any) -> None:
     """Fails without: `laid_into` in `orders._region` (the mask that the daemon got would be black), `group.addChildNode` before
     `parent.addChildNode` in `layers.add_group` (undo would take two steps), `self._order(...)` of `Session.fix` (the daemon stays away),
-    `tabs.order` in `Docker._draw_form` (the tabulator would leave the form)."""
+    `tabs.order` in `Docker._draw_form` (the tabulator would leave the form), `faults.watch` in `plugin.register` (Krita would open a
+    window), `actions/` in `Krita.files` (no action would have a key), `Lines.event` (the prompt would take the key that generates)."""
     verdict = krita("docker")
     keep_pictures(tmp_path)
     facts = verdict.check()
@@ -73,9 +75,20 @@ def check_life(facts: dict[str, Any]) -> None:
     assert {"prompt", "width", "height", "tile"} <= set(facts["texture_fields"])
     assert facts["reused"] == ["edit:inpaint", 7, "red brick wall"]
     assert facts["star"] == "\u2605"
+    assert facts["survived"] == ["done", "None", True, True]
+    assert facts["prompt_after"] == "moss"
+    assert facts["keys"] == {act.key: [name] for name, act in ACTS.items() if act.key}
+    check_fault(*facts["fault"])
     assert "no-such-model" in facts["error_text"]
     assert "code: " in facts["error_detail"]
     assert facts["at_once"] is True
+
+
+def check_fault(said: str, detail: str, opened: list[str]) -> None:
+    assert said.startswith("Something in Gesso's plugin went wrong")
+    assert "ZeroDivisionError" in detail
+    assert detail.endswith("code: internal")
+    assert opened == []
 
 
 def check_pictures(home: Path, params: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ MODES = ["Fill", "Refine", "Expand", "Add", "Remove", "Replace background", "Var
 def test_every_mode_control_layers_and_regions(krita: Any, tiny: Path, gesso: Path, tmp_path: Path, keep_pictures: Any) -> None:
     """Fails without: `**mode.values` in `Docker._draw_form` (every mode would be Fill), `_listed` in `orders._plain` (a style would not be
     sent), `_guided` in `orders._region` (layers would not steer an edit), `self.place.toggle(layer)` of `Docker._moved` (traced lines would
-    be seen)."""
+    be seen), `self.regions.write` in `Docker.reuse` (its regions would be lost)."""
     verdict = krita("guiding")
     keep_pictures(tmp_path)
     facts = verdict.check()
@@ -41,6 +41,8 @@ def check_modes(client: Client, facts: dict[str, Any]) -> None:
     assert {name: entry[0] for name, entry in used.items()} == dict.fromkeys(used, "done"), used
     jobs = {name: client.job(entry[1])["params"] for name, entry in used.items()}
     assert facts["below"]
+    assert set(facts["undone"]) >= set(used) - {"upscale"}
+    assert facts["undone"] == {name: [True, True, True] for name in facts["undone"]}
     assert (jobs["edit:inpaint"]["strength"], jobs["edit:refine"]["strength"], jobs["edit:add"]["strength"]) == (1.0, 0.4, 0.85)
     assert (jobs["edit:remove"]["grow"], jobs["edit:remove"]["padding"]) == (12, 1.0)
     assert jobs["edit:outpaint"]["right"] == 22
@@ -89,4 +91,7 @@ def check_regions(client: Client, facts: dict[str, Any]) -> None:
     assert (right[:, 96:] == 128).all()
     assert not right[:, :96].any()
     assert client.job(plain)["params"]["region"] == {}
+    assert facts["reused"] == [True, [2, 1], True]
+    assert client.job(plain)["params"]["control_strength"] == client.job(job)["params"]["control_strength"] == {"edges": 0.25}
+    assert client.job(plain)["params"]["seed"] == client.job(job)["params"]["seed"]
     assert other > 10

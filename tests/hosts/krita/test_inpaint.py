@@ -31,7 +31,7 @@ def test_every_depth_every_kind_of_selection_and_documents_that_go(krita: Any, g
 
 def check_depths(found: list[dict[str, Any]]) -> None:
     assert [entry["space"] for entry in found] == [
-        ["RGBA", "U8"], ["RGBA", "U16"], ["RGBA", "F16"], ["RGBA", "F32"], ["GRAYA", "U8"], ["CMYKA", "U8"],
+        ["RGBA", "U8"], ["RGBA", "U16"], ["RGBA", "F16"], ["RGBA", "F32"], ["GRAYA", "U8"], ["CMYKA", "U8"], ["LABA", "U16"],
     ]  # fmt: skip
     for entry in found:
         assert entry["layer"] == [*entry["space"], True]
@@ -41,7 +41,8 @@ def check_depths(found: list[dict[str, Any]]) -> None:
         assert entry["bits"] == [8 if entry["space"][1] == "U8" else 16]
         assert entry["box"] == [26, 16, 32, 28]
     assert "Added" in found[0]["message"]
-    assert "CMYK colours are converted" in found[-1]["message"]
+    assert "CMYK colours are converted" in found[-2]["message"]
+    assert "LAB colours are converted" in found[-1]["message"]
 
 
 def check_kinds(found: dict[str, Any]) -> None:
@@ -58,6 +59,8 @@ def check_lives(found: dict[str, Any]) -> None:
     below, group = found["two"][0]
     assert group == "Gesso: for the first"
     assert found["two"][1:] == [[below], True, True]
+    left, top, right, bottom = found["moved"]
+    assert max(abs(left - 20), abs(top - 20), abs(right - 60), abs(bottom - 60)) < 20, "where the selection was when it was asked for"
     assert found["deleted"][-1] == "Gesso: orphan"
     assert found["closed"][:2] == ["done", False]
     assert "The document was closed" in found["closed"][2]

@@ -23,7 +23,7 @@ def test_every_depth_is_read_and_keeps_what_lies_below(krita: Any) -> None:
     added in `layers.add_group` (redo would bring an empty one back), and without `copy.refreshProjection` in `documents.read` (a group that
     was added just now would be seen though it is left out)."""
     facts = krita("pixels").check()
-    assert len(facts["spaces"]) == 6
+    assert len(facts["spaces"]) == 7
     for space in facts["spaces"]:
         assert space["layer_space"] == space["space"]
         assert space["bounds"] == [20, 30, 8, 6]
@@ -35,15 +35,16 @@ def test_every_depth_is_read_and_keeps_what_lies_below(krita: Any) -> None:
         assert space["after_redo"] == space["names"]
         assert space["redone_pixels"]
         assert space["below_after_redo"]
-    byte, word, half, single, grey, ink = facts["spaces"]
+    byte, word, half, single, grey, ink, lab = facts["spaces"]
     assert byte["read"] == "204080ff"
     assert word["read"] == "20204040808" + "0ffff"
     for deep in (half, single):  # linear 0.2159, 0.0513, 0.0144 is 0x80, 0x40, 0x20 in sRGB
         blue, green, red = (int.from_bytes(bytes.fromhex(deep["read"])[i : i + 2], "little") / 257 for i in (0, 2, 4))
         assert (blue, green, red) == pytest.approx((0x20, 0x40, 0x80), abs=1.5)
     assert (grey["depth"], grey["read"][:2]) == (1, grey["read"][2:4])
-    assert [bool(space["notices"]) for space in facts["spaces"]] == [False] * 5 + [True]
+    assert [bool(space["notices"]) for space in facts["spaces"]] == [False] * 5 + [True] * 2
     assert "CMYK" in ink["notices"][0]
+    assert (lab["depth"], "LAB" in lab["notices"][0]) == (2, True)
     check_selections(facts["selections"])
 
 

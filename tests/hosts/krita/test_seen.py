@@ -16,9 +16,9 @@ READABLE = 4.5
 
 
 def test_readable_at_twice_the_size_in_both_themes_and_by_keyboard(krita: Any, gesso: Path, tmp_path: Path, keep_pictures: Any) -> None:
-    """Fails without: `setWordWrap` of the docker's message (it would be cut off), `setFont` in `Docker.say` (a style sheet would keep the
+    """Fails without: `setWordWrap` of the docker's message (it would be cut off), `setFont` in `Foot.say` (a style sheet would keep the
     colours of the other theme), `_tone` of `Halves` (empty fields would hardly be read), `fold.grown.connect` of the docker (the rows of a
-    region would come after the buttons), `setText` in `Docker._copy`."""
+    region would come after the buttons), `setText` in `Foot._copy`."""
     verdict = krita("seen", QT_SCALE_FACTOR="2")
     keep_pictures(tmp_path)
     facts = verdict.check()

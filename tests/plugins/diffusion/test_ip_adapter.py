@@ -40,6 +40,7 @@ def build_encoder(folder: Path, **settings: Any) -> Path:
 
 def projection(kind: str, width: int) -> dict[str, torch.Tensor]:
     """Random weights of a projection, under the names of the authors' files."""
+
     def draw(*shape: int) -> torch.Tensor:
         return torch.randn(*shape) * shape[-1] ** -0.5
 

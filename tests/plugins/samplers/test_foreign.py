@@ -72,9 +72,7 @@ def test_functions_that_ask_for_the_ends(name: str, k_diffusion: Any) -> None:
 
 def test_the_brownian_path_is_offered_on_demand(k_diffusion: Any) -> None:
     noise = Noise.like(start(), 5)
-    direct = k_diffusion.sample_dpmpp_sde(
-        toy, start(), SIGMAS, disable=True, noise_sampler=lambda a, b: noise.brownian(float(a), float(b))
-    )
+    direct = k_diffusion.sample_dpmpp_sde(toy, start(), SIGMAS, disable=True, noise_sampler=lambda a, b: noise.brownian(float(a), float(b)))
     spec = from_k_diffusion(k_diffusion.sample_dpmpp_sde, brownian=True)
     assert torch.equal(trace(spec, Wavy(MODEL), start(), LEVELS, noise=Noise.like(start(), 5), model=MODEL).x, direct)
 
@@ -108,8 +106,6 @@ def test_two_at_once_do_not_mix(k_diffusion: Any) -> None:
         for i, run in enumerate(waiting):
             run.answer(Wavy(MODEL)(xs[i : i + 1], run.sigma))
     assert all(torch.equal(run.x, x) for run, x in zip(runs, alone, strict=True))
-
-
 
 
 def sampler(log: list[str], body: Callable[[Callable[..., Tensor], Tensor], Tensor]) -> Generator[Any, Any, Tensor]:

@@ -30,6 +30,15 @@ def test_settings_count_where_the_request_is_silent(studio: Any, monkeypatch: py
     assert (resolved.steps, resolved.guidance, resolved.sampler, resolved.prompt) == (9, 2.0, "euler", "a lighthouse")
 
 
+def test_an_edit_is_put_into_a_style_too(studio: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails without `styled` in `Edit.resolve`, and without `chosen`: `edit` has no width that a style could set."""
+    fast = StyleSpec("fast", "Fast", prompt="an oil painting of {prompt}", negative="photo", params={"steps": 4, "width": 640})
+    monkeypatch.setattr(type(studio.registry), "style", lambda *_: fast)
+    resolved, _ = studio.resolve("edit", {**ASKED, "image": {"sha256": "0" * 64}, "style_preset": "fast", "preset": "refine"})
+    assert (resolved.prompt, resolved.negative, resolved.style_preset) == ("an oil painting of a lighthouse", "photo", None)
+    assert (resolved.steps, resolved.strength) == (4, 0.4)
+
+
 @pytest.mark.parametrize(("params", "said"), [({"seed": 4}, "sets 'seed'"), ({"steps": 0}, "steps")])
 def test_a_style_that_cannot_be_is_named(studio: Any, monkeypatch: pytest.MonkeyPatch, params: dict[str, Any], said: str) -> None:
     monkeypatch.setattr(type(studio.registry), "style", lambda *_: StyleSpec("odd", "Odd", params=params))

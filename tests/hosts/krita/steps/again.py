@@ -1,16 +1,12 @@
 """The next start of Krita: what was asked for before is listed, comes back with its pictures, and goes where it belongs."""
 
-import runpy
-from pathlib import Path
-
-docker = runpy.run_path(str(Path(__file__).with_name("docker.py")))
+from hands import hatched, prepare
 
 
 def steps(lab):
-    lab.krita.setBatchmode(True)
-    panel = docker["prepare"](lab)
+    panel = prepare(lab)
     yield (lambda: panel.docker.panel is not None and panel.controller.earlier), 90
-    document, base, rows = docker["hatched"](lab, 128, 96)
+    document, base, rows = hatched(lab, 128, 96)
     yield 0.5
     jobs = panel.docker.jobs
     texts = [jobs.list.item(place).text() for place in range(jobs.list.count())]

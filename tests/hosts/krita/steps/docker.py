@@ -2,79 +2,14 @@
 
 import os
 import signal
+import sys
 
-from gesso_krita.krita.qt import QtCore, QtWidgets
-from krita import Selection
-
-WIDTH, HEIGHT = 320, 256
-
-
-class Panel:
-    """The docker, by the names of its widgets."""
-
-    def __init__(self, lab):
-        self.docker = next(docker for docker in lab.krita.dockers() if docker.objectName() == "gesso")
-        self.controller = self.docker.controller
-        self.session = self.controller.session
-
-    def child(self, kind, name):
-        return self.docker.findChild(kind, f"gesso_{name}")
-
-    def button(self, name):
-        return self.child(QtWidgets.QPushButton, name)
-
-    @property
-    def tasks(self):
-        return list(self.session.tasks.values())
-
-    def set(self, **values):
-        self.docker.panel.fill({**self.docker.panel.values(), **values})
-
-
-def prepare(lab):
-    """The window over the whole screen, the docker wide and in front."""
-    window = lab.window.qwindow()
-    window.resize(1600, 1000)
-    window.move(0, 0)
-    panel = Panel(lab)
-    panel.docker.setVisible(True)
-    panel.docker.raise_()
-    window.resizeDocks([panel.docker], [460], QtCore.Qt.Orientation.Horizontal)
-    for other in window.findChildren(QtWidgets.QDockWidget):
-        if other is not panel.docker and not other.isFloating() and other.objectName() not in ("ToolBox",):
-            other.setVisible(False)
-    return panel
-
-
-def hatched(lab, width=WIDTH, height=HEIGHT):
-    """A document whose every pixel is known."""
-    document = lab.open(width, height)
-    rows = b"".join(bytes((x * 3 % 256, y * 5 % 256, (x + y) % 256, 255)) for y in range(height) for x in range(width))
-    base = document.topLevelNodes()[0]
-    base.setPixelData(rows, 0, 0, width, height)
-    document.refreshProjection()
-    document.waitForDone()
-    return document, base, rows
-
-
-def select(document, x, y, width, height, feather=0):
-    chosen = Selection()
-    chosen.select(x, y, width, height, 255)
-    if feather:
-        chosen.feather(feather)
-    document.setSelection(chosen)
-    document.waitForDone()
-
-
-def layers(document):
-    nodes = [node for node in document.topLevelNodes() if node.type() != "selectionmask"]
-    return [[node.name(), node.type(), [child.name() for child in node.childNodes()]] for node in nodes]
+from gesso_krita.krita.qt import QtWidgets
+from hands import HEIGHT, WIDTH, begin, hatched, landed, layers, select
 
 
 def steps(lab):
-    lab.krita.setBatchmode(True)
-    panel = prepare(lab)
-    yield (lambda: panel.docker.panel is not None), 60
+    panel = yield from begin(lab)
     document, base, rows = hatched(lab)
     yield 1.0
     lab.photograph("first.png")
@@ -89,6 +24,7 @@ def steps(lab):
     yield from cancelled(lab, panel)
     yield from killed(lab, panel)
     yield from settings(lab, panel)
+    yield from faulty(lab, panel)
 
 
 def words(lab, panel):
@@ -188,6 +124,15 @@ def killed(lab, panel):
     lab.click(panel.button("generate"))
     yield (lambda: len(panel.tasks) == 3 and panel.tasks[2].ended), 180
     lab.note(after_restart=panel.tasks[2].state, error=str(panel.tasks[2].error))
+    panel.set(steps=60, seed=10)
+    task = panel.docker.submit()
+    yield (lambda: task.state == "running"), 60
+    second = panel.session.status["pid"]
+    os.kill(second, signal.SIGKILL)
+    yield landed(task)
+    lab.note(survived=[task.state, str(task.error), bool(task.memo.get("applied")), panel.session.status["pid"] not in (first, second)])
+    panel.docker.jobs.discard()
+    yield 0.3
 
 
 def settings(lab, panel):
@@ -200,15 +145,42 @@ def settings(lab, panel):
     lab.click(panel.button("reuse"))
     yield 0.4
     lab.note(reused=[combo.currentData(), panel.docker.panel.values().get("seed"), panel.docker.panel.values().get("prompt")])
-    lab.click(panel.button("favourite"))
-    yield 0.6
+    lab.press("shift+F7")
+    yield (lambda: panel.tasks[0].memo.get("favourite")), 20
     lab.note(star=panel.child(QtWidgets.QListWidget, "jobs").item(2).text()[:1])
     combo.setCurrentIndex(combo.findData("generate"))
     yield 0.2
     panel.set(prompt="moss", model="no-such-model")
-    lab.click(panel.button("generate"))
-    yield panel.docker.copy_error.isVisible, 60
+    panel.docker.write_prompt()
+    yield 0.3
+    lab.press("shift+Return")
+    yield panel.docker.foot.buttons["copy_error"].isVisible, 60
     at_once = panel.child(QtWidgets.QCheckBox, "at_once").isChecked()
-    lab.note(error_text=panel.child(QtWidgets.QLabel, "message").text(), error_detail=panel.docker.detail, at_once=at_once)
+    lab.note(error_text=panel.child(QtWidgets.QLabel, "message").text(), error_detail=panel.docker.foot.detail, at_once=at_once)
     panel.docker.cancel_all()
     lab.photograph("error.png")
+    lab.note(keys=keys(lab), prompt_after=panel.docker.panel.values().get("prompt"))
+
+
+def keys(lab):
+    """Of our own actions: their keys, and the names of others that have the same."""
+    found = {}
+    for action in lab.krita.actions():
+        for key in action.shortcuts():
+            found.setdefault(key.toString(), set()).add(action.objectName())
+    return {key: sorted(names) for key, names in found.items() if any(name.startswith("gesso_") for name in names)}
+
+
+def faulty(lab, panel):
+    """A slot of ours raises: what there is to know stands in the docker, and no window of Krita's opens."""
+    ours, sys.excepthook = sys.excepthook, lab.hook
+    panel.controller.report = lambda: 1 // 0
+    panel.button("copy_report").click()
+    sys.excepthook = ours
+    yield 0.3
+    opened = [
+        type(found).__name__
+        for found in QtWidgets.QApplication.topLevelWidgets()
+        if isinstance(found, QtWidgets.QDialog) and found.isVisible()
+    ]
+    lab.note(fault=[panel.docker.foot.message.text(), panel.docker.foot.detail, opened])

@@ -1,11 +1,8 @@
 """Every mode once; control layers of an edit, drawn and made from the picture; regions with words of their own."""
 
-import runpy
-from pathlib import Path
-
 from gesso_krita.krita.qt import QtWidgets
+from hands import begin, close, hatched, landed, select
 
-docker = runpy.run_path(str(Path(__file__).with_name("docker.py")))
 MODES = {
     "edit:inpaint": {},
     "edit:refine": {},
@@ -20,14 +17,6 @@ MODES = {
     "instruct": {"model": "obeys"},
 }
 WIDTH, HEIGHT = 128, 96
-
-
-def choose(panel, name):
-    panel.docker.operation.setCurrentIndex(panel.docker.operation.findData(name))
-
-
-def landed(panel, task):
-    return (lambda: task.ended and (task.state != "done" or task.memo.get("applied"))), 180
 
 
 def names(document):
@@ -45,9 +34,7 @@ def apart(one, other):
 
 
 def steps(lab):
-    lab.krita.setBatchmode(True)
-    panel = docker["prepare"](lab)
-    yield (lambda: panel.docker.panel is not None), 60
+    panel = yield from begin(lab)
     combo = panel.docker.operation
     lab.note(modes=[combo.itemText(place) for place in range(combo.count())])
     yield from modes(lab, panel)
@@ -58,13 +45,13 @@ def steps(lab):
 
 def modes(lab, panel):
     """Each with what it needs and nothing more."""
-    found = {}
-    document, base, rows = docker["hatched"](lab, WIDTH, HEIGHT)
+    found, undone = {}, {}
+    document, base, rows = hatched(lab, WIDTH, HEIGHT)
     yield 0.3
     for name, values in MODES.items():
-        before = len(lab.krita.documents())
-        docker["select"](document, *((100, 30, 50, 40) if name == "edit:outpaint" else (40, 30, 40, 40)))
-        choose(panel, name)
+        before, below = len(lab.krita.documents()), names(document)
+        select(document, *((100, 30, 50, 40) if name == "edit:outpaint" else (40, 30, 40, 40)))
+        panel.choose(name)
         yield 0.3
         inputs = panel.docker.panel.inputs
         shown = {field: inputs[field].read() for field in ("strength", "grow", "padding", "invert") if field in inputs}
@@ -76,30 +63,42 @@ def modes(lab, panel):
         panel.set(**{field: value for field, value in {**common, **values}.items() if field in inputs})
         task = panel.docker.submit()
         if task is None:
-            found[name] = ["refused", panel.docker.message.text()]
+            found[name] = ["refused", panel.docker.foot.message.text()]
             continue
-        yield landed(panel, task)
+        yield landed(task)
         yield 0.2
-        found[name] = [task.state, task.job, str(task.error or ""), shown, panel.docker.message.text()]
+        found[name] = [task.state, task.job, str(task.error or ""), shown, panel.docker.foot.message.text()]
+        if names(document) != below:
+            undone[name] = yield from back_and_forth(lab, document, below)
         for made in lab.krita.documents()[before:]:
-            made.setModified(False)
-            made.close()
-            yield 0.2
+            yield from close(made)
         lab.krita.setActiveDocument(document)
+    lab.note(undone=undone)
     lab.note(used=found, below=bytes(base.pixelData(0, 0, WIDTH, HEIGHT)) == rows, groups=names(document))
     panel.docker.operation.showPopup()
     yield 0.6
     lab.photograph("modes.png")
     panel.docker.operation.hidePopup()
     yield 0.3
-    document.setModified(False)
-    document.close()
-    yield 0.3
+    yield from close(document)
+
+
+def back_and_forth(lab, document, before):
+    """Whether one undo takes all of it away, and one redo brings all of it back."""
+    after, pixels = names(document), bytes(document.pixelData(0, 0, WIDTH, HEIGHT))
+    lab.act("edit_undo")
+    yield 0.4
+    document.waitForDone()
+    gone = names(document) == before
+    lab.act("edit_redo")
+    yield 0.4
+    document.waitForDone()
+    return [gone, names(document) == after, bytes(document.pixelData(0, 0, WIDTH, HEIGHT)) == pixels]
 
 
 def controls(lab, panel):
     """Two control layers, at no strength and at full: only through the control does the picture of the layer matter."""
-    document, _, _ = docker["hatched"](lab, 64, 64)
+    document, _, _ = hatched(lab, 64, 64)
     nodes = []
     for name, pixel in (("dark", b"\x10\x20\x30\xff"), ("bright", b"\xf0\x80\xe0\xff")):
         node = document.createNode(name, "paintlayer")
@@ -109,11 +108,11 @@ def controls(lab, panel):
         nodes.append(node.uniqueId().toString())
     document.refreshProjection()
     document.waitForDone()
-    docker["select"](document, 20, 20, 24, 24)
+    select(document, 20, 20, 24, 24)
     yield 0.3
     panel.controller.apply_at_once = False  # a result that is a layer would be seen by the next
     found, jobs = {}, {}
-    choose(panel, "edit:inpaint")
+    panel.choose("edit:inpaint")
     yield 0.3
     panel.docker.controls.button.setChecked(True)
     yield 0.3
@@ -140,24 +139,22 @@ def controls(lab, panel):
         control_jobs=jobs,
         failed=[text for text in found.values() if len(text) < 500],
     )
-    choose(panel, "upscale")
+    panel.choose("upscale")
     yield 0.3
     lab.note(hidden_for_upscale=panel.docker.controls.isHidden() and panel.docker.regions.isHidden())
-    document.setModified(False)
-    document.close()
-    yield 0.3
+    yield from close(document)
 
 
 def traced(lab, panel):
     """Each kind of control image made from the picture: a layer, which steers, and which the model does not see."""
-    document, _, _ = docker["hatched"](lab, WIDTH, HEIGHT)
+    document, _, _ = hatched(lab, WIDTH, HEIGHT)
     block = document.createNode("block", "paintlayer")
     block.setPixelData(b"\x00\x00\x00\xff" * 40 * 40, 40, 30, 40, 40)
     document.rootNode().addChildNode(block, None)
     document.refreshProjection()
     document.waitForDone()
-    docker["select"](document, 20, 20, 30, 30)
-    choose(panel, "edit:inpaint")
+    select(document, 20, 20, 30, 30)
+    panel.choose("edit:inpaint")
     yield 0.3
     row = panel.docker.controls.rows[0]
     kinds = [action.text() for action in row.trace.menu().actions()]
@@ -168,7 +165,7 @@ def traced(lab, panel):
         action.trigger()
         yield (lambda before=before: len(panel.tasks) > before), 10
         task = panel.tasks[-1]
-        yield landed(panel, task)
+        yield landed(task)
         yield 0.4
         document.waitForDone()
         group = next(node for node in document.topLevelNodes() if node.uniqueId().toString() == task.memo.get("layer"))
@@ -180,17 +177,15 @@ def traced(lab, panel):
     lab.photograph("traced.png")
     panel.set(prompt="anything", model="tiny", steps=1, seed=5, guidance=1.0)
     task = panel.docker.submit()
-    yield landed(panel, task)
+    yield landed(task)
     lab.note(kinds=kinds, traced=made, steered=[task.job, task.state, str(task.error or "")])
-    panel.docker.controls._remove(row)
-    document.setModified(False)
-    document.close()
-    yield 0.3
+    panel.docker.controls.take(row)
+    yield from close(document)
 
 
 def regions(lab, panel):
     """A layer and a group, each with its words; what is sent are their alphas, and the words of the whole are said after theirs."""
-    document, _, _ = docker["hatched"](lab, WIDTH, HEIGHT)
+    document, _, _ = hatched(lab, WIDTH, HEIGHT)
     left = document.createNode("left", "paintlayer")
     left.setPixelData(b"\x40\x40\x40\xff" * 64 * HEIGHT, 0, 0, 64, HEIGHT)
     group = document.createGroupLayer("right")
@@ -202,7 +197,7 @@ def regions(lab, panel):
     document.refreshProjection()
     document.waitForDone()
     yield 0.3
-    choose(panel, "edit:inpaint")
+    panel.choose("edit:inpaint")
     yield 0.3
     document.setSelection(None)
     panel.docker.regions.button.setChecked(True)
@@ -212,19 +207,27 @@ def regions(lab, panel):
         row = panel.docker.regions.rows[number]
         row.layer.setCurrentIndex(row.layer.findData(node.uniqueId().toString()))
         row.words.setText(words)
-    panel.set(prompt="at dusk", model="tiny", steps=2, seed=5, guidance=3.0)
+    panel.docker.controls.add_row()
+    panel.docker.controls.rows[0].strength.setValue(0.25)
+    panel.set(prompt="at dusk", model="tiny", steps=2, seed=None, guidance=3.0)
     yield 0.5  # until the new rows have their places
     panel.docker.findChild(QtWidgets.QScrollArea).ensureWidgetVisible(panel.docker.regions.add)
     yield 0.5
     lab.photograph("regions.png")
     task = panel.docker.submit()
-    yield landed(panel, task)
+    yield landed(task)
     with_regions, job = bright(task.result.images[0]), task.job
-    for row in list(panel.docker.regions.rows):
-        row.words.clear()
-    task = panel.docker.submit()
-    yield landed(panel, task)
-    lab.note(regions=[job, task.job, apart(with_regions, bright(task.result.images[0]))])
-    document.setModified(False)
-    document.close()
+    set_then = [list(panel.docker.regions.read()), list(panel.docker.controls.read())]
+    for fold in (panel.docker.regions, panel.docker.controls):
+        fold.write([])
+    panel.choose("upscale")
     yield 0.3
+    panel.docker.reuse(task)
+    yield 0.3
+    again = [list(panel.docker.regions.read()), list(panel.docker.controls.read())]
+    lab.note(reused=[again == set_then, [len(found) for found in again], panel.docker.panel.values().get("seed") == task.params["seed"]])
+    panel.docker.regions.write([])
+    task = panel.docker.submit()
+    yield landed(task)
+    lab.note(regions=[job, task.job, apart(with_regions, bright(task.result.images[0]))])
+    yield from close(document)

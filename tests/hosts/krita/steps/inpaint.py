@@ -1,15 +1,13 @@
 """Painting into a selection in every depth; selections of every kind; two documents; a document that closes; a large one."""
 
-import runpy
 import time
-from pathlib import Path
 
 from gesso_krita.krita import documents
 from gesso_krita.krita.boxes import Box
+from hands import begin, close, hatched, landed, select
 from krita import Selection
+from pixels import SPACES, painted
 
-docker = runpy.run_path(str(Path(__file__).with_name("docker.py")))
-pixels = runpy.run_path(str(Path(__file__).with_name("pixels.py")))
 SIZE = 96 * 80
 
 
@@ -20,9 +18,7 @@ def submit(panel, **values):
 
 
 def steps(lab):
-    lab.krita.setBatchmode(True)
-    panel = docker["prepare"](lab)
-    yield (lambda: panel.docker.panel is not None), 60
+    panel = yield from begin(lab)
     yield from depths(lab, panel)
     yield from kinds(lab, panel)
     yield from lives(lab, panel)
@@ -31,13 +27,13 @@ def steps(lab):
 
 def depths(lab, panel):
     found = []
-    for number, (model, depth, profile) in enumerate(pixels["SPACES"]):
-        document, base = pixels["painted"](lab, model, depth, profile)
+    for number, (model, depth, profile) in enumerate(SPACES):
+        document, base = painted(lab, model, depth, profile)
         yield 0.3
-        docker["select"](document, 30, 20, 24, 20)
+        select(document, 30, 20, 24, 20)
         before, shown = bytes(base.pixelData(0, 0, 96, 80)), bytes(document.pixelData(0, 0, 96, 80))
         task = submit(panel, prompt=f"brick {number}", seed=number, blend=4)
-        yield (lambda task=task: task.ended and task.memo.get("applied")), 120
+        yield landed(task)
         yield 0.3
         document.waitForDone()
         made = document.topLevelNodes()[1].childNodes()[0]
@@ -55,78 +51,71 @@ def depths(lab, panel):
                 "changed_outside": len((everywhere - near) - same),
                 "changed_inside": len(inside - same),
                 "job": task.job,
-                "message": panel.docker.message.text(),
+                "message": panel.docker.foot.message.text(),
                 "bits": [image.plane().itemsize * 8 for image in task.result.images],
                 "box": task.result.images[0].info["measured"]["box"],
             }
         )
-        document.setModified(False)
-        document.close()
-        yield 0.2
+        yield from close(document)
     lab.note(depths=found)
 
 
 def kinds(lab, panel):
     """Off the canvas, growing it, empty, inverted, nearly nothing; a count of two."""
     found = {}
-    document, base, rows = docker["hatched"](lab, 128, 96)
+    document, base, rows = hatched(lab, 128, 96)
     yield 0.3
-    docker["select"](document, 100, 40, 60, 30)
+    select(document, 100, 40, 60, 30)
     task = submit(panel, prompt="beyond", seed=1)
-    yield (lambda: task.ended and task.memo.get("applied")), 120
+    yield landed(task)
     yield 0.3
     made = document.topLevelNodes()[1].childNodes()[0]
     found["beyond"] = [task.job, made.bounds().x() + made.bounds().width(), document.width()]
     panel.docker.place.beyond.setCurrentIndex(panel.docker.place.beyond.findData("grow"))
-    docker["select"](document, -20, 40, 60, 30)
+    select(document, -20, 40, 60, 30)
     grown = submit(panel, prompt="grown", seed=2)
-    yield (lambda: grown.ended and grown.memo.get("applied")), 120
+    yield landed(grown)
     yield 0.4
     document.waitForDone()
     found["grown"] = [document.width(), document.height(), bytes(base.pixelData(20, 0, 128, 96)) == rows]
     panel.docker.place.beyond.setCurrentIndex(0)
-    document.setModified(False)
-    document.close()
-    yield 0.2
+    yield from close(document)
 
-    document, base, rows = docker["hatched"](lab, 128, 96)
+    document, base, rows = hatched(lab, 128, 96)
     yield 0.3
     document.setSelection(Selection())
     whole = submit(panel, prompt="whole", seed=3, count=2)
-    yield (lambda: whole.ended and whole.memo.get("applied")), 120
+    yield landed(whole)
     yield 0.3
     group = document.topLevelNodes()[1]
     found["whole"] = [whole.memo["box"], [[child.name(), child.visible()] for child in group.childNodes()]]
     panel.set(count=1)
-    docker["select"](document, 10, 10, 100, 80)
+    select(document, 10, 10, 100, 80)
     inverted = submit(panel, prompt="around", seed=4, invert=True, blend=0)
-    yield (lambda: inverted.ended and inverted.memo.get("applied")), 120
+    yield landed(inverted)
     yield 0.3
-    alpha = bytes(document.topLevelNodes()[1].childNodes()[0].pixelData(0, 0, 128, 96))[3::4]
     group = next(node for node in document.topLevelNodes() if node.name() == "Gesso: around")
     alpha = bytes(group.childNodes()[0].pixelData(0, 0, 128, 96))[3::4]
     found["inverted"] = [alpha[50 * 128 + 60], alpha[2 * 128 + 2], alpha[90 * 128 + 120]]
     panel.set(invert=False)
-    docker["select"](document, 500, 500, 20, 20)
+    select(document, 500, 500, 20, 20)
     panel.docker.place.beyond.setCurrentIndex(panel.docker.place.beyond.findData("inside"))
     refused = submit(panel, prompt="nowhere")
-    found["refused"] = [refused is None, panel.docker.message.text()]
+    found["refused"] = [refused is None, panel.docker.foot.message.text()]
     panel.docker.place.beyond.setCurrentIndex(0)
-    document.setModified(False)
-    document.close()
-    yield 0.2
+    yield from close(document)
     lab.note(kinds=found)
 
 
 def lives(lab, panel):
-    """Another document in front when the result comes; a layer deleted meanwhile; a document closed meanwhile."""
+    """Another document in front when the result comes; meanwhile a selection moved, a layer deleted, a document closed."""
     found = {}
-    first, _, first_rows = docker["hatched"](lab, 128, 96)
+    first, _, first_rows = hatched(lab, 128, 96)
     yield 0.3
-    docker["select"](first, 20, 20, 40, 40)
+    select(first, 20, 20, 40, 40)
     task = submit(panel, prompt="for the first", seed=5)
-    second, _, second_rows = docker["hatched"](lab, 160, 120)
-    yield (lambda: task.ended and task.memo.get("applied")), 120
+    second, _, second_rows = hatched(lab, 160, 120)
+    yield landed(task)
     yield 0.4
     found["two"] = [
         [node.name() for node in first.topLevelNodes() if node.type() != "selectionmask"],
@@ -134,32 +123,37 @@ def lives(lab, panel):
         bytes(second.pixelData(0, 0, 160, 120)) == second_rows,
         bytes(first.topLevelNodes()[0].pixelData(0, 0, 128, 96)) == first_rows,
     ]
+    select(second, 20, 20, 40, 40)
+    steady = submit(panel, prompt="where it was", seed=5)
+    select(second, 100, 80, 30, 30)
+    yield landed(steady)
+    yield 0.4
+    made = next(node for node in second.topLevelNodes() if node.name() == "Gesso: where it was").childNodes()[0].bounds()
+    found["moved"] = [made.x(), made.y(), made.x() + made.width(), made.y() + made.height()]
     doomed = second.createNode("doomed", "paintlayer")
     second.rootNode().addChildNode(doomed, None)
     yield 0.3
     second.setActiveNode(doomed)
     yield 0.3
-    docker["select"](second, 20, 20, 40, 40)
+    select(second, 20, 20, 40, 40)
     orphan = submit(panel, prompt="orphan", seed=6)
     doomed.remove()
-    yield (lambda: orphan.ended and orphan.memo.get("applied")), 120
+    yield landed(orphan)
     yield 0.4
     found["deleted"] = [node.name() for node in second.topLevelNodes() if node.type() != "selectionmask"]
-    docker["select"](second, 20, 20, 40, 40)
+    select(second, 20, 20, 40, 40)
     homeless = submit(panel, prompt="homeless", seed=7)
     second.setModified(False)
     second.close()
     yield (lambda: homeless.ended), 120
     yield 0.4
-    found["closed"] = [homeless.state, bool(homeless.memo.get("applied")), panel.docker.message.text()]
+    found["closed"] = [homeless.state, bool(homeless.memo.get("applied")), panel.docker.foot.message.text()]
     panel.controller.apply(homeless)
     yield 0.4
     found["rescued"] = [node.name() for node in first.topLevelNodes() if node.type() != "selectionmask"]
-    first.setModified(False)
-    first.close()
-    yield 0.3
+    yield from close(first)
     nothing = submit(panel, prompt="nothing open")
-    found["none"] = [nothing is None, panel.docker.message.text()]
+    found["none"] = [nothing is None, panel.docker.foot.message.text()]
     lab.note(lives=found)
 
 
@@ -196,7 +190,7 @@ def large(lab, panel):
     """6000 x 4000: only the context is read, and the thread of Krita is free again at once; so it is where a layer is left out."""
     document = lab.open(6000, 4000)
     yield 1.0
-    docker["select"](document, 3000, 2000, 120, 80)
+    select(document, 3000, 2000, 120, 80)
     panel.controller.apply_at_once = False
     began = time.thread_time()
     task = submit(panel, prompt="small in large", seed=8)
@@ -211,6 +205,4 @@ def large(lab, panel):
     box = group.childNodes()[0].bounds()
     lab.note(large=[task.job, task.memo["box"], [box.x(), box.y(), box.width(), box.height()], seconds])
     lab.note(without=left_out(document, Box(*task.memo["box"])))
-    document.setModified(False)
-    document.close()
-    yield 0.2
+    yield from close(document)

@@ -1,12 +1,10 @@
 """Live painting on 1024 x 1024 with strokes of the X server; what each tick takes; the document is closed while it runs."""
 
-import runpy
 import subprocess
 from pathlib import Path
 
 from gesso_krita.krita.qt import QtCore, QtWidgets
-
-docker = runpy.run_path(str(Path(__file__).with_name("docker.py")))
+from hands import begin
 
 
 def stroke(lab, x, y, across, down):
@@ -23,9 +21,7 @@ def quantiles(times):
 
 
 def steps(lab):
-    lab.krita.setBatchmode(True)
-    panel = docker["prepare"](lab)
-    yield (lambda: panel.docker.panel is not None), 60
+    panel = yield from begin(lab)
     document = lab.open(1024, 1024)
     yield 1.0
     panel.set(prompt="mossy stones", steps=2, guidance=1.0, seed=5, strength=0.5, match_border=False)

@@ -1,23 +1,14 @@
 """The first run without a daemon; other operations by their schemas; a layer left out; quitting while a job runs."""
 
-import runpy
-from pathlib import Path
-
 from gesso_krita.krita.qt import QtWidgets
-
-docker = runpy.run_path(str(Path(__file__).with_name("docker.py")))
-
-
-def ended(panel, task):
-    return (lambda: task.ended and (task.state != "done" or task.memo.get("applied"))), 180
+from hands import close, hatched, landed, prepare, select
 
 
 def steps(lab):
-    lab.krita.setBatchmode(True)
-    panel = docker["prepare"](lab)
+    panel = prepare(lab)
     yield from first_run(lab, panel)
     yield from operations(lab, panel)
-    choose(panel, "edit:inpaint")
+    panel.choose("edit:inpaint")
     yield from exclusion_and_actions(lab, panel)
     yield from quitting(lab, panel)
 
@@ -44,14 +35,14 @@ def first_run(lab, panel):
 def operations(lab, panel):
     """Several pictures by `generate`, six maps by `texture`, a larger document by `upscale`."""
     found = {}
-    document, base, rows = docker["hatched"](lab, 128, 96)
+    document, base, rows = hatched(lab, 128, 96)
     yield 0.3
-    docker["select"](document, 40, 30, 40, 40)
-    choose(panel, "generate")
+    select(document, 40, 30, 40, 40)
+    panel.choose("generate")
     yield 0.3
     panel.set(prompt="red brick", model="procedural", width=32, height=32, count=2, seed=3)
     task = panel.docker.submit()
-    yield ended(panel, task)
+    yield landed(task)
     yield 0.3
     group = next(node for node in document.topLevelNodes() if node.name() == "Gesso: red brick")
     bounds = group.childNodes()[0].bounds()
@@ -60,53 +51,47 @@ def operations(lab, panel):
     menu = panel.docker.earlier.menu()
     menu.aboutToShow.emit()
     found["earlier"] = [action.text() for action in menu.actions()]
-    choose(panel, "texture")
+    panel.choose("texture")
     yield 0.3
     panel.set(prompt="worn planks", width=64, height=64, seed=3)
     task = panel.docker.submit()
-    yield ended(panel, task)
+    yield landed(task)
     yield 0.3
     group = next(node for node in document.topLevelNodes() if node.name() == "Gesso: worn planks")
     found["texture"] = sorted(child.name() for child in group.childNodes())
     found["below"] = bytes(base.pixelData(0, 0, 128, 96)) == rows
     view = lab.window.activeView()
     view.canvas().setWrapAroundMode(True)
-    choose(panel, "generate")
+    panel.choose("generate")
     yield 0.3
     panel.set(prompt="wrapped moss", model="procedural", width=64, height=64, count=1)
     task = panel.docker.submit()
     view.canvas().setWrapAroundMode(False)
-    yield ended(panel, task)
+    yield landed(task)
     found["wrapped"] = task.job
     lab.krita.activeDocument().setSelection(None)
-    choose(panel, "upscale")
+    panel.choose("upscale")
     yield 0.3
     panel.set(upscaler="lanczos")
     task = panel.docker.submit()
-    yield ended(panel, task)
+    yield landed(task)
     yield 0.5
     made = lab.krita.documents()[-1]
     found["upscale"] = [made.width(), made.height(), task.job, panel.child(QtWidgets.QLabel, "message").text()]
-    made.setModified(False)
-    made.close()
-    yield 0.3
+    yield from close(made)
     lab.note(operations=found)
-
-
-def choose(panel, name):
-    panel.docker.operation.setCurrentIndex(panel.docker.operation.findData(name))
 
 
 def exclusion_and_actions(lab, panel):
     """A layer is left out by its action, and what is asked for by an action does not show it."""
-    document, _, _ = docker["hatched"](lab, 128, 96)
+    document, _, _ = hatched(lab, 128, 96)
     cover = document.createNode("cover", "paintlayer")
     cover.setPixelData(b"\xff\xff\xff\xff" * 128 * 96, 0, 0, 128, 96)
     document.rootNode().addChildNode(cover, None)
     yield 0.3
     document.setActiveNode(cover)
     yield 0.5
-    docker["select"](document, 30, 30, 30, 30)
+    select(document, 30, 30, 30, 30)
     lab.act("gesso_exclude_layer")
     yield 0.2
     lab.note(told=panel.docker.place.told.text())
@@ -115,18 +100,16 @@ def exclusion_and_actions(lab, panel):
     lab.act("gesso_submit")
     yield (lambda: len(panel.tasks) == before + 1), 10
     task = panel.tasks[-1]
-    yield ended(panel, task)
+    yield landed(task)
     lab.note(excluded_job=task.job, cover_visible=cover.visible(), action_state=task.state)
-    document.setModified(False)
-    document.close()
-    yield 0.3
+    yield from close(document)
 
 
 def quitting(lab, panel):
     """Krita quits while a job runs; the next start finds it."""
-    document, _, _ = docker["hatched"](lab, 128, 96)
+    document, _, _ = hatched(lab, 128, 96)
     yield 0.3
-    docker["select"](document, 30, 30, 30, 30)
+    select(document, 30, 30, 30, 30)
     panel.set(prompt="left behind", steps=40, seed=7, guidance=1.0)
     task = panel.docker.submit()
     yield (lambda: task.state == "running"), 60

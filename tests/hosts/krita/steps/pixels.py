@@ -5,6 +5,7 @@ import struct
 from gesso_krita.krita import documents, layers
 from gesso_krita.krita.boxes import Box
 from gesso_krita.krita.planes import Picture
+from hands import close
 from krita import Selection
 
 SPACES = [
@@ -14,6 +15,7 @@ SPACES = [
     ("RGBA", "F32", "sRGB-elle-V2-g10.icc"),
     ("GRAYA", "U8", ""),
     ("CMYKA", "U8", ""),
+    ("LABA", "U16", ""),
 ]
 COLOUR = {"U8": b"\x20\x40\x80\xff", "U16": struct.pack("<4H", 0x2020, 0x4040, 0x8080, 0xFFFF)}
 
@@ -26,7 +28,8 @@ def painted(lab, model, depth, profile):
     if model == "RGBA":
         pixel = COLOUR.get(depth) or struct.pack("<4e" if depth == "F16" else "<4f", 0.2159, 0.0513, 0.0144, 1.0)
     else:
-        pixel = bytes([0x40] * (size - 1) + [0xFF])
+        opaque = {"U8": 1, "U16": 2}[depth]
+        pixel = b"\x40" * (size - opaque) + b"\xff" * opaque
     base.setPixelData(pixel * (96 * 80), 0, 0, 96, 80)
     document.refreshProjection()
     document.waitForDone()
@@ -72,9 +75,7 @@ def steps(lab):
         facts["redone_pixels"] = bytes(document.pixelData(20, 30, 8, 6)) == bytes(inside)
         facts["below_after_redo"] = bytes(base.pixelData(0, 0, 96, 80)) == before
         found.append(facts)
-        document.setModified(False)
-        document.close()
-        yield 0.2
+        yield from close(document)
     lab.note(spaces=found)
     yield from selections(lab)
 

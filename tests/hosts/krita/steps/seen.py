@@ -2,14 +2,12 @@
 row, and what the buttons at the foot copy and open.
 """
 
-import runpy
 from collections import Counter
-from pathlib import Path
 
 from gesso_krita.krita.qt import QAction, QtCore, QtGui, QtWidgets
 from gesso_krita.krita.tabs import stops
+from hands import begin
 
-docker = runpy.run_path(str(Path(__file__).with_name("docker.py")))
 NARROW = 340
 """Pixels of a docker that leaves room to paint."""
 THEMES = ("Krita dark", "Krita bright")
@@ -18,9 +16,7 @@ LISTS = (QtWidgets.QAbstractItemView, QtWidgets.QPlainTextEdit, QtWidgets.QSlide
 
 
 def steps(lab):
-    lab.krita.setBatchmode(True)
-    panel = docker["prepare"](lab)
-    yield (lambda: panel.docker.panel is not None), 60
+    panel = yield from begin(lab)
     yield from filled(lab, panel)
     yield from fitting(lab, panel)
     yield from themes(lab, panel)
@@ -40,7 +36,7 @@ def filled(lab, panel):
     dock.controls.add_row()
     panel.set(prompt="a hidden meadow", model="no-such-model")
     dock.submit()
-    yield dock.copy_error.isVisible, 60
+    yield dock.foot.buttons["copy_error"].isVisible, 60
 
 
 def leaves(panel):

@@ -4,6 +4,7 @@ The file has `steps(lab)`, a generator: it yields seconds to wait, or (condition
 a nested one is not the same, an active layer never settles in it.
 """
 
+import faulthandler
 import json
 import os
 import runpy
@@ -33,10 +34,12 @@ class Lab:
         self.facts = {}
         self.faults = []
         self.began = time.monotonic()
+        self.hook = None  # what was told of exceptions before the runner was
 
     def note(self, **facts):
-        """Facts for the verdict; what cannot be JSON is a mistake of the steps."""
+        """Facts for the verdict; what cannot be JSON is a mistake of the steps. A Krita that crashes shows in its log how far it came."""
         json.dumps(facts)
+        print("gesso_lab:", *facts, file=sys.stderr, flush=True)
         self.facts.update(facts)
 
     @property
@@ -100,6 +103,7 @@ def _leave_anyway():
 class Runner:
     def __init__(self, lab):
         self.lab = lab
+        lab.hook = sys.excepthook
         sys.excepthook = self._uncaught
         self.steps = None
 
@@ -108,6 +112,7 @@ class Runner:
 
     def begin(self):
         try:
+            sys.path.insert(0, os.path.dirname(os.environ["GESSO_LAB_STEPS"]))  # steps share modules
             self.steps = runpy.run_path(os.environ["GESSO_LAB_STEPS"])["steps"](self.lab)
         except BaseException:
             self.lab.finish(traceback.format_exc())
@@ -159,4 +164,5 @@ class LabExtension(Extension):
 
 
 if os.environ.get("GESSO_LAB_STEPS"):
+    faulthandler.enable()  # a Krita that crashes says where Python was
     Krita.instance().addExtension(LabExtension(Krita.instance()))
