@@ -1,4 +1,6 @@
-"""Where the results of jobs belong, by job, in a small file: Krita may quit before they are done. It keeps no picture and no parameter."""
+"""Where the results of jobs belong, by job, in a small file: Krita may quit before they are done. It keeps no picture, and of what was
+asked for only what the daemon cannot tell again: which layers were meant.
+"""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def check_panel(facts: dict[str, Any]) -> None:
     assert facts["operations"][0] == "Fill"
     assert {"Generate", "Texture", "Upscale"} <= set(facts["operations"])
     assert "Caption" not in facts["operations"]
-    assert facts["order"][:3] == ["gesso_field_prompt", "gesso_field_negative", "gesso_field_invert"]
+    assert facts["order"][:3] == ["gesso_field_prompt", "gesso_field_negative", "gesso_field_style_preset"]
     assert facts["order"][3] != "gesso_operation"
     assert facts["steps_shown"] is True
 

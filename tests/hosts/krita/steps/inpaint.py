@@ -142,6 +142,8 @@ def lives(lab, panel):
     yield 0.4
     found["deleted"] = [node.name() for node in second.topLevelNodes() if node.type() != "selectionmask"]
     select(second, 20, 20, 40, 40)
+    lab.note(lives=found)
+    yield 0.6  # Krita 6.0.4 crashes where a document is closed at once after a layer changed
     homeless = submit(panel, prompt="homeless", seed=7)
     second.setModified(False)
     second.close()
