@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 from dataclasses import dataclass
-from typing import Any, Iterator, Tuple
+from typing import Any, Iterator, List, Tuple
 
 import bpy
 
@@ -134,12 +134,13 @@ def project(target: Any, picture: Any, view: View, depth: Any, size: int) -> Ite
     ours: Tuple[str, ...] = ()
     try:
         before = _texture_of(target)
-        coloured = not before and _has_colours(target)
+        coloured = not before and bool(target.material_slots)
         if not before:
             before = ours = (_named_image(f"{target.name} before", size), _named_image(f"{target.name} no weight", size, number=True))
         work = Work(*names, before)
-        steps = _painted(work, coloured=coloured)
-        whole = (3 if coloured else 2) * tiles.count(size) + _LAST
+        shown = tiles.pictures(work.stand) if coloured else []
+        steps = _painted(work, shown, coloured=coloured)
+        whole = len(shown) + (3 if coloured else 2) * tiles.count(size) + _LAST
         for done, _ in enumerate(steps, 1):
             yield done / (whole + 1)  # the material comes last
     finally:
@@ -154,8 +155,11 @@ _LAST = 4
 """Steps after the tiles: two images filled, two packed."""
 
 
-def _painted(work: Work, *, coloured: bool) -> Iterator[None]:
-    """The bakes, then the images, each a step of its own."""
+def _painted(work: Work, shown: List[str], *, coloured: bool) -> Iterator[None]:
+    """What the object shows is decoded, then the bakes, then the images, each a step of its own."""
+    for name in shown:
+        tuple(named(bpy.data.images, name).size)  # Blender decodes a picture when it is first looked at; a bake would wait for all
+        yield
     if coloured:
         first = yield from tiles.baked(work.stand, work.size, None)
         named(bpy.data.images, work.before[0]).pixels.foreach_set(first)
@@ -203,12 +207,6 @@ def _texture_of(target: Any) -> Tuple[str, ...]:
     weights = None if material is None else material.get(WEIGHT)
     shown = None if material is None or material.node_tree is None else material.node_tree.nodes.get("Gesso projection")
     return () if weights is None or shown is None or shown.image is None else (shown.image.name, weights.name)
-
-
-def _has_colours(target: Any) -> bool:
-    """Whether its materials can be baked."""
-    slots = target.material_slots
-    return bool(slots) and all(slot.material is not None and slot.material.node_tree is not None for slot in slots)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a view sees: its camera as plain numbers, depth and colour rendered from it by material override. It projects nothing.
+"""What a view sees: its camera as plain numbers, depth and colour rendered from it. It projects nothing.
 
-Rendering happens in a scene of its own that shows the same objects, so that no setting of the user's is touched.
+Rendering happens in a scene of its own that shows copies of the objects, so that nothing of the user's is touched. The copies wear
+materials that shine: the user's own would be loaded with all their pictures, which takes seconds, even where they are overridden.
 """
 
 from __future__ import annotations
@@ -12,18 +13,24 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Iterator, List, Optional, Tuple
 
 import bpy
 from mathutils import Matrix, Vector
 
 from gesso.errors import InvalidRequest
 
+from .albedo import Shining
+
 SENSOR = 72.0
 """The 3D view shows as much as a camera of this sensor with the same lens."""
 
 SCENE = "Gesso view"
 """What the scenes are called in which views are rendered."""
+
+_DRESSED = ("MESH", "CURVE", "SURFACE", "FONT")
+_SIMULATED = ("CLOTH", "SOFT_BODY", "FLUID", "PARTICLE_SYSTEM", "PARTICLE_INSTANCE")
+"""Modifiers whose result a copy would not have."""
 
 
 @dataclass(frozen=True)
@@ -67,35 +74,47 @@ def _flat(matrix: Any) -> Tuple[float, ...]:
 
 def depth_of(view: View) -> Any:
     """Distances along the view, in metres, as a float image; alpha is 0 where there is nothing."""
-    material, tree = _shader("Gesso depth")
-    camera_data = tree.nodes.new("ShaderNodeCameraData")
-    emit(tree, camera_data.outputs["View Z Depth"])
-    try:
-        return _rendered(view, material, "OPEN_EXR", "32", "Gesso depth")
-    finally:
-        bpy.data.materials.remove(material)
+    with shining() as materials, _scene(view, materials.showing(_distance), "OPEN_EXR", "32") as path:
+        image = bpy.data.images.load(path, check_existing=False)
+        image.name = "Gesso depth"
+        image.colorspace_settings.name = "Non-Color"
+        image.pack()
+    return image
 
 
 def guide_of(view: View) -> bytes:
     """The same as a PNG for a ControlNet: near is white."""
     near, far = _range(view)
-    material, tree = _shader("Gesso guide")
-    camera_data, mapped = tree.nodes.new("ShaderNodeCameraData"), tree.nodes.new("ShaderNodeMapRange")
-    for name, value in (("From Min", near), ("From Max", far), ("To Min", 1.0), ("To Max", 0.0)):
-        mapped.inputs[name].default_value = value
-    tree.links.new(camera_data.outputs["View Z Depth"], mapped.inputs["Value"])
-    emit(tree, mapped.outputs["Result"])
-    try:
-        with _scene(view, material, "PNG", "8") as path:
-            return Path(path).read_bytes()
-    finally:
-        bpy.data.materials.remove(material)
+
+    def nearness(tree: Any) -> Any:
+        mapped = tree.nodes.new("ShaderNodeMapRange")
+        for name, value in (("From Min", near), ("From Max", far), ("To Min", 1.0), ("To Max", 0.0)):
+            mapped.inputs[name].default_value = value
+        tree.links.new(_distance(tree), mapped.inputs["Value"])
+        return mapped.outputs["Result"]
+
+    with shining() as materials, _scene(view, materials.showing(nearness), "PNG", "8") as path:
+        return Path(path).read_bytes()
+
+
+def _distance(tree: Any) -> Any:
+    return tree.nodes.new("ShaderNodeCameraData").outputs["View Z Depth"]
 
 
 def colour_of(view: View) -> bytes:
-    """The surfaces' own colours as the view shows them now, as a PNG: without lamps, in even light, so that no shadow is painted on."""
-    with _scene(view, None, "PNG", "8") as path:
+    """The surfaces' own colours as the view shows them now, as a PNG: no shadow is painted on."""
+    with shining() as materials, _scene(view, materials.of, "PNG", "8") as path:
         return Path(path).read_bytes()
+
+
+@contextlib.contextmanager
+def shining() -> Iterator[Shining]:
+    """Materials that are gone afterwards."""
+    materials = Shining()
+    try:
+        yield materials
+    finally:
+        materials.remove()
 
 
 def _range(view: View) -> Tuple[float, float]:
@@ -111,40 +130,24 @@ def _range(view: View) -> Tuple[float, float]:
     return near, max(far, near + 0.01)
 
 
-def _shader(name: str) -> Tuple[Any, Any]:
-    material = bpy.data.materials.new(name)
-    if bpy.app.version < (5, 0, 0):
-        material.use_nodes = True
-    material.node_tree.nodes.clear()
-    return material, material.node_tree
-
-
-def emit(tree: Any, socket: Any) -> None:
-    """Show a value as it is, whatever the light."""
-    emission, output = tree.nodes.new("ShaderNodeEmission"), tree.nodes.new("ShaderNodeOutputMaterial")
-    tree.links.new(socket, emission.inputs["Color"])
-    tree.links.new(emission.outputs[0], output.inputs["Surface"])
-
-
-def _rendered(view: View, override: Any, kind: str, depth: str, name: str) -> Any:
-    with _scene(view, override, kind, depth) as path:
-        image = bpy.data.images.load(path, check_existing=False)
-        image.name = name
-        image.colorspace_settings.name = "Non-Color"
-        image.pack()
-    return image
-
-
 @contextlib.contextmanager
-def _scene(view: View, override: Any, kind: str, depth: str) -> Iterator[str]:
-    """Render what is visible in a scene that is gone afterwards; gives the file's path, which is gone as well."""
+def _scene(view: View, wear: Any, kind: str, depth: str) -> Iterator[str]:
+    """Render what is visible in a scene that is gone afterwards; gives the file's path, which is gone as well. ``wear``: the material of
+    everything, or which one takes the place of another.
+    """
     visible = [thing for thing in bpy.context.view_layer.objects if thing.visible_get() and thing.type != "LIGHT"]
+    override = None if callable(wear) else wear
     scene, world = bpy.data.scenes.new(SCENE), _white()
-    camera = placed_camera(view, scene)
+    camera, copies = placed_camera(view, scene), []
     with tempfile.TemporaryDirectory(prefix="gesso-") as folder:
         try:
             for thing in visible:
-                scene.collection.objects.link(thing)
+                shown = thing
+                if _can_be_copied(thing):
+                    shown = copied(thing)
+                    copies.append(shown)
+                    dress(shown, wear if callable(wear) else lambda _: override)
+                scene.collection.objects.link(shown)
             scene.camera, scene.world = camera, None if override else world
             scene.view_layers[0].material_override = override
             _set(scene, view.size, override is not None)
@@ -158,6 +161,37 @@ def _scene(view: View, override: Any, kind: str, depth: str) -> Iterator[str]:
             remove_camera(camera)
             bpy.data.scenes.remove(scene)
             bpy.data.worlds.remove(world)
+            for copy in copies:
+                remove_copy(copy)
+
+
+def _can_be_copied(thing: Any) -> bool:
+    """What instances others, or is simulated, shows as itself only; it is rendered with its own materials."""
+    return thing.type in _DRESSED and thing.instance_type == "NONE" and all(step.type not in _SIMULATED for step in thing.modifiers)
+
+
+def copied(thing: Any) -> Any:
+    """An object and its data as they are now, in no scene."""
+    if thing.mode == "EDIT":
+        thing.update_from_editmode()
+    copy = thing.copy()
+    copy.data = thing.data.copy()
+    return copy
+
+
+def remove_copy(copy: Any) -> None:
+    """The object and its data."""
+    data = copy.data
+    bpy.data.objects.remove(copy)
+    bpy.data.batch_remove([data])
+
+
+def dress(copy: Any, wear: Callable[[Any], Any]) -> None:
+    """A material in the place of each, and of none."""
+    if not copy.material_slots:
+        copy.data.materials.append(None)
+    for slot in copy.material_slots:
+        slot.material = wear(slot.material)
 
 
 def _white() -> Any:
@@ -174,10 +208,10 @@ def _white() -> Any:
 
 
 def _set(scene: Any, size: int, exact: bool) -> None:
-    """``exact``: one ray through the middle of each pixel, and no view transform."""
+    """``exact``: one ray through the middle of each pixel, and no background. Everything shines by itself, so a few rays do otherwise."""
     scene.render.engine = "CYCLES"
     scene.cycles.device = "CPU"
-    scene.cycles.samples, scene.cycles.use_denoising, scene.cycles.use_adaptive_sampling = (1 if exact else 32), False, False
+    scene.cycles.samples, scene.cycles.use_denoising, scene.cycles.use_adaptive_sampling = (1 if exact else 4), False, False
     scene.cycles.pixel_filter_type, scene.cycles.filter_width = ("BOX", 0.01) if exact else ("BLACKMAN_HARRIS", 1.5)
     scene.render.film_transparent = exact
     scene.render.resolution_x = scene.render.resolution_y = size

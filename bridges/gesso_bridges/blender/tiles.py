@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from array import array
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Generator, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Generator, Iterator, List, Optional, Tuple
 
 import bpy
 
@@ -46,12 +46,9 @@ def named(kind: Any, name: str) -> Any:
 
 def stand_in(target: Any, view: View) -> Stand:
     """A copy of the object as it is now, with a UV map more, which says where in the tile a place is; `remove` ends it."""
-    if target.mode == "EDIT":
-        target.update_from_editmode()
-    copy = target.copy()
-    copy.data = target.data.copy()
+    copy = looking.copied(target)
     if copy.data.uv_layers.new(name=_LAYER, do_init=True) is None:
-        remove(Stand(copy.name, view))
+        looking.remove_copy(copy)
         raise InvalidRequest(f"{target.name!r} has as many UV maps as a mesh can have.", hint="Remove one.")
     copy.hide_render = copy.hide_viewport = False
     warp = copy.modifiers.new(_LAYER, "UV_WARP")
@@ -63,9 +60,15 @@ def remove(stand: Stand) -> None:
     """The copy and its mesh."""
     copy = bpy.data.objects.get(stand.name)
     if copy is not None:
-        mesh = copy.data
-        bpy.data.objects.remove(copy)
-        bpy.data.meshes.remove(mesh)
+        looking.remove_copy(copy)
+
+
+def pictures(stand: Stand) -> List[str]:
+    """Names of the images that the stand-in's colours come from."""
+    with looking.shining() as materials:
+        for slot in named(bpy.data.objects, stand.name).material_slots:
+            materials.of(slot.material)
+        return materials.pictures()
 
 
 def count(size: int) -> int:
@@ -106,12 +109,9 @@ def _tile(stand: Stand, corner: Tuple[int, int], size: int, image: Any, build: O
         warp = copy.modifiers[_LAYER]
         warp.offset = [(MARGIN - at) / size for at in corner]  # added before it is scaled
         warp.scale = (size / wide, size / wide)
-        with _scene(copy, stand.view) as camera:
-            if build is None:
-                with _targets([slot.material for slot in copy.material_slots], image):
-                    bpy.ops.object.bake(type="DIFFUSE", pass_filter={"COLOR"}, uv_layer=_LAYER, margin=MARGIN, use_clear=True)
-            else:
-                _emitted(copy, image, camera, build)
+        with _scene(copy, stand.view) as camera, _worn(copy, camera, build) as materials:
+            _aim(materials, image)
+            bpy.ops.object.bake(type="EMIT", uv_layer=_LAYER, margin=MARGIN, use_clear=True)
         pixels = array("f", (0.0,)) * (4 * wide * wide)
         image.pixels.foreach_get(pixels)
         return memoryview(pixels)
@@ -119,49 +119,29 @@ def _tile(stand: Stand, corner: Tuple[int, int], size: int, image: Any, build: O
         bpy.data.images.remove(image)
 
 
-def _emitted(copy: Any, image: Any, camera: Any, build: Build) -> None:
-    """What the nodes give, for every texel: the stand-in wears a material of theirs meanwhile."""
-    material = bpy.data.materials.new("Gesso bake")
-    if bpy.app.version < (5, 0, 0):
-        material.use_nodes = True
-    material.node_tree.nodes.clear()
-    worn = [slot.material for slot in copy.material_slots]
-    try:
-        looking.emit(material.node_tree, build(material.node_tree, camera))
-        if not worn:
-            copy.data.materials.append(material)
-        for slot in copy.material_slots:
-            slot.material = material
-        with _targets([material], image):
-            bpy.ops.object.bake(type="EMIT", uv_layer=_LAYER, margin=MARGIN, use_clear=True)
-    finally:
-        for slot, old in zip(copy.material_slots, worn):
-            slot.material = old
-        if not worn:
-            copy.data.materials.clear()
-        bpy.data.materials.remove(material)
-
-
 @contextlib.contextmanager
-def _targets(materials: List[Any], image: Any) -> Iterator[None]:
+def _worn(copy: Any, camera: Any, build: Optional[Build]) -> Iterator[List[Any]]:
+    """What the stand-in wears while it is baked: the nodes' material, else its own colours."""
+    before = [slot.material for slot in copy.material_slots]
+    with looking.shining() as materials:
+        shown = None if build is None else materials.showing(lambda tree: build(tree, camera))
+        looking.dress(copy, materials.of if shown is None else lambda _: shown)
+        try:
+            yield [slot.material for slot in copy.material_slots]
+        finally:
+            for slot, old in zip(copy.material_slots, before):
+                slot.material = old
+            if not before:
+                copy.data.materials.clear()
+
+
+def _aim(materials: List[Any], image: Any) -> None:
     """The active image node of each material is where a bake goes."""
-    made = []
-    before: Dict[Any, Any] = {}
     for material in dict.fromkeys(materials):
         nodes = material.node_tree.nodes
-        before[material] = nodes.active
         node = nodes.new("ShaderNodeTexImage")
         node.image, node.select = image, True
         nodes.active = node
-        made.append((nodes, node))
-    try:
-        yield
-    finally:
-        for nodes, node in made:
-            nodes.remove(node)
-        for material, active in before.items():
-            if active is not None:
-                material.node_tree.nodes.active = active
 
 
 @contextlib.contextmanager
