@@ -24,7 +24,7 @@ from gesso.client import Client
 from gesso.wire import discovery
 from gesso.wire.home import Home
 
-from .conftest import Blender
+from .conftest import PICTURES, Blender
 
 pytestmark = [pytest.mark.blender, pytest.mark.timeout(700)]
 
@@ -44,7 +44,9 @@ def test_the_runner_notices_a_wrong_claim(blender: Blender) -> None:
 
 
 def test_scripted_textures_become_materials_that_render_as_the_tile(blender: Blender, client: Client) -> None:
-    """Fails without `image.colorspace_settings.name = ...` in `images.from_file`, or without the link to Base Color in `material.build`."""
+    """Fails without `image.colorspace_settings.name = ...` in `images.from_file`, or without the link to Base Color in `material.build`;
+    and without `installed.remove` in `gesso bridge uninstall`, for Blender is as it was at the end.
+    """
     verdict = blender.run("scripted")
     (texture, *others) = received(client, "texture")
     params = texture["params"]
@@ -56,6 +58,10 @@ def test_scripted_textures_become_materials_that_render_as_the_tile(blender: Ble
     (upscale,) = received(client, "upscale")
     assert (upscale["params"]["scale"], upscale["state"]) == (2, "done")
     assert verdict["worst"] <= 2.5 / 255
+    addons = blender.folder / "scripts/addons"
+    assert list(addons.rglob("*.pyc"))  # Blender has used it
+    assert main(["bridge", "uninstall", "blender"]) == 0
+    assert list(addons.iterdir()) == []
 
 
 def photograph(blender: Blender, name: str) -> NDArray[np.uint8]:
@@ -142,10 +148,8 @@ def picture_of(client: Client, blob: dict[str, str]) -> NDArray[np.float32]:
 
 def test_a_projection_starts_from_what_is_there_or_is_steered_by_depth(blender: Blender, tiny: None, client: Client) -> None:
     """Fails without `params["image"] = ...` or `params["control"] = ...` in `projection.Project`, or `_shine(tree, node)` in `albedo`."""
-    verdict = blender.run("steered")
-    begun, again, steered, *frames = (job["params"] for job in received(client, "generate"))
-    assert [frame["seed"] for frame in frames] == [0, 0, 0]
-    assert verdict["frames"] == ["0001.png", "0002.png", "0003.png"]
+    blender.run("steered")
+    begun, again, steered = (job["params"] for job in received(client, "generate"))
     assert [params.get("control", {}) for params in (begun, again)] == [{}, {}]
     blue = np.array([0.349, 0.484, 0.954], np.float32)  # (0.1, 0.2, 0.9) of light, in sRGB
     first = picture_of(client, begun["image"])
@@ -157,6 +161,31 @@ def test_a_projection_starts_from_what_is_there_or_is_steered_by_depth(blender: 
     depth = picture_of(client, steered["control"]["tiny-depth"])
     assert depth.shape == (64, 64, 3)
     assert depth[24:40, 24:40].max() > depth[4:-4, 4:-4].min() + 0.2  # the cube is nearer than the floor
+
+
+def test_frames_of_an_animation_are_stylised_from_the_same_noise(blender: Blender, client: Client, tmp_path: Path) -> None:
+    """Fails without `params.setdefault("seed", 0)` in `rendering.Stylise`, or with one frame's picture for all."""
+    folder = tmp_path / "frames"
+    blender.run("animated", window=True, FRAMES=str(folder))
+    photograph(blender, "frames-panel.png")
+    jobs = received(client, "generate")
+    assert [(job["params"]["seed"], job["params"]["strength"], job["state"]) for job in jobs] == [(0, 0.5, "done")] * 4
+    paths = sorted(folder.glob("*.png"))
+    before, after = ([pixels(path) for path in names] for names in (paths, [folder / "gesso" / path.name for path in paths]))
+    assert len(before) == 4
+    given = [picture_of(client, job["params"]["image"]) * 255 for job in jobs]
+    assert all(min(np.abs(one - frame).max() for one in given) < 0.5 for frame in before)
+    assert np.abs(before[0] - before[1]).max() == 0
+    assert np.abs(after[0] - after[1]).max() <= 2  # what stands still does not flicker; forwards that are shared round differently
+    turned = [np.abs(frames[2] - frames[3]).mean() for frames in (before, after)]
+    assert min(turned) > 1
+    sheet = Image.fromarray(np.vstack([np.hstack(row) for row in (before, after)]).astype(np.uint8))
+    sheet.save(Path(PICTURES or blender.folder) / "frames.png")
+
+
+def pixels(path: Path) -> NDArray[np.float32]:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"), np.float32)
 
 
 def test_masks_views_renders_undo_and_a_killed_daemon(blender: Blender, client: Client) -> None:

@@ -226,8 +226,7 @@ def script():
     share = blended_by_facing(floor, view, other)
     yield 0
     # The operator: the daemon makes the picture.
-    for thing in (floor,):
-        thing.select_set(False)
+    floor.select_set(False)
     bpy.context.view_layer.objects.active = cube
     assert bpy.ops.gesso.project(prompt="red brick", size=128, texture="256", parameters='{"seed": 4, "model": "procedural"}') == {
         "FINISHED"

@@ -1,12 +1,7 @@
 """Projections that begin with what is there, or are steered by the depth of the view: what the daemon is given, and what comes of it."""
 
-import os
-
 import bpy
-from gesso_blender.blender import images
-from projected import plain, scene, texels
-
-FOLDER = os.environ["FOLDER"]
+from projected import scene
 
 
 def script():
@@ -30,20 +25,3 @@ def script():
     assert bpy.ops.gesso.project(**words, parameters=picture.replace(', "strength": 0.5', "") % "tiny") == {"FINISHED"}
     assert floor.active_material.node_tree.nodes["Gesso projection"].image.packed_file is not None
     assert [world.name for world in bpy.data.worlds] == ["World"]
-    yield 0
-    return {"frames": frames()}
-
-
-def frames():
-    """Every frame of a folder, all from the same noise: two that are equal become equal."""
-    folder = os.path.join(FOLDER, "frames")
-    os.mkdir(folder)
-    for number, colour in ((1, (0.8, 0.1, 0.1)), (2, (0.8, 0.1, 0.1)), (3, (0.1, 0.1, 0.8))):
-        with open(os.path.join(folder, f"{number:04}.png"), "wb") as file:
-            file.write(images.to_file(plain(colour, 64)))
-    words = '{"model": "starter", "steps": 2}'
-    assert bpy.ops.gesso.stylise_render(prompt="moss", strength=0.6, directory=folder, parameters=words) == {"FINISHED"}
-    made = [texels(bpy.data.images.load(os.path.join(folder, "gesso", f"{number:04}.png")))[0] for number in (1, 2, 3)]
-    assert made[0] == made[1]
-    assert made[0] != made[2]
-    return sorted(os.listdir(os.path.join(folder, "gesso")))
