@@ -8,7 +8,7 @@ shift 2
 cd "$(dirname "$0")/.."
 extra=(krita imagemagick xdotool fonts-dejavu-core)
 from=()
-if [ "$suite" = sid-experimental ]; then extra+=(python3-pyqt6) from=(-t experimental); else extra+=(python3-pyqt5); fi
+if [ "$suite" = sid-experimental ]; then extra+=(python3-pyqt6 qt6-svg-plugins) from=(-t experimental); else extra+=(python3-pyqt5); fi
 
 if [ ! -x "$folder/usr/bin/krita" ]; then
     debootstrap --variant=minbase "${suite%-experimental}" "$folder"

@@ -61,6 +61,8 @@ def look(lab, panel, document, before, seen):
     yield (lambda: live._frames.state == "idle" and live._frames.sent == live._strips.mark), 180
     times = sorted(live.times)
     processor = sorted((cpu, cpu) for _, cpu in live.times)
+    yield 0.5  # until it is drawn
+    lab.note(least=panel.docker.widget().minimumSizeHint().height())
     lab.photograph("live.png")
     job = live.last.job
     lab.note(
