@@ -1,36 +1,36 @@
 """Every error that Gesso shows to anybody: one closed tree, each leaf with a stable wire code. It knows nothing of sockets or models.
 
-    GessoError                      internal
-    |-- UsageError                  usage              (exit 2)
-    |-- ConfigError                 config             (exit 2; names the setting)
-    |-- InvalidRequest              invalid            (exit 2; names the field)
-    |-- ProtocolError               protocol
-    |   |-- UnknownType             unknown_type
-    |   |-- VersionMismatch         version_mismatch
-    |   `-- TooLarge                too_large
-    |-- Unauthorised                unauthorised
-    |-- Unreachable                 unreachable
-    |   `-- StartFailed             start_failed
-    |-- AlreadyRunning              already_running
-    |-- UnsafeState                 unsafe_state
-    |-- Conflict                    conflict
-    |-- BlobMissing                 blob_missing
-    |-- UnknownJob                  unknown_job
-    |-- Busy                        busy
-    |-- StorageFull                 storage_full
-    |-- OutputError                 output
-    |-- PluginError                 plugin
-    |-- ModelError                  model
-    |-- DataError                   data
-    |-- Refused                     refused            (a filter of the owner's)
-    `-- JobError                    job
-        |-- Cancelled               cancelled          (exit 130)
-        |-- Poisoned                poisoned
-        |-- WorkerLost              worker_lost
-        |-- OutOfMemory             out_of_memory
-        |-- SamplerFault            sampler
-        |-- LeakedState             leaked_state
-        `-- TooManyEvaluations      too_many_evaluations
+GessoError                      internal
+|-- UsageError                  usage              (exit 2)
+|-- ConfigError                 config             (exit 2; names the setting)
+|-- InvalidRequest              invalid            (exit 2; names the field)
+|-- ProtocolError               protocol
+|   |-- UnknownType             unknown_type
+|   |-- VersionMismatch         version_mismatch
+|   `-- TooLarge                too_large
+|-- Unauthorised                unauthorised
+|-- Unreachable                 unreachable
+|   `-- StartFailed             start_failed
+|-- AlreadyRunning              already_running
+|-- UnsafeState                 unsafe_state
+|-- Conflict                    conflict
+|-- BlobMissing                 blob_missing
+|-- UnknownJob                  unknown_job
+|-- Busy                        busy
+|-- StorageFull                 storage_full
+|-- OutputError                 output
+|-- PluginError                 plugin
+|-- ModelError                  model
+|-- DataError                   data
+|-- Refused                     refused            (a filter of the owner's)
+`-- JobError                    job
+    |-- Cancelled               cancelled          (exit 130)
+    |-- Poisoned                poisoned
+    |-- WorkerLost              worker_lost
+    |-- OutOfMemory             out_of_memory
+    |-- SamplerFault            sampler
+    |-- LeakedState             leaked_state
+    `-- TooManyEvaluations      too_many_evaluations
 """
 
 from __future__ import annotations

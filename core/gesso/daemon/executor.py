@@ -104,5 +104,3 @@ class LocalExecutor:
         pump.join(_LAST_LINES)
         with contextlib.suppress(RuntimeError):  # the loop is closed: the front has left already
             self._loop.call_soon_threadsafe(exited, status)
-
-

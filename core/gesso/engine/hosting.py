@@ -88,9 +88,10 @@ class Hosting:
         """Start what there are threads for; False if that is nothing."""
         did = False
         while self.ready:
-            call = next((call for call in self._waiting if isinstance(call.call, Wait)), None) or self.fairness.order(
-                call for call in self._waiting if not call.running.paused
-            )[0]
+            call = (
+                next((call for call in self._waiting if isinstance(call.call, Wait)), None)
+                or self.fairness.order(call for call in self._waiting if not call.running.paused)[0]
+            )
             self._waiting.remove(call)
             self._fly(call)
             did = True

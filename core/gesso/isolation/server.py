@@ -101,9 +101,7 @@ class Server:
         ]  # fmt: skip
         try:
             with theirs:
-                self._process = subprocess.Popen(
-                    command, env=environments.environ(), stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),)
-                )
+                self._process = subprocess.Popen(command, env=environments.environ(), stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),))
         except OSError as fault:
             ours.close()
             raise self._error(f"cannot be started: {fault.strerror}", self._anew) from fault

@@ -151,6 +151,5 @@ class Asked(Message):
 
 
 ISOLATED: Mapping[str, type[Message]] = {
-    kind.type: kind
-    for kind in (Begin, Born, Fork, Forked, Exited, Start, Resume, Close, Work, Answer, Yielded, Returned, Raised, Asked)
+    kind.type: kind for kind in (Begin, Born, Fork, Forked, Exited, Start, Resume, Close, Work, Answer, Yielded, Returned, Raised, Asked)
 }

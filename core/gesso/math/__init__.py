@@ -6,6 +6,14 @@ from gesso.math.spaces import Space
 from gesso.math.times import sigma_at, time_of
 
 __all__ = [
-    "Noise", "NoiseSource", "Space", "exponential_weights", "fixed_adams_bashforth", "initial_noise", "lagrange_weights", "phi",
-    "sigma_at", "time_of",
+    "Noise",
+    "NoiseSource",
+    "Space",
+    "exponential_weights",
+    "fixed_adams_bashforth",
+    "initial_noise",
+    "lagrange_weights",
+    "phi",
+    "sigma_at",
+    "time_of",
 ]

@@ -56,9 +56,7 @@ class Noise:
     on the seed and on its place, so no query changes another (Gaines and Lyons 1997; Li et al. 2020, section 4, "virtual Brownian tree").
     """
 
-    def __init__(
-        self, shape: Sequence[int], seed: int, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
-    ) -> None:
+    def __init__(self, shape: Sequence[int], seed: int, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> None:
         self._shape = tuple(shape)
         self._seed = seed
         self._device = torch.device(device)

@@ -29,9 +29,7 @@ def _basis(nodes: Sequence[float], j: int, t: float) -> float:
     return math.prod((t - node) / (nodes[j] - node) for k, node in enumerate(nodes) if k != j)
 
 
-def lagrange_weights(
-    nodes: Sequence[float], start: float, end: float, weight: Callable[[float], float] = lambda _: 1.0
-) -> list[float]:
+def lagrange_weights(nodes: Sequence[float], start: float, end: float, weight: Callable[[float], float] = lambda _: 1.0) -> list[float]:
     """w_j = integral of L_j(t) * weight(t) from start to end: the integral of f is sum_j w_j f(nodes[j]), exact for low polynomials.
 
     With ``nodes`` the newest times first and weight 1 these are the Adams-Bashforth weights for steps of any length.

@@ -16,6 +16,9 @@ from gesso.errors import InvalidRequest
 from gesso.plugin.fields import SEED_MAX, ui
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from gesso.media import Output
     from gesso.plugin.context import JobContext, ResolveContext
 
@@ -164,14 +167,19 @@ def best(scores: Sequence[Scores], keep: int) -> list[int]:
     return sorted(range(len(scores)), key=lambda i: (scores[i].total is None, -(scores[i].total or 0.0), i))[:keep]
 
 
-def choose(ctx: JobContext, params: Choosing, outputs: Sequence[Output]) -> Generator[Any, Any, list[Output]]:
-    """The outputs with their scores; with ``best_of`` only those of the best pictures, the best first, numbered anew."""
+def choose(
+    ctx: JobContext, params: Choosing, outputs: Sequence[Output], faces: Sequence[npt.NDArray[np.uint8]] = ()
+) -> Generator[Any, Any, list[Output]]:
+    """The outputs with their scores; with ``best_of`` only those of the best pictures, the best first, numbered anew.
+
+    ``faces``: what scorers are to see of each picture, sRGB (H, W, 3), where its outputs have other depths or colours.
+    """
     if not params.score:
         return list(outputs)
     groups: dict[int, list[Output]] = {}
     for output in outputs:
         groups.setdefault(output.index, []).append(output)
-    shown = [_face(group).pixels[..., :3] for group in groups.values()]
+    shown = list(faces) or [_face(group).pixels[..., :3] for group in groups.values()]
     words, tile = getattr(params, "prompt", ""), getattr(params, "tile", "none")
     found: Sequence[Scores] = yield from ctx.scores(params.score, shown, prompt=words, tile=tile)
     order = range(len(groups)) if params.best_of is None else best(found, params.keep or params.count)

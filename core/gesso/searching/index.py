@@ -103,8 +103,10 @@ class Index:
     def _head(self) -> dict[str, Any]:
         with contextlib.suppress(OSError, ValueError):
             head = json.loads((self.folder / "index.json").read_text(encoding="utf-8"))
-            if isinstance(head, dict) and head.get("version") == VERSION and all(
-                self._file(name, int(head["generation"])).is_file() for name in ("jobs", "entries", "vectors")
+            if (
+                isinstance(head, dict)
+                and head.get("version") == VERSION
+                and all(self._file(name, int(head["generation"])).is_file() for name in ("jobs", "entries", "vectors"))
             ):
                 return head
         return {}

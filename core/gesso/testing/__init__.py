@@ -14,8 +14,23 @@ if TYPE_CHECKING:
     from gesso.testing.studio import Made, Studio
 
 __all__ = [
-    "Consistency", "Gaussian", "InProcessDaemon", "Made", "Mixture", "Studio", "Trajectory", "Wavy", "check_operation", "check_sampler",
-    "check_schedule", "check_scorer", "check_upscaler", "epsilon_model", "flow_model", "run", "trace",
+    "Consistency",
+    "Gaussian",
+    "InProcessDaemon",
+    "Made",
+    "Mixture",
+    "Studio",
+    "Trajectory",
+    "Wavy",
+    "check_operation",
+    "check_sampler",
+    "check_schedule",
+    "check_scorer",
+    "check_upscaler",
+    "epsilon_model",
+    "flow_model",
+    "run",
+    "trace",
 ]
 
 _MODULES = {

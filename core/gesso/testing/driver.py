@@ -38,8 +38,14 @@ def start(spec: SamplerSpec, x: Tensor, sigmas: Sequence[float], given: dict[str
 
 
 def trace(
-    spec: SamplerSpec, denoiser: PlainDenoiser, x: Tensor, sigmas: Sequence[float], *,
-    noise: NoiseSource | None = None, model: Parametrisation | None = None, **options: Any,
+    spec: SamplerSpec,
+    denoiser: PlainDenoiser,
+    x: Tensor,
+    sigmas: Sequence[float],
+    *,
+    noise: NoiseSource | None = None,
+    model: Parametrisation | None = None,
+    **options: Any,
 ) -> Trajectory:
     """Run to the end and keep the requests. ``noise`` is that of seed 0 unless given, ``model`` that of Stable Diffusion 1.5."""
     given = {"noise": noise or Noise.like(x, 0), "parametrisation": model or epsilon_model()}
@@ -54,8 +60,14 @@ def trace(
 
 
 def run(
-    spec: SamplerSpec, denoiser: PlainDenoiser, x: Tensor, sigmas: Sequence[float], *,
-    noise: NoiseSource | None = None, model: Parametrisation | None = None, **options: Any,
+    spec: SamplerSpec,
+    denoiser: PlainDenoiser,
+    x: Tensor,
+    sigmas: Sequence[float],
+    *,
+    noise: NoiseSource | None = None,
+    model: Parametrisation | None = None,
+    **options: Any,
 ) -> Tensor:
     """Run to the end; returns the final x."""
     return trace(spec, denoiser, x, sigmas, noise=noise, model=model, **options).x

@@ -166,9 +166,7 @@ class Service:
         """Serve until told to leave."""
         hooks = Hooks(events=self._on_event, mark=partial(self._mark, box), wake=lambda: self._link.inbox.put(_Wake()))
         setup = self._setup
-        self._engine = Engine(
-            self._models, self._pool, hooks, width=setup.width, log_after=setup.replay.after, threads=setup.alternatives
-        )
+        self._engine = Engine(self._models, self._pool, hooks, width=setup.width, log_after=setup.replay.after, threads=setup.alternatives)
         self._tell_info(again=True)
         for ticket, job in self._announcer.started(self._catalogue):
             self._engine.start(ticket, job)

@@ -74,9 +74,7 @@ class Strangers:
         with self._shelf.risking(stranger.entry.name, "imported"), _limited(stranger.entry.name):
             return add_stranger(registry, stranger, options=options)
 
-    def _isolated(
-        self, registry: Registry, stranger: Stranger, options: Mapping[str, Any], before: Mapping[_Key, Server]
-    ) -> PluginState:
+    def _isolated(self, registry: Registry, stranger: Stranger, options: Mapping[str, Any], before: Mapping[_Key, Server]) -> PluginState:
         """Its process is started and goes on by itself; one that has the same content and settings as before is kept."""
         assert self._shelf is not None
         assert stranger.environment is not None

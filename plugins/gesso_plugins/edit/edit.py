@@ -6,17 +6,21 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+import numpy.typing as npt
+
 from gesso.engine import All, Host
 from gesso.errors import InvalidRequest
 from gesso.media import Output
 from gesso.model import ModelCard
 from gesso.plugin import JobContext, OperationParams, ResolveContext
+from gesso.plugin.choosing import alone, candidates, choose, settled
 from gesso.plugin.sampling import check_seeds, sampled
 from gesso.plugin.steering import check_regions, controls
 from gesso.plugin.styling import styled
 from gesso_plugins.edit.params import EditParams
 from gesso_plugins.edit.presets import preset
-from gesso_plugins.edit.region import Finished, Pixels, Region, finish, halfway, merged, prepare, warn_of_tables
+from gesso_plugins.edit.region import Finished, Pixels, Region, face, finish, halfway, merged, prepare, warn_of_tables
 from gesso_plugins.edit.steering import Frame, Steering, files, steering
 
 CAPABILITY = "encode_image"
@@ -43,16 +47,18 @@ class Edit:
             raise InvalidRequest(f"The model {card.name!r} cannot paint into a picture.", field="model", hint="Choose another model.")
         check_seeds(params)
         check_regions(params)
-        return params.model_copy(update={"model": card.name, **sampled(ctx, card, params), **controls(ctx, card, params)})
+        filled = {**sampled(ctx, card, params), **controls(ctx, card, params), **settled(ctx, params)}
+        return params.model_copy(update={"model": card.name, **filled})
 
     def run(self, ctx: JobContext, params: EditParams) -> Generator[Any, Any, list[Output]]:
-        """All results at once."""
+        """All results at once; scorers look at the surroundings with the result in them."""
         card: ModelCard = ctx.model(params.model, capability=CAPABILITY)
         mask = None if params.mask is None else ctx.blob(params.mask.sha256)
         region: Region = yield Host(prepare, (ctx.blob(params.image.sha256), mask, params, card))
         warn_of_tables(ctx, region.document)
         task = Task(ctx, params, region, (yield Host(steering, (*files(ctx, params), _frame(region, params)))))
-        return list((yield All(*(_result(task, i) for i in range(params.count)))))
+        made = yield All(*(_result(task, i) for i in range(candidates(params))))
+        return (yield from choose(ctx, params, [output for output, _ in made], [seen for _, seen in made if seen is not None]))
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,8 @@ def _frame(region: Region, params: EditParams) -> Frame:
     return Frame(before, (width, height), params.left, params.top, region.geometry.context)
 
 
-def _result(task: Task, index: int) -> Generator[Any, Any, Output]:
+def _result(task: Task, index: int) -> Generator[Any, Any, tuple[Output, npt.NDArray[np.uint8] | None]]:
+    """A result, and what scorers see of it, where there are any."""
     params, region = task.params, task.region
     assert params.seed is not None
     seed = params.seed + index
@@ -84,17 +91,18 @@ def _result(task: Task, index: int) -> Generator[Any, Any, Output]:
         second: Finished = yield Host(finish, (region, again.pixels, params))
         tries, done = 2, min(done, second, key=lambda finished: finished.after.values)
     document = region.document
-    return Output(
+    output = Output(
         pixels=done.pixels,
         role="image",
         index=index,
         seed=seed,
-        params=params.model_copy(update={"count": 1, "seed": seed}).model_dump(mode="json"),
+        params=alone(params, seed),
         model=painted.model,
         info={"labels": painted.info.get("labels", {}), "measured": _measured(region, done, tries)},
         kind=document.returned,
         profile=document.profile,
     )
+    return output, (yield Host(face, (region, done.mended))) if params.score else None
 
 
 def _painted(task: Task, seed: int) -> Generator[Any, Any, Output]:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from gesso.plugin.choosing import BestOf, Keep, Score
 from gesso.plugin.fields import SEED_MAX, InputBlob, Options, ui
 from gesso.plugin.operations import OperationParams
 from gesso.plugin.steering import ControlEnd, Controls, ControlStart, ControlStrength, Regions
@@ -122,3 +123,6 @@ class EditParams(OperationParams):
     control_end: ControlEnd = Field({})
     region: Regions = Field({})
     options: Options = Field({})
+    best_of: BestOf = None
+    keep: Keep = None
+    score: Score = Field({})

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from gesso.errors import InvalidRequest
 from gesso.media import documents
 from gesso.media.documents import Document
-from gesso.media.images import Picture
+from gesso.media.images import Picture, quantised
 from gesso.media.working import from_srgb, resized, to_depth, to_float, to_srgb
 from gesso.model.card import ModelCard
 from gesso.plugin import JobContext
@@ -96,6 +96,11 @@ def merged(region: Region, mended: Pixels) -> Pixels:
     """The context with a result in it, for a model to go on from."""
     cover = region.cover[..., None]
     return region.seen * (1 - cover) + mended * cover
+
+
+def face(region: Region, mended: Pixels) -> npt.NDArray[np.uint8]:
+    """The same as a picture to look at."""
+    return quantised(merged(region, mended), 8)
 
 
 def halfway(region: Region, made: npt.NDArray[Any], params: EditParams) -> Pixels:

@@ -14,9 +14,7 @@ from gesso.plugin import guidance
 from gesso_plugins.guidance.ramps import Ramp, ramped
 
 
-@guidance(
-    "classifier_free", title="Classifier-free guidance", paper="Ho and Salimans 2022 (arXiv 2207.12598)", order=0, aliases=("cfg",)
-)
+@guidance("classifier_free", title="Classifier-free guidance", paper="Ho and Salimans 2022 (arXiv 2207.12598)", order=0, aliases=("cfg",))
 def classifier_free(
     moment: Moment, scale: Annotated[float, Field(ge=0, le=100)] = 5.0, schedule: Ramp = "constant"
 ) -> Generator[tuple[Row, ...], Predicted, Tensor]:

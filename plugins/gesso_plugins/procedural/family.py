@@ -74,9 +74,7 @@ class ProceduralModel:
     def apply(self, method: str, inputs: Mapping[str, Any]) -> Rendered | MaterialMaps:
         """``render`` and ``material_maps``; inputs: prompt, width, height, seed."""
         if method not in self.methods:
-            raise InvalidRequest(
-                f"The model {self.card.name!r} has no method {method!r}; it has {', '.join(self.methods)}."
-            )
+            raise InvalidRequest(f"The model {self.card.name!r} has no method {method!r}; it has {', '.join(self.methods)}.")
         seed = int(inputs["seed"])
         parsed = parse(str(inputs["prompt"]), seed)
         maps = render(parsed.recipe, int(inputs["width"]), int(inputs["height"]), seed)

@@ -8,9 +8,21 @@ from gesso.plugin import SamplerSpec
 from gesso_plugins.samplers.plugin import SAMPLERS, SCHEDULES
 
 UNCOMPARED = (
-    "euler_cfg_pp", "euler_ancestral_cfg_pp", "heunpp2", "dpmpp_2s_ancestral_cfg_pp", "dpmpp_2m_cfg_pp", "res_multistep_cfg_pp",
-    "res_multistep_ancestral", "res_multistep_ancestral_cfg_pp", "gradient_estimation", "gradient_estimation_cfg_pp", "er_sde", "seeds_2",
-    "seeds_3", "sa_solver_pece", "restart",
+    "euler_cfg_pp",
+    "euler_ancestral_cfg_pp",
+    "heunpp2",
+    "dpmpp_2s_ancestral_cfg_pp",
+    "dpmpp_2m_cfg_pp",
+    "res_multistep_cfg_pp",
+    "res_multistep_ancestral",
+    "res_multistep_ancestral_cfg_pp",
+    "gradient_estimation",
+    "gradient_estimation_cfg_pp",
+    "er_sde",
+    "seeds_2",
+    "seeds_3",
+    "sa_solver_pece",
+    "restart",
 )
 """Samplers that neither k-diffusion nor diffusers has in a form that could be compared."""
 
@@ -70,9 +82,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def page() -> str:
     """The whole page."""
     samplers = _table(("name", "title", "order", "evaluations", "noise", "other names", "paper"), map(_sampler, SAMPLERS))
-    schedules = _table(
-        ("name", "title", "other names", "paper"), ((f"`{s.name}`", s.title, _names(s.aliases), s.paper) for s in SCHEDULES)
-    )
+    schedules = _table(("name", "title", "other names", "paper"), ((f"`{s.name}`", s.title, _names(s.aliases), s.paper) for s in SCHEDULES))
     return HEAD + "\n" + samplers + MIDDLE.format(uncompared=_names(UNCOMPARED)) + "\n" + schedules + TAIL
 
 

@@ -27,8 +27,15 @@ if TYPE_CHECKING:
     aliases=("k_dpm_2", "kdpm_2", "KDPM2DiscreteScheduler"),
 )
 def dpm_2(  # noqa: PLR0913  (Karras's four S_*)
-    x: Tensor, sigmas: Sequence[float], *, noise: NoiseSource, parametrisation: Parametrisation,
-    s_churn: float = 0.0, s_tmin: float = 0.0, s_tmax: float = math.inf, s_noise: float = 1.0,
+    x: Tensor,
+    sigmas: Sequence[float],
+    *,
+    noise: NoiseSource,
+    parametrisation: Parametrisation,
+    s_churn: float = 0.0,
+    s_tmin: float = 0.0,
+    s_tmax: float = math.inf,
+    s_noise: float = 1.0,
 ) -> Steps:
     """The step to 0 is Euler's: 0 has no geometric middle."""
     churn = Churn.over(sigmas, parametrisation, (s_churn, s_tmin, s_tmax, s_noise))

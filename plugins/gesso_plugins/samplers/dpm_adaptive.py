@@ -29,8 +29,15 @@ if TYPE_CHECKING:
     aliases=("k_dpm_ad", "k_dpm_adaptive"),
 )
 def dpm_adaptive(  # noqa: PLR0913  (the options of a step controller)
-    x: Tensor, sigmas: Sequence[float], *, parametrisation: Parametrisation,
-    order: Literal[2, 3] = 3, rtol: float = 0.05, atol: float = 0.0078, h_init: float = 0.05, accept_safety: float = 0.81,
+    x: Tensor,
+    sigmas: Sequence[float],
+    *,
+    parametrisation: Parametrisation,
+    order: Literal[2, 3] = 3,
+    rtol: float = 0.05,
+    atol: float = 0.0078,
+    h_init: float = 0.05,
+    accept_safety: float = 0.81,
 ) -> Steps:
     """``rtol`` and ``atol`` bound the root mean square of the difference; a step is taken again if it was too long."""
     space = Space.of(parametrisation)

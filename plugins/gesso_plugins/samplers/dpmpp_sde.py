@@ -30,8 +30,14 @@ if TYPE_CHECKING:
     aliases=("k_dpmpp_sde", "dpmpp_sde_gpu", "DPMSolverSDEScheduler"),
 )
 def dpmpp_sde(  # noqa: PLR0913  (the solver's three options)
-    x: Tensor, sigmas: Sequence[float], *, noise: NoiseSource, parametrisation: Parametrisation,
-    eta: float = 1.0, s_noise: float = 1.0, r: float = 0.5,
+    x: Tensor,
+    sigmas: Sequence[float],
+    *,
+    noise: NoiseSource,
+    parametrisation: Parametrisation,
+    eta: float = 1.0,
+    s_noise: float = 1.0,
+    r: float = 0.5,
 ) -> Steps:
     """``r`` places the middle evaluation (in lambda); the path is shared by nested intervals, so more steps refine the same picture."""
     space, exploding = Space.of(parametrisation), Space(is_flow=False)

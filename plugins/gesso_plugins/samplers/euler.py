@@ -26,8 +26,15 @@ if TYPE_CHECKING:
     aliases=("k_euler", "EulerDiscreteScheduler", "EDMEulerScheduler", "FlowMatchEulerDiscreteScheduler"),
 )
 def euler(  # noqa: PLR0913  (Karras's four S_*)
-    x: Tensor, sigmas: Sequence[float], *, noise: NoiseSource, parametrisation: Parametrisation,
-    s_churn: float = 0.0, s_tmin: float = 0.0, s_tmax: float = math.inf, s_noise: float = 1.0,
+    x: Tensor,
+    sigmas: Sequence[float],
+    *,
+    noise: NoiseSource,
+    parametrisation: Parametrisation,
+    s_churn: float = 0.0,
+    s_tmin: float = 0.0,
+    s_tmax: float = math.inf,
+    s_noise: float = 1.0,
 ) -> Steps:
     """``s_churn`` > 0 makes it stochastic: noise is added before each step within s_tmin..s_tmax."""
     churn = Churn.over(sigmas, parametrisation, (s_churn, s_tmin, s_tmax, s_noise))

@@ -27,8 +27,15 @@ if TYPE_CHECKING:
     aliases=("k_heun", "HeunDiscreteScheduler", "FlowMatchHeunDiscreteScheduler"),
 )
 def heun(  # noqa: PLR0913  (Karras's four S_*)
-    x: Tensor, sigmas: Sequence[float], *, noise: NoiseSource, parametrisation: Parametrisation,
-    s_churn: float = 0.0, s_tmin: float = 0.0, s_tmax: float = math.inf, s_noise: float = 1.0,
+    x: Tensor,
+    sigmas: Sequence[float],
+    *,
+    noise: NoiseSource,
+    parametrisation: Parametrisation,
+    s_churn: float = 0.0,
+    s_tmin: float = 0.0,
+    s_tmax: float = math.inf,
+    s_noise: float = 1.0,
 ) -> Steps:
     """The step to 0 is Euler's: there is no slope at 0."""
     churn = Churn.over(sigmas, parametrisation, (s_churn, s_tmin, s_tmax, s_noise))

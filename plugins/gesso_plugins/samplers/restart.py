@@ -34,8 +34,14 @@ def _path(space: Space, sigmas: Sequence[float], low: float, high: float, times:
     stochastic=True,
 )
 def restart(  # noqa: PLR0913  (the restart interval)
-    x: Tensor, sigmas: Sequence[float], *, noise: NoiseSource, parametrisation: Parametrisation,
-    low: float = 0.1, high: float = 2.0, times: int = 1,
+    x: Tensor,
+    sigmas: Sequence[float],
+    *,
+    noise: NoiseSource,
+    parametrisation: Parametrisation,
+    low: float = 0.1,
+    high: float = 2.0,
+    times: int = 1,
 ) -> Steps:
     """From the first level not above ``low`` (or the last above 0) back to the last not below ``high`` (or the first), ``times`` times."""
     space = Space.of(parametrisation)

@@ -47,8 +47,15 @@ class _Adams:
 
 
 def _solve(  # noqa: PLR0913  (one algorithm behind two registered forms)
-    x: Tensor, sigmas: Sequence[float], *, noise: NoiseSource, parametrisation: Parametrisation, eta: float,
-    orders: tuple[int, int], adams: _Adams, evaluate_again: bool,
+    x: Tensor,
+    sigmas: Sequence[float],
+    *,
+    noise: NoiseSource,
+    parametrisation: Parametrisation,
+    eta: float,
+    orders: tuple[int, int],
+    adams: _Adams,
+    evaluate_again: bool,
 ) -> Steps:
     space, last_time = adams.space, len(parametrisation.sigmas) - 1
     predictor, corrector = orders
@@ -77,8 +84,15 @@ def _solve(  # noqa: PLR0913  (one algorithm behind two registered forms)
     aliases=("SASolverScheduler",),
 )
 def sa_solver(  # noqa: PLR0913  (the solver's options)
-    x: Tensor, sigmas: Sequence[float], *, noise: NoiseSource, parametrisation: Parametrisation,
-    eta: float = 1.0, predictor: int = 3, corrector: int = 4, simple: bool = False,
+    x: Tensor,
+    sigmas: Sequence[float],
+    *,
+    noise: NoiseSource,
+    parametrisation: Parametrisation,
+    eta: float = 1.0,
+    predictor: int = 3,
+    corrector: int = 4,
+    simple: bool = False,
 ) -> Steps:
     """Noise of strength ``eta`` in the middle 60 % of the trained times; orders of predictor and corrector (0: none) count predictions."""
     adams, orders = _Adams(Space.of(parametrisation), simple), (predictor, corrector)
@@ -95,8 +109,15 @@ def sa_solver(  # noqa: PLR0913  (the solver's options)
     stochastic=True,
 )
 def sa_solver_pece(  # noqa: PLR0913  (the solver's options)
-    x: Tensor, sigmas: Sequence[float], *, noise: NoiseSource, parametrisation: Parametrisation,
-    eta: float = 1.0, predictor: int = 3, corrector: int = 4, simple: bool = False,
+    x: Tensor,
+    sigmas: Sequence[float],
+    *,
+    noise: NoiseSource,
+    parametrisation: Parametrisation,
+    eta: float = 1.0,
+    predictor: int = 3,
+    corrector: int = 4,
+    simple: bool = False,
 ) -> Steps:
     """Like sa_solver, but the prediction that is remembered is that of the corrected x."""
     adams, orders = _Adams(Space.of(parametrisation), simple), (predictor, corrector)

@@ -31,8 +31,14 @@ if TYPE_CHECKING:
     stochastic=True,
 )
 def seeds_2(  # noqa: PLR0913  (the solver's three options)
-    x: Tensor, sigmas: Sequence[float], *, noise: NoiseSource, parametrisation: Parametrisation,
-    eta: float = 1.0, s_noise: float = 1.0, r: float = 0.5,
+    x: Tensor,
+    sigmas: Sequence[float],
+    *,
+    noise: NoiseSource,
+    parametrisation: Parametrisation,
+    eta: float = 1.0,
+    s_noise: float = 1.0,
+    r: float = 0.5,
 ) -> Steps:
     """``r`` places the middle evaluation (in lambda); ``eta`` 0 is the deterministic method."""
     space = Space.of(parametrisation)

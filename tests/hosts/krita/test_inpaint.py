@@ -51,6 +51,7 @@ def check_kinds(found: dict[str, Any]) -> None:
     assert found["grown"] == [148, 96, True]
     assert found["whole"] == [[0, 0, 128, 96], [["seed 4", False], ["seed 3", True]]]
     assert found["inverted"] == [0, 255, 255]
+    assert found["best"][1:] == [1, True]
     assert found["refused"][0] is True
     assert "outside of the canvas" in found["refused"][1]
 
@@ -104,5 +105,7 @@ def check_sent(client: Client, facts: dict[str, Any]) -> None:
     assert int(mask.astype(int).sum()) == 255 * 24 * 20
     beyond = client.job(facts["kinds"]["beyond"][0])["params"]
     assert (beyond["left"], beyond["right"]) == (0, 32)
+    best = client.job(facts["kinds"]["best"][0])["params"]
+    assert (best["best_of"], best["keep"]) == (3, 1)
     assert picture(facts["kinds"]["beyond"][0], "mask").shape == (96, 160)
     assert picture(facts["large"][0], "image").shape == (1024, 1024, 3)

@@ -111,6 +111,25 @@ def test_the_same_request_gives_the_same_bytes_and_another_seed_others(tiny: Any
     assert first[1].params["seed"] == 8
 
 
+def test_the_best_of_several_are_kept_as_they_would_be_made_alone(tiny: Any) -> None:
+    """Fails without `candidates` in `Edit.run` (one would be made), `faces` in `choose` (scorers would see a layer of 16 bits)."""
+    document = write(Document(samples("uint16"), SRGB, "png"))
+    asked = {"returns": "layer", "score": {"sharpness": 1}}
+    every = edited(tiny, document, mask_file(), count=4, **asked).outputs
+    best = edited(tiny, document, mask_file(), best_of=4, keep=2, **asked).outputs
+    scores = sorted(((output.score, output.seed) for output in every), reverse=True)
+    assert len({score for score, _ in scores}) == 4
+    assert [(output.score, output.seed) for output in best] == scores[:2]
+    assert [output.index for output in best] == [0, 1]
+    alone = edited(
+        tiny,
+        document,
+        mask_file(),
+        **{name: value for name, value in best[1].params.items() if value is not None and name not in ("image", "mask")},
+    )
+    assert alone.outputs[0].pixels.tobytes() == best[1].pixels.tobytes()
+
+
 def test_the_border_fits_better_than_without(tiny: Any) -> None:
     image = write(Document(samples("uint8"), SRGB, "png"))
     matched = edited(tiny, image, mask_file()).outputs[0].info["measured"]

@@ -61,7 +61,7 @@ def depths(lab, panel):
 
 
 def kinds(lab, panel):
-    """Off the canvas, growing it, empty, inverted, nearly nothing; a count of two."""
+    """Off the canvas, growing it, empty, inverted, nearly nothing; a count of two; the best of three."""
     found = {}
     document, base, rows = hatched(lab, 128, 96)
     yield 0.3
@@ -98,6 +98,13 @@ def kinds(lab, panel):
     alpha = bytes(group.childNodes()[0].pixelData(0, 0, 128, 96))[3::4]
     found["inverted"] = [alpha[50 * 128 + 60], alpha[2 * 128 + 2], alpha[90 * 128 + 120]]
     panel.set(invert=False)
+    select(document, 30, 30, 40, 30)
+    best = submit(panel, prompt="the best", seed=4, best_of=3)
+    yield landed(best)
+    yield 0.3
+    group = next(node for node in document.topLevelNodes() if node.name() == "Gesso: the best")
+    found["best"] = [best.job, len(group.childNodes()), best.result.images[0].seed in (4, 5, 6)]
+    panel.set(best_of=None)
     select(document, 500, 500, 20, 20)
     panel.docker.place.beyond.setCurrentIndex(panel.docker.place.beyond.findData("inside"))
     refused = submit(panel, prompt="nowhere")
