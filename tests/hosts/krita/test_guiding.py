@@ -19,7 +19,8 @@ MODES = ["Fill", "Refine", "Expand", "Add", "Remove", "Replace background", "Var
 def test_every_mode_control_layers_and_regions(krita: Any, tiny: Path, gesso: Path, tmp_path: Path, keep_pictures: Any) -> None:
     """Fails without: `**mode.values` in `Docker._draw_form` (every mode would be Fill), `_listed` in `orders._plain` (a style would not be
     sent), `_guided` in `orders._region` (layers would not steer an edit), `self.place.toggle(layer)` of `Docker._moved` (traced lines would
-    be seen), `self.regions.write` in `Docker.reuse` (its regions would be lost)."""
+    be seen), `self.regions.write` in `Docker.reuse` (its regions would be lost), `LayerList._chosen` (another
+    document's layers would take the place of those that were chosen)."""
     verdict = krita("guiding")
     keep_pictures(tmp_path)
     facts = verdict.check()
@@ -91,6 +92,9 @@ def check_regions(client: Client, facts: dict[str, Any]) -> None:
     assert (right[:, 96:] == 128).all()
     assert not right[:, :96].any()
     assert client.job(plain)["params"]["region"] == {}
+    refused, said, kept = facts["elsewhere"]
+    assert (refused, kept) == (True, True)
+    assert "is not in this document" in said
     assert facts["reused"] == [True, [2, 1], True]
     assert client.job(plain)["params"]["control_strength"] == client.job(job)["params"]["control_strength"] == {"edges": 0.25}
     assert client.job(plain)["params"]["seed"] == client.job(job)["params"]["seed"]

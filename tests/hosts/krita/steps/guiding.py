@@ -226,8 +226,22 @@ def regions(lab, panel):
     yield 0.3
     again = [list(panel.docker.regions.read()), list(panel.docker.controls.read())]
     lab.note(reused=[again == set_then, [len(found) for found in again], panel.docker.panel.values().get("seed") == task.params["seed"]])
+    yield from elsewhere(lab, panel, document)
     panel.docker.regions.write([])
     task = panel.docker.submit()
     yield landed(task)
     lab.note(regions=[job, task.job, apart(with_regions, bright(task.result.images[0]))])
     yield from close(document)
+
+
+def elsewhere(lab, panel, document):
+    """Another document has none of the layers: nothing is asked for with others in their place, and back here all is as it was."""
+    before = list(panel.docker.regions.read())
+    other, _, _ = hatched(lab, 64, 64)
+    yield 0.6
+    refused = panel.docker.submit() is None
+    said = panel.docker.foot.message.text()
+    yield from close(other)
+    lab.krita.setActiveDocument(document)
+    yield 0.6
+    lab.note(elsewhere=[refused, said, list(panel.docker.regions.read()) == before])
