@@ -55,6 +55,7 @@ class Blender:
             **environment,
         }
         environ.pop("PYTHONPATH", None)  # what runs in Blender is the copy
+        environ.pop("PYTHONDONTWRITEBYTECODE", None)  # whoever uses Blender has none
         words = [*self.command(window), "--python", str(INSIDE / "drive.py")]
         return subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
 

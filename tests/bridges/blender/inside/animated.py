@@ -36,7 +36,7 @@ def script():
     yield lambda: not now.session.suspended
     bpy.context.scene.gesso.operation = "generate"
     window, area, region = view()
-    words = {"prompt": "moss", "strength": 0.5, "directory": FRAMES, "parameters": '{"model": "starter", "steps": 6}'}
+    words = {"prompt": "moss", "strength": 0.25, "directory": FRAMES, "parameters": '{"model": "starter", "steps": 6}'}
     with bpy.context.temp_override(window=window, area=area, region=region):
         assert bpy.ops.gesso.stylise_render("EXEC_DEFAULT", **words) == {"FINISHED"}
     tasks = list(now.session.tasks.values())
