@@ -117,6 +117,8 @@ def test_the_best_of_several_are_kept_as_they_would_be_made_alone(tiny: Any) -> 
     asked = {"returns": "layer", "score": {"sharpness": 1}}
     every = edited(tiny, document, mask_file(), count=4, **asked).outputs
     best = edited(tiny, document, mask_file(), best_of=4, keep=2, **asked).outputs
+    whole = edited(tiny, document, mask_file(), count=4, score={"sharpness": 1}).outputs
+    assert [output.score for output in every] == [output.score for output in whole], "of the surroundings, whatever comes back"
     scores = sorted(((output.score, output.seed) for output in every), reverse=True)
     assert len({score for score, _ in scores}) == 4
     assert [(output.score, output.seed) for output in best] == scores[:2]
