@@ -114,7 +114,9 @@ class Controlled(Protocol):
 
 @runtime_checkable
 class Decodes(Protocol):
-    """Capability ``decode``."""
+    """Capability ``decode``; with ``draw`` too (and ``encode_text``), noise is a latent: unit noise of the card's ``latent`` (1, C, h, w)
+    with the prompt's ``pooled`` (1, P) at each place of it, (1, C + P, h, w), decodes to a picture.
+    """
 
     def decode(self, latents: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, 3, H, W) float32 in 0..1."""

@@ -57,7 +57,8 @@ class ModelCard:
     ``instruct`` beside ``denoise``: it does to a picture what the prompt says, and takes the picture's latent as ``extras["reference"]``
     of each conditioning.
 
-    parametrisation and latent are set where the model can ``denoise``. options: the keys that ``options.<family>`` of a request may have.
+    parametrisation is set where the model can ``denoise``, latent there and where it can ``draw``. options: the keys that
+    ``options.<family>`` of a request may have.
     shift: how the noise levels move with the size of the picture. layers: the parts of the network that guidance may perturb
     (`gesso.model.Perturbs`), the one to take by default first.
     embeds_guidance: the scale goes into the network as ``extras["guidance"]`` of each conditioning, and no negative row is computed.

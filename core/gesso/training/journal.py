@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-FIELDS = ("stage", "step", "samples", "cpu_hours", "loss", "validation")
+FIELDS = ("stage", "step", "samples", "cpu_hours", "loss", "validation", "diversity")
 
 
 class Journal:

@@ -50,6 +50,7 @@ from gesso.model import Conditioning, ModelCard, Parametrisation, Patch, Seamles
 from gesso.plugin import JobContext, OperationParams, ResolveContext, SamplerSpec, ScheduleSpec
 from gesso.plugin.choosing import alone, candidates, choose, survivors
 from gesso_plugins.imaging.adapting import patches, short_hashes, steers
+from gesso_plugins.imaging.drawing import draw_all
 from gesso_plugins.imaging.guiding import guides
 from gesso_plugins.imaging.large import levels_of, windows_of, wrapping
 from gesso_plugins.imaging.masking import Mask, nothing_kept, read_mask, read_region, shares
@@ -60,7 +61,7 @@ from gesso_plugins.imaging.resolve import resolve_generate
 
 
 class Generate:
-    """Makes pictures from a prompt, or from a prompt and a picture. Any model that denoises, paints or renders will do."""
+    """Makes pictures from a prompt, or from a prompt and a picture. Any model that denoises, paints, draws or renders will do."""
 
     name: ClassVar[str] = "generate"
     title: ClassVar[str] = "Generate"
@@ -77,6 +78,8 @@ class Generate:
             made = yield from _sample_all(ctx, card, params)
         elif "paint" in card.capabilities:
             made = yield from paint_all(ctx, card, params)
+        elif "draw" in card.capabilities:
+            made = yield from draw_all(card, params)
         else:
             made = yield from _render_all(card, params)
         return (yield from choose(ctx, params, made))

@@ -31,7 +31,7 @@ def resolve_generate(ctx: ResolveContext, params: GenerateParams) -> GeneratePar
     card = ctx.model(params.model)
     if params.image is not None and not card.capabilities >= {"paint", "instruct"}:
         card = ctx.model(params.model, capability="encode_image")
-    if not card.capabilities & {"denoise", "paint", "render"}:
+    if not card.capabilities & _WAYS.keys():
         raise InvalidRequest(f"The model {card.name!r} cannot make pictures from text.", field="model")
     if not (params.prompt.strip() or params.image or params.control):
         raise InvalidRequest("The prompt is empty.", field="prompt", hint="Say what is to be seen, or give an image to start from.")
@@ -169,7 +169,13 @@ def _rendered(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> d
     return _without(ctx, card, params, _SAMPLING, (*_GUIDING, *_ALIGNING, "bits", "window", "negative"))
 
 
-_WAYS = {"denoise": _sampled, "paint": _painted, "render": _rendered}
+def _drawn(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> dict[str, Any]:
+    """A model that draws in one forward has no use for the sampling fields either, but for the depth of its picture."""
+    _text_only(card, params)
+    return _without(ctx, card, params, _SAMPLING, (*_GUIDING, *_ALIGNING, "window", "negative"))
+
+
+_WAYS = {"denoise": _sampled, "paint": _painted, "draw": _drawn, "render": _rendered}
 
 
 def _text_only(card: ModelCard, params: GenerateParams) -> None:

@@ -1,0 +1,1 @@
+"""A text-conditional VAE-GAN: words into pictures in one forward, trained from renders. It ships no weights."""

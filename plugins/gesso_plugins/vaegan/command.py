@@ -1,0 +1,45 @@
+"""The command of the VAE-GAN, called with its arguments and a source of captioned renders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gesso.training.arguments import Training, has_checkpoint, refuse_overwriting, train_parser
+
+if TYPE_CHECKING:
+    from gesso.plugin.datasets import CaptionedSource
+
+TRAINING = Training("vaegan", "Train a VAE-GAN, which makes a picture in one forward, on captioned renders of 64 pixels.", steps=12_000)
+
+
+def train(argv: Sequence[str], source: CaptionedSource) -> int:
+    """`gesso train vaegan`."""
+    parser = train_parser(TRAINING)
+    option = parser.add_argument
+    option("--from", dest="start", type=Path, help="a file that this command wrote, to start a new run from")
+    about = "what the critic is: of log-likelihoods with spectral norm, or Wasserstein's with gradient penalty (default: %(default)s)"
+    option("--adversary", choices=("bce", "wasserstein"), default="bce", help=about)
+    option("--materials", nargs="+", metavar="NAME", help="what is learned (default: twelve of the starter's)")
+    options = parser.parse_args(argv)
+    refuse_overwriting(parser, options)
+    if options.go_on and not has_checkpoint(options.out):
+        parser.error(f"{options.out} holds no run that could be gone on with: leave out --continue")
+    if options.go_on and options.start is not None:
+        parser.error("--continue goes on from the run's own checkpoint: leave out --from")
+    from gesso_plugins.vaegan.config import MATERIALS, DataConfig, LossConfig, NetworkConfig, VaeganConfig
+    from gesso_plugins.vaegan.train import train_vaegan
+
+    config = VaeganConfig(
+        out=options.out,
+        seed=options.seed,
+        threads=options.threads,
+        minutes=options.minutes,
+        steps=options.steps,
+        loss=LossConfig(adversary=options.adversary),
+        network=NetworkConfig(spectral=options.adversary == "bce"),
+        data=DataConfig(materials=tuple(options.materials or MATERIALS), workers=options.workers),
+    )
+    print(train_vaegan(source, config, options.start))
+    return 0

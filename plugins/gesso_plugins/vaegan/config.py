@@ -1,0 +1,158 @@
+"""Every number of the VAE-GAN's recipe, as frozen dataclasses; small ones make the tests fast."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gesso.training.run import RunConfig
+
+MATERIALS = (
+    "brick", "cobblestone", "marble", "hexagon_tiles", "planks", "bark", "knit", "grass", "water", "zebra", "checkerboard", "polka_dots",
+)  # fmt: skip
+"""Twelve materials of those that the starter learns: walls, stones, woods, cloth, plants, skins and patterns."""
+
+Adversary = Literal["bce", "wasserstein"]
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The four networks. About 1.7 million numbers: under 4 MB in half precision.
+
+    generator: channels from coarse to fine, each twice as fine as the one before, so that a seed's place is ``2 ** len`` pixels wide;
+    encoder and critic: from fine to coarse, as many. latent: channels of the seed at each place; words: of the sentence's vector.
+    spectral: whether the critic's layers are held to a slope of one.
+    """
+
+    image: int = 64
+    vocabulary: int = 1536
+    length: int = 32
+    text_width: int = 96
+    text_layers: int = 2
+    text_heads: int = 4
+    words: int = 96
+    latent: int = 16
+    generator: tuple[int, ...] = (128, 96, 64, 32)
+    encoder: tuple[int, ...] = (24, 48, 72, 96)
+    critic: tuple[int, ...] = (32, 64, 96, 128)
+    spectral: bool = True
+
+    @property
+    def factor(self) -> int:
+        """Pixels a side that one place of the seed becomes."""
+        return int(2 ** len(self.generator))
+
+    def as_json(self) -> str:
+        """For the file's metadata."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @staticmethod
+    def of(values: Mapping[str, Any]) -> NetworkConfig:
+        """What `as_json` wrote; TypeError or ValueError for anything else."""
+        if set(values) != {f.name for f in dataclasses.fields(NetworkConfig)}:
+            raise ValueError("it names other numbers")
+        config = NetworkConfig(**{name: _checked(name, value) for name, value in values.items()})
+        if not 0 < len(config.generator) == len(config.encoder) == len(config.critic) <= 6:
+            raise ValueError("its networks do not fit together")
+        return config
+
+
+def _checked(name: str, value: object) -> Any:
+    """A value of the kind that the field of that name has."""
+    if name in ("generator", "encoder", "critic"):
+        return tuple(map(_size, value if isinstance(value, list) else ()))
+    return bool(value) if name == "spectral" else _size(value)
+
+
+def _size(value: object) -> int:
+    if type(value) is not int or not 0 < value <= 65_536:
+        raise ValueError(f"{value!r} is no size")
+    return value
+
+
+PAPER = NetworkConfig(
+    vocabulary=49_408,
+    length=77,
+    text_width=512,
+    text_layers=12,
+    text_heads=8,
+    words=128,
+    latent=100,
+    generator=(1024, 512, 256, 128),
+    encoder=(64, 128, 256, 512),
+    critic=(64, 128, 256, 512),
+)
+"""As wide as Reed et al. 2016 (appendix; the DCGAN's 1024 to 128 channels, 128 for the words, 100 of noise), with CLIP's text encoder."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Renders: `minimum` must exist before training starts, the rest grow beside it. captions: how many the vocabulary is learned from."""
+
+    materials: tuple[str, ...] = MATERIALS
+    captions: int = 6_000
+    minimum: int = 3_072
+    target: int = 24_576
+    shard: int = 256
+    refresh_every: int = 100
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the terms. prior: KL divergence; likeness: distance in the critic's features; pixels: in colours; adversarial: what the
+    critic says. penalty: of the critic's slope, where it is Wasserstein's.
+    """
+
+    adversary: Adversary = "bce"
+    prior: float = 0.02
+    likeness: float = 1.0
+    pixels: float = 1.0
+    adversarial: float = 0.3
+    penalty: float = 10.0
+
+
+@dataclass(frozen=True)
+class WatchConfig:
+    """How collapse is watched: `prompts` captions with `seeds` pictures each. Collapsed: the pictures of one caption differ by less than
+    the share `least` of how renders of one material and colour differ.
+    """
+
+    every: int = 200
+    prompts: int = 12
+    seeds: int = 4
+    least: float = 0.25
+
+
+@dataclass(frozen=True)
+class VaeganConfig(RunConfig):
+    """One run of `gesso train vaegan`. The critic's rate is the higher of the two time scales."""
+
+    steps: int = 12_000
+    batch: int = 32
+    learning_rate: float = 2e-4
+    critic_rate: float = 4e-4
+    betas: tuple[float, float] = (0.5, 0.99)
+    warmup: int = 100
+    decay_start: float = 0.5
+    final_rate: float = 0.05
+    ema: float = 0.998
+    zero_padding_share: float = 0.1
+    augment: tuple[str, ...] = ("shift", "cutout")
+    sheet_minutes: float = 10.0
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    watch: WatchConfig = field(default_factory=WatchConfig)
+
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint must agree with to be gone on with; how long and where it runs may change."""
+        values: dict[str, Any] = json.loads(json.dumps(self.as_json()))
+        for name in ("minutes", "threads", "steps", "log_every", "save_minutes", "sheet_minutes", "watch"):
+            del values[name]
+        for name in ("workers", "target"):
+            del values["data"][name]
+        return values

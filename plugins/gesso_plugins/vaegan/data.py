@@ -1,0 +1,97 @@
+"""What a training step sees, drawn from (seed, step): pictures, their words, and words that fit none of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from transformers import CLIPTokenizer
+
+from gesso.errors import DataError
+from gesso.training.renders import RenderStore, Universe
+from gesso.training.tokenizer import encode
+
+Kind = tuple[str, str]
+"""Material and colour: words of another kind are wrong words."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures (N, 3, S, S) in [-1, 1], the ids (N, L) of their captions, and those of captions of other materials or colours."""
+
+    pictures: torch.Tensor
+    ids: torch.Tensor
+    wrong: torch.Tensor
+
+
+class Pool:
+    """Renders in memory with their captions' ids and their kinds; grows as shards appear."""
+
+    def __init__(self, store: RenderStore, size: int, tokenizer: CLIPTokenizer) -> None:
+        self.store, self.size, self.tokenizer = store, size, tokenizer
+        self.captions: list[str] = []
+        self.kinds: list[Kind] = []
+        self.members: dict[Kind, list[int]] = defaultdict(list)
+        self._images: list[npt.NDArray[np.uint8]] = []
+        self._ids: list[torch.Tensor] = []
+
+    def __len__(self) -> int:
+        return len(self.captions)
+
+    @property
+    def shards(self) -> int:
+        """How many shards are in memory."""
+        return len(self._images)
+
+    def refresh(self, most: int | None = None) -> None:
+        """Take in what has been drawn since, up to `most` shards in all; DataError where all pictures are of one kind."""
+        there = self.store.shards(Universe.TRAIN, self.size)
+        for number in range(self.shards, there if most is None else min(most, there)):
+            shard = self.store.load(Universe.TRAIN, self.size, number)
+            for i, label in enumerate(shard.labels):
+                kind = (label["material"], label["colour"])
+                self.members[kind].append(len(self.captions) + i)
+                self.kinds.append(kind)
+            self._images.append(shard.images)
+            self.captions.extend(shard.captions)
+            self._ids.append(encode(self.tokenizer, shard.captions))
+        if len(self.members) < 2:
+            raise DataError(
+                "All pictures are of one material and colour, so that no words are wrong for any of them.", hint="Name more materials."
+            )
+
+    def image(self, index: int) -> npt.NDArray[np.uint8]:
+        """One picture (S, S, 3)."""
+        picture: npt.NDArray[np.uint8] = self._images[index // self.store.shard][index % self.store.shard]
+        return picture
+
+    def ids(self, index: list[int]) -> torch.Tensor:
+        """Token ids (N, L)."""
+        return torch.stack([self._ids[i // self.store.shard][i % self.store.shard] for i in index])
+
+    def other(self, index: int, rng: np.random.Generator) -> int:
+        """A render of another kind: every second time of the same material in another colour, where there is one."""
+        own = self.kinds[index]
+        others = [kind for kind in self.members if kind != own]
+        near = [kind for kind in others if kind[0] == own[0]]
+        among = near if near and rng.random() < 0.5 else others
+        return int(rng.choice(self.members[among[int(rng.integers(len(among)))]]))
+
+
+def to_tensor(images: npt.NDArray[np.uint8]) -> torch.Tensor:
+    """Bytes (N, H, W, 3) to floats (N, 3, H, W) in [-1, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous()
+
+
+def draw_batch(pool: Pool, count: int, key: tuple[int, int]) -> Batch:
+    """The batch of step `key`; pictures are rolled over the torus and mirrored."""
+    rng = np.random.default_rng([key[0], 83, key[1]])
+    index = rng.integers(0, len(pool), count).tolist()
+    pictures = []
+    for i in index:
+        rolled = np.roll(pool.image(i), rng.integers(0, pool.size, 2), (0, 1))
+        pictures.append(rolled[:, ::-1] if rng.random() < 0.5 else rolled)
+    return Batch(to_tensor(np.stack(pictures)), pool.ids(index), pool.ids([pool.other(i, rng) for i in index]))

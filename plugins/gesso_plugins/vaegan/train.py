@@ -1,0 +1,280 @@
+"""`train_vaegan`: an autoencoder whose decoder is a generator, against a critic that also reads (Larsen et al. 2016, algorithm 1; Reed et
+al. 2016, algorithm 1). A run lives in one folder and resumes exactly; a file warm-starts a new one.
+
+The generator learns first, then the critic from the same pictures, at a rate of its own (Heusel et al. 2017). As in Larsen's algorithm, the
+encoder is not told what the critic says, only how like its picture comes back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from gesso.errors import DataError, InvalidRequest
+from gesso.model.seamless import make_seamless
+from gesso.plugin.datasets import CaptionedSource
+from gesso.training.arguments import has_checkpoint
+from gesso.training.beside import grow_renders, start_beside
+from gesso.training.files import read_json, write_atomically
+from gesso.training.muon import Muon
+from gesso.training.rate import rate
+from gesso.training.renders import RenderStore, Request, Universe, draw
+from gesso.training.run import Chore, Run, descend
+from gesso.training.sheet import save_sheet
+from gesso.training.tokenizer import encode, train_tokenizer
+from gesso_plugins.vaegan.augment import augmented
+from gesso_plugins.vaegan.config import VaeganConfig
+from gesso_plugins.vaegan.data import Batch, Pool, draw_batch
+from gesso_plugins.vaegan.losses import Scores, critic_loss, likeness, maker_loss, prior, slope_penalty
+from gesso_plugins.vaegan.networks import spread_words
+from gesso_plugins.vaegan.storage import Networks, digest, load_networks, read_vocabulary, save_networks, spelled
+from gesso_plugins.vaegan.watch import Health, health, made_diversity, render_diversity
+
+WEIGHTS = "vaegan.safetensors"
+VOCABULARY = "vocabulary.json"
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One step: its batch, its random numbers, and the factor on the learning rates."""
+
+    batch: Batch
+    rng: torch.Generator
+    factor: float
+
+
+class Training:
+    """One run: its renders, its networks, and what one step teaches them."""
+
+    def __init__(self, source: CaptionedSource, config: VaeganConfig) -> None:
+        self.source, self.config = source, config
+        self.run = Run("vaegan", config)
+        self.store = RenderStore(config.out / "renders", config.seed, config.data.shard)
+        self.request = Request(Universe.TRAIN, config.network.image, config.data.materials)
+        self.health = Health(1.0, collapsed=False)
+
+    def prepare(self, start: Path | None) -> None:
+        """Vocabulary, first renders, networks, from `start` or from nothing; then where the run stood."""
+        config = self.config
+        refuse_unknown(self.source, config.data.materials)
+        if has_checkpoint(config.out):
+            refuse_other(config)
+        torch.manual_seed(config.seed)
+        self.networks, facts = self._begun(start)
+        if has_checkpoint(config.out):
+            self._refuse_other_words()
+        self.run.journal.say(f"drawing the first {config.data.minimum} renders")
+        self.store.ensure(self.source, self.request, config.data.minimum)
+        self.pool = Pool(self.store, config.network.image, self.networks.tokenizer)
+        networks = self.networks
+        makers: list[nn.Module] = [networks.words, networks.encoder, networks.generator]
+        groups = ((makers, config.learning_rate), ([networks.critic], config.critic_rate))
+        adam = [
+            {"params": [p for m in modules for p in m.parameters()], "lr": lr, "base_lr": lr, "betas": config.betas}
+            for modules, lr in groups
+        ]
+        self.run.train(networks, makers, Muon(adam), config.ema)
+        self.run.warm_start(facts)
+        stood = self.run.resume()
+        self.pool.refresh(None if stood is None else stood["shards"])
+        self._prompts()
+
+    def loop(self) -> None:
+        """Step until the steps are done, time is up or the process is asked to end."""
+        config = self.config
+        chores = (
+            Chore(self.pool.refresh, steps=config.data.refresh_every),
+            Chore(self.watch, steps=config.watch.every),
+            Chore(self._log, steps=config.log_every),
+            Chore(self.save_sheet, minutes=config.sheet_minutes),
+            Chore(self.save, minutes=config.save_minutes),
+        )
+        self.run.loop(self._one_step, chores, config.steps)
+        self.save()
+        self.save_sheet()
+
+    def save(self) -> None:
+        """A checkpoint and the file that can be served."""
+        self.watch()
+        words = digest(self.networks.tokenizer)
+        self.run.save(self.record() | {"shards": self.pool.shards, "identity": self.config.identity(), "vocabulary": words})
+        with self.run.average.applied():
+            save_networks(self.config.out / WEIGHTS, self.networks, self.record())
+
+    def record(self) -> dict[str, Any]:
+        """The facts that go with the weights."""
+        facts = {"source": self.source.name, "diversity": round(self.health.share, 4), "collapsed": self.health.collapsed}
+        return self.run.record() | facts
+
+    def save_sheet(self) -> None:
+        """Pictures of the watched captions as the average makes them, one row for each seed."""
+        pixels = (self._watched().transpose(0, 1).flatten(0, 1) * 127.5 + 128).clamp(0, 255).byte()
+        path = self.config.out / "sheets" / f"{self.run.step:06d}.webp"
+        titles = self.captions * self.config.watch.seeds
+        save_sheet(path, pixels.permute(0, 2, 3, 1).numpy(), titles, columns=len(self.captions))
+
+    def watch(self) -> None:
+        """See how much the pictures of one caption differ; say so when they stop to."""
+        before = self.health
+        self.health = health(made_diversity(self._watched()), self.renders_differ, self.config.watch.least)
+        if self.health.collapsed and not before.collapsed:
+            self.run.journal.say(f"step {self.run.step}: {self.health.sentence()}")
+
+    def _log(self) -> None:
+        self.run.log(self.config.steps, f"{len(self.pool)} renders, {self.health.sentence()}", diversity=self.health.share)
+
+    def _prompts(self) -> None:
+        """The first captions of as many kinds as are watched, their seeds, and how much renders differ."""
+        watch, network = self.config.watch, self.config.network
+        firsts = sorted(members[0] for members in self.pool.members.values())[: watch.prompts]
+        self.captions = [self.pool.captions[i] for i in firsts]
+        self.renders_differ = render_diversity(self.pool, watch.seeds)
+        side = network.image // network.factor
+        shape = (len(self.captions), watch.seeds, network.latent, side, side)
+        self.seeds = torch.randn(shape, generator=torch.Generator().manual_seed(self.config.seed))
+
+    @torch.no_grad()
+    def _watched(self) -> torch.Tensor:
+        """Pictures (captions, seeds, 3, S, S) in [-1, 1] by the average."""
+        with self.run.average.applied(), wrapping([self.networks.generator], wrap=True):
+            words = self.networks.words(encode(self.networks.tokenizer, self.captions))[1]
+            told = [spread_words(row[None].expand(len(seeds), -1), seeds) for row, seeds in zip(words, self.seeds, strict=True)]
+            return torch.stack([self.networks.generator(seeds, row) for seeds, row in zip(self.seeds, told, strict=True)])
+
+    def _one_step(self) -> dict[str, float]:
+        config, networks = self.config, self.networks
+        taken, steps = self.run.step - self.run.warm_step, config.steps - self.run.warm_step
+        factor = rate(taken, warmup=config.warmup, start_decay=int(config.decay_start * steps), steps=steps, final=config.final_rate)
+        rng = torch.Generator().manual_seed(config.seed * 1_000_003 + self.run.step)
+        moment = Moment(draw_batch(self.pool, config.batch, (config.seed, self.run.step)), rng, factor)
+        wrap = bool(torch.rand((), generator=rng) >= config.zero_padding_share)
+        with wrapping([networks.encoder, networks.generator, networks.critic], wrap=wrap):
+            terms, made = self._teach_makers(moment)
+            return terms | {"critic": self._teach_critic(moment, made)}
+
+    def _teach_makers(self, moment: Moment) -> tuple[dict[str, float], torch.Tensor]:
+        """One step of all but the critic; the pictures that it is to judge: of noise, and of what the encoder saw, in turn."""
+        config, networks, weights = self.config, self.networks, self.config.loss
+        real, rng = moment.batch.pictures, moment.rng
+        networks.critic.requires_grad_(False)
+        words = networks.words(moment.batch.ids)[1]
+        spread = networks.encoder(real)
+        noise = torch.randn(2, *spread.mean.shape, generator=rng)
+        seeds = spread.drawn(noise[0])
+        told = spread_words(words, seeds)
+        other = torch.where(torch.arange(len(real))[:, None, None, None] % 2 == 0, noise[1], seeds.detach())
+        again, made = networks.generator(torch.cat([seeds, other]), torch.cat([told, told])).chunk(2)
+        heard = words.detach()
+        with torch.no_grad():
+            wanted = networks.critic(real, heard).features
+        terms = {
+            "prior": weights.prior * prior(spread),
+            "likeness": weights.likeness * likeness(networks.critic(again, heard).features, wanted),
+            "pixels": weights.pixels * functional.l1_loss(again, real),
+            "adversarial": weights.adversarial
+            * maker_loss(networks.critic(augmented(made, config.augment, rng), heard).score, weights.adversary),
+        }
+        loss = torch.stack(list(terms.values())).sum()
+        self.run.learn(loss, moment.factor, config.batch)
+        networks.critic.requires_grad_(True)
+        return {"loss": float(loss.detach())} | {name: float(term.detach()) for name, term in terms.items()}, made.detach()
+
+    def _teach_critic(self, moment: Moment, made: torch.Tensor) -> float:
+        """One step of the critic, and of the words by what it tells apart in real pictures."""
+        config, networks = self.config, self.networks
+        real, rng = moment.batch.pictures, moment.rng
+        words, wrong = networks.words(torch.cat([moment.batch.ids, moment.batch.wrong]))[1].chunk(2)
+        seen, faked = (augmented(pictures, config.augment, rng) for pictures in (real, made))
+        judged = networks.critic(torch.cat([seen, seen, faked]), torch.cat([words, wrong, words]))
+        loss = critic_loss(Scores(*judged.score.chunk(3)), config.loss.adversary)
+        if config.loss.adversary == "wasserstein":
+            shares = torch.rand(len(real), generator=rng)
+            heard = words.detach()
+            loss = loss + config.loss.penalty * slope_penalty(lambda x: networks.critic(x, heard).score, seen, faked, shares)
+        descend(self.run.optimiser, [networks.critic, networks.words], loss, moment.factor)
+        return float(loss.detach())
+
+    def _begun(self, start: Path | None) -> tuple[Networks, dict[str, Any]]:
+        path = self.config.out / VOCABULARY
+        if start is not None:
+            networks, facts = load_networks(start)
+            if networks.config != self.config.network:
+                raise InvalidRequest(f"The networks in {start} have other sizes than this run's.", field="from", hint="Begin from nothing.")
+            _write(path, spelled(networks.tokenizer))
+            return networks, facts
+        if not path.exists():
+            network, request = self.config.network, Request(Universe.PROMPTS, 16, self.config.data.materials)
+            captions = (draw(self.source, request, self.config.seed, i)[1] for i in range(self.config.data.captions))
+            _write(path, spelled(train_tokenizer(captions, vocabulary=network.vocabulary, length=network.length)))
+        try:
+            tokenizer = read_vocabulary(path.read_text(encoding="utf-8"))
+        except (ValueError, KeyError, TypeError) as fault:
+            raise DataError(f"The vocabulary {path} cannot be read: {fault}.", hint="Put it back, or choose another --out.") from fault
+        return Networks.new(self.config.network, tokenizer), {}
+
+    def _refuse_other_words(self) -> None:
+        """DataError where the words beside the checkpoint are not those that it learned."""
+        if read_json(self.config.out / "checkpoint" / "state.json").get("vocabulary") != digest(self.networks.tokenizer):
+            path, hint = self.config.out / VOCABULARY, "Put it back, or choose another --out."
+            raise DataError(f"The vocabulary {path} is not the one that the run learned with.", hint=hint)
+
+
+@contextmanager
+def wrapping(networks: list[Any], *, wrap: bool) -> Iterator[None]:
+    """Networks whose pictures wrap around on both axes, for as long as the block lasts."""
+    paddings = [make_seamless(network, wrap, wrap) for network in networks]
+    try:
+        yield
+    finally:
+        for padding in paddings:
+            padding.eject()
+
+
+def refuse_unknown(source: CaptionedSource, materials: tuple[str, ...]) -> None:
+    """InvalidRequest for a material that the source does not draw."""
+    known = getattr(source, "materials", materials)
+    unknown = next((name for name in materials if name not in known), None)
+    if unknown is not None:
+        hint = f"It draws {', '.join(known)}."
+        raise InvalidRequest(f"The renders of {source.name!r} have no material {unknown!r}.", field="materials", hint=hint)
+
+
+def refuse_other(config: VaeganConfig) -> None:
+    """InvalidRequest where the folder's run was begun with other numbers than these."""
+    begun, now = read_json(config.out / "checkpoint" / "state.json").get("identity", {}), config.identity()
+    other = next((name for name in now if begun.get(name) != now[name]), None)
+    if other is not None:
+        was, wanted = (json.dumps(values.get(other)) for values in (begun, now))
+        raise InvalidRequest(
+            f"The run in {config.out} was begun with another {other} ({was}, not {wanted}): it cannot go on with this one.",
+            field=other,
+            hint="Say what it was begun with, or choose another --out for a new one.",
+        )
+
+
+def train_vaegan(source: CaptionedSource, config: VaeganConfig, start: Path | None = None) -> Path:
+    """Train until the configuration's steps or time are up, from the networks in `start` or from nothing; the answer is the file."""
+    training = Training(source, config)
+    with ExitStack() as stack:
+        stack.enter_context(training.run.opened())
+        training.prepare(start)
+        if config.data.workers:
+            stack.callback(start_beside(grow_renders, source, training.store, training.request, config.data.target).terminate)
+        training.loop()
+    return config.out / WEIGHTS
+
+
+def _write(path: Path, text: str) -> None:
+    write_atomically(path, lambda temporary: _written(temporary, text))
+
+
+def _written(path: Path, text: str) -> None:
+    path.write_text(text + "\n", encoding="utf-8")
