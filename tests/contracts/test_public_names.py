@@ -12,7 +12,7 @@ NAMES = {
     """,
     "gesso.plugin": """
         CaptionedImage CaptionedSource CodecContext CodecSpec CommandSpec Fault FilterSpec GuidanceSpec JobContext Level Lifecycle
-        ModelEvent Operation OperationParams PluginContext PluginState PreviewContext PreviewSpec Registry RequestContext
+        ModelEvent Operation OperationParams Places PluginContext PluginState PreviewContext PreviewSpec Registry RequestContext
         ResolveContext ResultContext SamplerSpec ScheduleSpec ScoreContext ScorerSpec StyleSpec UpscaleContext UpscalerSpec
         WorkerEvent add_stranger build_plugins codec command compile_operations compile_to from_k_diffusion guidance hookimpl
         hookspec preview request_filter result_filter sampler schedule scorer upscaler

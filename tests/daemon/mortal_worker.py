@@ -53,7 +53,8 @@ def deadly(self: WorkerCatalogue, card: Any, on: Any, thrift: Any) -> Any:
     die("load")
     model = load(self, card, on, thrift)
     for phase, name in PHASES.items():
-        setattr(model, name, mortal(model, phase, getattr(model, name)))
+        if hasattr(model, name):
+            setattr(model, name, mortal(model, phase, getattr(model, name)))
     return model
 
 

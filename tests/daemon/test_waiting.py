@@ -19,6 +19,7 @@ class Job:
     model: str | None = "m"
     passed_over: int = 0
     paused: bool = False
+    patient: bool = False
 
     @property
     def owner(self) -> tuple[str, str]:
@@ -119,3 +120,13 @@ def test_a_paused_job_keeps_its_place_and_is_passed_by() -> None:
         job.paused = False
     assert drain(queue) == ["s", "x", "b0", "a0"]
     assert len(queue) == 0
+
+
+def test_one_job_that_works_for_long_runs_at_a_time_and_holds_nobody_up() -> None:
+    queue = filled(Job("long", patient=True), Job("longer", patient=True), Job("short"), Job("other", client="b", patient=True))
+    first = queue.pop((), False)
+    assert first is not None
+    assert first.id == "long"
+    while_long = [job.id for _ in range(2) if (job := queue.pop((), True, long=True)) is not None]
+    assert while_long == ["short"]
+    assert drain(queue) == ["other", "longer"]

@@ -1,5 +1,5 @@
 """`gesso models`: which models there are, what each is, and the owner's list of them. It reads headers only; running daemons follow the
-list, and no message of the protocol can change it.
+list; no message of the protocol can change it, but for a job of `learn`, which adds what it learned.
 """
 
 from __future__ import annotations

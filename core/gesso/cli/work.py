@@ -41,6 +41,8 @@ class Outcome:
             for place, entry in enumerate(image.info.get("ranking", ()), 1):
                 name = self.inputs[entry["image"]] if entry["image"] < len(self.inputs) else f"picture {entry['image'] + 1}"
                 yield f"{place}. {name}: {_score(entry['score'], entry['scores'])}"
+            if lora := image.info.get("measured", {}).get("lora"):
+                yield f"the LoRA {lora} is on the list: `--lora {lora}=1` puts it on"
             for entry in image.info.get("measured", {}).get("captions", ()):
                 yield f"{entry['score']:.3f}  {entry['words']}"
 

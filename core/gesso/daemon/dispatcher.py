@@ -147,7 +147,8 @@ class Dispatcher:
         if worker is None or not worker.ready or self._closing or self._draining or self.suspended:
             return
         while sum(not job.paused for job in worker.leases.values()) < worker.slots and not self._alone(worker):
-            job = cast("LiveJob | None", self.waiting.pop(worker.resident, bool(worker.leases)))
+            long = any(job.patient for job in worker.leases.values())
+            job = cast("LiveJob | None", self.waiting.pop(worker.resident, bool(worker.leases), long))
             if job is None:
                 return
             job.turn += 1

@@ -158,7 +158,7 @@ class Front:
         self._apply(settings)
         if self._schemas.strangers is not None:
             self._schemas.strangers.changed = self._supervisor.reload
-        self._dispatcher.over = lambda job: self._replay_log(job).unlink(missing_ok=True)
+        self._dispatcher.over = self._forget
 
     def _worker_arguments(self, settings: Settings) -> tuple[str, ...]:
         home = self._home
@@ -194,8 +194,13 @@ class Front:
         self._store.reserve = settings.integer("storage.reserve")
         logging.getLogger("gesso").setLevel(settings.text("logs.level").upper())
 
-    def _replay_log(self, job: str) -> Path:
-        return self._replay / f"{job}.replay"
+    def _kept_for(self, job: str) -> tuple[Path, Path]:
+        """What a worker keeps for a job until its end: its replay log, and its own folder."""
+        return self._replay / f"{job}.replay", self._replay / f"{job}.work"
+
+    def _forget(self, job: str) -> None:
+        for path in self._kept_for(job):
+            files.remove(path)
 
     def _link_path(self) -> Path:
         return self._home.socket_path().with_name("link.sock")
@@ -245,7 +250,7 @@ class Front:
         if begun:
             await self._journal.submit(rows.requeue, begun, blamed)
             live = await self._journal.submit(rows.live_jobs)
-        kept = {self._replay_log(row.id) for row in live}
+        kept = {path for row in live for path in self._kept_for(row.id)}
         for path in set(self._replay.glob("*")) - kept:
             files.remove(path)
         for row in live:

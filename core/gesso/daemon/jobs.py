@@ -40,6 +40,11 @@ class LiveJob:
     steps: dict[int, int] = field(default_factory=dict)
 
     @property
+    def patient(self) -> bool:
+        """Whether it works for long and gives way: of such jobs a worker has one at a time."""
+        return bool(self.request.get("patient"))
+
+    @property
     def owner(self) -> tuple[str, str]:
         """Whose turn it is when the job's turn comes."""
         return self.principal, self.client

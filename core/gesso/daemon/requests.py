@@ -201,13 +201,11 @@ class Requests:
     async def _accept(self, peer: Peer, header: Mapping[str, Any]) -> tuple[JobRow, bool]:
         """(the journaled job, whether it was there before)."""
         parts = self._parts
-        request = {
-            "operation": header["operation"],
-            "params": header["params"],
-            "level": wire.check_choice(header, "level", wire.LEVELS, "exact"),
-            "output": parts.schemas.output(header.get("output")),
-        }
-        priority = wire.check_choice(header, "priority", wire.PRIORITIES, "batch")
+        level, output = wire.check_choice(header, "level", wire.LEVELS, "exact"), parts.schemas.output(header.get("output"))
+        request = {"operation": header["operation"], "params": header["params"], "level": level, "output": output}
+        request |= parts.schemas.patience(header["operation"])
+        asked = wire.check_choice(header, "priority", wire.PRIORITIES, "batch")
+        priority = "batch" if "patient" in request else asked
         key = header["key"]
         if not 1 <= len(key) <= wire.ID_LENGTH:
             raise InvalidRequest(f"`key` has 1 to {wire.ID_LENGTH} characters.", field="key")

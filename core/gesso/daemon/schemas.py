@@ -99,6 +99,11 @@ class Schemas:
             raise catalogue.unknown(name, "model")
         return found
 
+    def patience(self, operation: object) -> dict[str, bool]:
+        """What goes into the request of an operation whose jobs give way to all others."""
+        known = self._load().get(str(operation), {})
+        return {"patient": True} if known.get("patient") else {}
+
     def output(self, asked: object) -> str:
         """The canonical name of what a request asks for as ``output``: raw samples, or a codec. InvalidRequest with the nearest."""
         if asked is None:

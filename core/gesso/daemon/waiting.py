@@ -27,6 +27,11 @@ class Waiter(Protocol):
     paused: bool
 
     @property
+    def patient(self) -> bool:
+        """Whether it works for long: of such jobs a worker has one at a time, so that the others find a place."""
+        ...
+
+    @property
     def owner(self) -> _Client:
         """(principal, client): who waits."""
         ...
@@ -77,19 +82,19 @@ class Waiting:
         self._tidy(lane, job.owner)
         return True
 
-    def pop(self, resident: Collection[str], busy: bool) -> Waiter | None:
-        """The next job for a worker that is ``busy`` with others or not, and holds the ``resident`` models."""
+    def pop(self, resident: Collection[str], busy: bool, long: bool = False) -> Waiter | None:
+        """The next job for a worker that is ``busy`` with others or not, with a ``long`` one or not, and holds the ``resident`` models."""
         suspect = _first(self._suspects)
         if suspect is not None:
             if busy:
                 return None
             self._suspects.remove(suspect)
             return suspect
-        return self._pop_lane("interactive", resident) or self._pop_lane("batch", resident)
+        return self._pop_lane("interactive", resident, long) or self._pop_lane("batch", resident, long)
 
-    def _pop_lane(self, priority: str, resident: Collection[str]) -> Waiter | None:
+    def _pop_lane(self, priority: str, resident: Collection[str], long: bool) -> Waiter | None:
         lane = self._lanes[priority]
-        candidates = [job for jobs in lane.values() if (job := _first(jobs)) is not None][:LOOK_AHEAD]
+        candidates = [job for jobs in lane.values() if (job := _first(jobs, long)) is not None][:LOOK_AHEAD]
         if not candidates:
             return None
         head = candidates[0]
@@ -109,6 +114,6 @@ class Waiting:
             del lane[owner]
 
 
-def _first(jobs: Iterable[Waiter]) -> Waiter | None:
-    """The first that is not paused."""
-    return next((job for job in jobs if not job.paused), None)
+def _first(jobs: Iterable[Waiter], long: bool = False) -> Waiter | None:
+    """The first that is not paused, and works for long only where nothing else does."""
+    return next((job for job in jobs if not (job.paused or (long and job.patient))), None)

@@ -16,6 +16,7 @@ from gesso.plugin import (
     GuidanceSpec,
     JobContext,
     Level,
+    Places,
     Registry,
     SamplerSpec,
     ScheduleSpec,
@@ -41,6 +42,7 @@ class RemoteContext:
 
     def __init__(self, ask: Callable[[str, Any], Any], own: Registry, level: Level) -> None:
         self.level: Level = level
+        self.places = Places()
         self._ask = ask
         self._own = own
 

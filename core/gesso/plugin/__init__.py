@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from gesso.plugin.build import add_stranger, build_plugins
 from gesso.plugin.codecs import CodecContext, CodecSpec, codec
 from gesso.plugin.commands import CommandSpec, command
-from gesso.plugin.context import JobContext, Level, PluginContext, ResolveContext
+from gesso.plugin.context import JobContext, Level, Places, PluginContext, ResolveContext
 from gesso.plugin.datasets import CaptionedImage, CaptionedSource
 from gesso.plugin.filters import FilterSpec, RequestContext, ResultContext, request_filter, result_filter
 from gesso.plugin.foreign import from_k_diffusion
@@ -37,6 +37,7 @@ __all__ = [
     "ModelEvent",
     "Operation",
     "OperationParams",
+    "Places",
     "PluginContext",
     "PluginState",
     "PreviewContext",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from gesso.plugin.specs import GuidanceSpec, SamplerSpec, ScheduleSpec
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
     from gesso.plugin.upscaling import UpscalerSpec
 
 Level = Literal["exact", "fast"]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a job may keep files, in a `gesso.engine.Host`; None where there is no such place. folder: the job's own, not made yet, which
+    outlives the worker and goes when the job ends. models: the owner's list of models, which `gesso.library` writes.
+    """
+
+    folder: Path | None = None
+    models: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +90,9 @@ class ResolveContext(Protocol):
 
 
 class JobContext(ResolveContext, Protocol):
-    """What `Operation.run` may use: the same, and the job's inputs."""
+    """What `Operation.run` may use: the same, the job's inputs, and where it may keep files."""
+
+    places: Places
 
     def blob(self, sha256: str) -> Picture:
         """An input that the request named: a file's bytes, or planes where another operation kept them. What reads pictures takes both."""

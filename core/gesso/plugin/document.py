@@ -42,6 +42,7 @@ field's type. Plugins write the hints with `gesso.plugin.fields.ui`.
 |---|---|
 | `prompt` | a large text field |
 | `negative` | a text field for what must not be in the picture |
+| `text` | a text field of one line |
 | `seed` | a whole number with a button for a random one; null means random, and the daemon then chooses and tells |
 | `size` | a number of pixels |
 | `slider` | a number with a slider over `range` |

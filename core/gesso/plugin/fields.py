@@ -14,7 +14,8 @@ Tile = Literal["none", "x", "y", "xy"]
 """The axes along which a picture wraps around without a seam."""
 
 Widget = Literal[
-    "prompt", "negative", "seed", "size", "slider", "image", "mask", "model", "choice", "tile", "count", "toggle", "colour", "hidden"
+    "prompt", "negative", "text", "seed", "size", "slider", "image", "mask", "model", "choice", "tile", "count", "toggle", "colour",
+    "hidden",
 ]  # fmt: skip
 Choices = Literal["samplers", "schedules", "models", "styles", "scorers", "upscalers", "image_encoders", "style_networks", "ip_adapters"]
 

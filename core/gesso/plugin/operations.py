@@ -23,7 +23,9 @@ P = TypeVar("P", bound=OperationParams)
 
 
 class Operation(Protocol, Generic[P]):
-    """What a client can ask for. A plugin registers instances; ``Params`` lives in a torch-free module."""
+    """What a client can ask for. A plugin registers instances; ``Params`` lives in a torch-free module. One that works for minutes and can
+    be set aside at any of its calls has ``patient = True`` beside these: its jobs are of batch whatever is asked, and run one at a time.
+    """
 
     name: ClassVar[str]
     title: ClassVar[str]

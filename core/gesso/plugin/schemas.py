@@ -28,6 +28,7 @@ def compile_operations(registry: Registry) -> dict[str, Any]:
                 "summary": summary(operation),
                 "plugin": registry.operations.plugin_of(operation.name),
                 "params": flattened(operation.Params.model_json_schema()),
+                **({"patient": True} if getattr(operation, "patient", False) else {}),
             }
             for operation in registry.operations
         },

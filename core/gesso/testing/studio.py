@@ -15,7 +15,7 @@ from gesso.device.residency import ModelPool
 from gesso.engine import Ended, Engine, Hooks, Job, Ticket
 from gesso.manifest import ModelEntry
 from gesso.media import Output
-from gesso.plugin import Level, OperationParams, Registry, add_stranger, build_plugins
+from gesso.plugin import Level, OperationParams, Places, Registry, add_stranger, build_plugins
 from gesso.plugin.operations import validated
 from gesso.strangers import Stranger
 from gesso.worker.context import WorkerContext
@@ -35,7 +35,9 @@ class Made:
 
 
 class Studio:
-    """A registry of plugins and an engine on the processor. ``registry`` None: the plugins that ship with Gesso. ``level``: of its jobs."""
+    """A registry of plugins and an engine on the processor. ``registry`` None: the plugins that ship with Gesso. ``level``: of its jobs.
+    ``places``: where they may keep files, nowhere at first.
+    """
 
     def __init__(self, registry: Registry | None = None, level: Level = "exact") -> None:
         self.level: Level = level
@@ -43,6 +45,7 @@ class Studio:
         self.catalogue = WorkerCatalogue(self.registry)
         self.pool = ModelPool(self.catalogue, torch.device("cpu"))
         self.threads = ThreadPoolExecutor(1)
+        self.places = Places()
 
     def close(self) -> None:
         """End its threads."""
@@ -63,7 +66,7 @@ class Studio:
 
     def context(self, blobs: Mapping[str, bytes] | None = None) -> WorkerContext:
         """A job's context."""
-        return WorkerContext(self.registry, self.catalogue, self.level, blobs or {})
+        return WorkerContext(self.registry, self.catalogue, self.level, blobs or {}, self.places)
 
     def resolve(self, operation: str, params: Mapping[str, Any]) -> tuple[OperationParams, list[str]]:
         """The complete parameters and the warnings."""

@@ -15,6 +15,7 @@ from gesso.plugin import (
     GuidanceSpec,
     JobContext,
     Level,
+    Places,
     Registry,
     SamplerSpec,
     ScheduleSpec,
@@ -31,8 +32,11 @@ from gesso.worker.models import WorkerCatalogue
 class WorkerContext:
     """A `gesso.plugin.JobContext`. ``models`` collects the digests of the models that were looked at; ``warnings`` the sentences."""
 
-    def __init__(self, registry: Registry, catalogue: WorkerCatalogue, level: Level, blobs: Mapping[str, bytes]) -> None:
+    def __init__(
+        self, registry: Registry, catalogue: WorkerCatalogue, level: Level, blobs: Mapping[str, bytes], places: Places | None = None
+    ) -> None:
         self.level: Level = level
+        self.places = places or Places()
         self.models: dict[str, str] = {}
         self.warnings: list[str] = []
         self._registry = registry

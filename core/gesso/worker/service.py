@@ -42,7 +42,7 @@ from gesso.link.messages import (
 )
 from gesso.manifest import first_party
 from gesso.model import Thrift
-from gesso.plugin import Registry, build_plugins
+from gesso.plugin import Places, Registry, build_plugins
 from gesso.worker.context import WorkerContext
 from gesso.worker.lease import Leased, inputs_of, resolving, running
 from gesso.worker.lifecycle import MARK, Announcer
@@ -313,9 +313,9 @@ class Service:
         leased.stage, leased.started = "running", time.monotonic()
         leased.warnings = list(leased.spec.warnings)
         level = leased.spec.level
-        leased.context = WorkerContext(self._registry, self._catalogue, "fast" if level == "fast" else "exact", leased.blobs)
-        log = None
-        folder = self._setup.replay.folder
+        log, folder = None, self._setup.replay.folder
+        places = Places(folder and folder / f"{leased.lease.job}.work", self._setup.models)
+        leased.context = WorkerContext(self._registry, self._catalogue, "fast" if level == "fast" else "exact", leased.blobs, places)
         if folder is not None:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
