@@ -205,7 +205,7 @@ class ModelError(GessoError):
 
 
 class DataError(GessoError):
-    """What a model is to learn from cannot be used."""
+    """Pictures that a model is to learn from, or to be measured by, cannot be used."""
 
     code = "data"
 

@@ -17,7 +17,7 @@ SCHEMA = 1
 FILE_NAME = "plugin_manifest.toml"
 KINDS = (
     "samplers", "schedules", "guidances", "operations", "families", "scorers", "styles", "upscalers", "previews", "codecs", "filters",
-    "commands", "lifecycles", "datasets",
+    "commands", "lifecycles", "datasets", "judges",
 )  # fmt: skip
 """What a plugin may provide, each by its names."""
 ISOLATED_KINDS = ("samplers", "schedules", "operations")

@@ -38,6 +38,7 @@ PROVIDES = {
     "gesso_commands": {"commands": ("greet",)},
     "gesso_lifecycle": {"lifecycles": ("counting",)},
     "gesso_datasets": {"datasets": ("greys",)},
+    "gesso_judges": {"judges": ("brightness",)},
 }
 
 
@@ -128,6 +129,10 @@ def test_the_examples_work(build: Callable[..., Registry]) -> None:
     assert next(run)[1] == 8.0
     assert registry.guidance("Halfway").options(share=1).model_dump() == {"share": 1.0}
     assert registry.dataset("greys").sample(np.random.default_rng(0), 4).image.shape == (4, 4, 3)
+    judge = registry.judge_of("greys")
+    assert judge is not None
+    assert judge.judge(np.full((1, 4, 4, 3), 200, np.uint8)) == [{"material": "bright"}]
+    assert registry.judge_of("photographs") is None
     registry.models = (ModelEntry("grey", "grey", "Grey", None, ("render",)),)
     catalogue, operation, ended = WorkerCatalogue(registry), registry.operation("swatch"), []
     ctx = WorkerContext(registry, catalogue, "exact", {})

@@ -60,12 +60,12 @@ def _run(words: list[str]) -> int:
         print(json.dumps({"version": __version__}) if "--json" in words else f"gesso {__version__}")
         return 0
     surface = describe()
-    for entry in surface.catalogues.get("commands", ()):
-        name = entry["name"].split()
-        if words[: len(name)] == name:
-            from gesso.cli.commands import function
+    fitting = [entry for entry in surface.catalogues.get("commands", ()) if _begins(words, entry["name"])]
+    if fitting:
+        from gesso.cli.commands import function
 
-            return int(function(entry["name"], entry["run"])(words[len(name) :]))
+        entry = max(fitting, key=lambda entry: len(entry["name"]))
+        return int(function(entry["name"], entry["run"])(words[len(entry["name"].split()) :]))
     if surface.fault is not None and words and not words[0].startswith("-") and words[0] not in WITHOUT_SCHEMAS:
         raise surface.fault
     parser = build(surface, words)
@@ -74,6 +74,12 @@ def _run(words: list[str]) -> int:
     if not hasattr(args, "handler"):
         raise UsageError("Gesso needs a command.", hint="See `gesso --help`.")
     return int(resolve(args.handler)(args, surface))
+
+
+def _begins(words: list[str], name: str) -> bool:
+    """Whether a command line calls the command of that name; of `evaluate` and `evaluate starter` the longer one is meant."""
+    parts = name.split()
+    return words[: len(parts)] == parts
 
 
 def describe() -> Surface:

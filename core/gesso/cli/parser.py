@@ -106,11 +106,14 @@ def build(surface: Surface, words: Sequence[str] | None = None) -> Parser:
 def _add_commands(commands: Any, group: Callable[[str, str], Commands], entries: Sequence[Mapping[str, str]]) -> None:
     """The plugins' commands. They are routed by their words before parsing; they stand here so that `--help` lists them."""
     groups: dict[str, Commands] = {}
+    alone = {entry["name"] for entry in entries if " " not in entry["name"]}
     for entry in entries:
         first, _, rest = entry["name"].partition(" ")
         text = entry["help"].replace("%", "%%")
         if not rest:
             commands.add_parser(first, help=text, add_help=False)
+            continue
+        if first in alone:
             continue
         if first not in groups:
             names = ", ".join(other["name"].partition(" ")[2] for other in entries if other["name"].startswith(f"{first} "))

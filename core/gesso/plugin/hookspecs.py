@@ -21,6 +21,7 @@ from gesso.plugin.upscaling import UpscalerSpec
 if TYPE_CHECKING:
     from gesso.model import Family
     from gesso.plugin.datasets import CaptionedSource
+    from gesso.plugin.judging import Judge
     from gesso.plugin.operations import Operation
 
 hookspec = pluggy.HookspecMarker("gesso")
@@ -108,4 +109,10 @@ def gesso_lifecycle(ctx: PluginContext) -> Iterable[Lifecycle]:
 @hookspec
 def gesso_datasets(ctx: PluginContext) -> Iterable[CaptionedSource]:
     """Sources of captioned images for `gesso train`."""
+    raise NotImplementedError
+
+
+@hookspec
+def gesso_judges(ctx: PluginContext) -> Iterable[Judge]:
+    """Judges: who names what pictures of a dataset show, for `gesso evaluate`."""
     raise NotImplementedError

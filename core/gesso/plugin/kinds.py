@@ -127,4 +127,5 @@ ALL = (
     Kind("gesso_commands", "commands", _decorated(CommandSpec, "command"), spec=CommandSpec),
     Kind("gesso_lifecycle", "lifecycles", _check_lifecycle),
     Kind("gesso_datasets", "datasets", lambda source: _lacks(source, "sample")),
+    Kind("gesso_judges", "judges", lambda judge: _lacks(judge, "judge")),
 )

@@ -22,6 +22,7 @@ from gesso.plugin.upscaling import UpscalerSpec
 if TYPE_CHECKING:
     from gesso.model import Family
     from gesso.plugin.datasets import CaptionedSource
+    from gesso.plugin.judging import Judge
     from gesso.plugin.operations import Operation
 
 
@@ -68,6 +69,7 @@ class Registry:
         self.commands: Catalogue[CommandSpec] = Catalogue("command", "command")
         self.lifecycles: Catalogue[Lifecycle] = Catalogue("lifecycle", "lifecycle")
         self.datasets: Catalogue[CaptionedSource] = Catalogue("dataset", "dataset")
+        self.judges: Catalogue[Judge] = Catalogue("judge", "judge")
         self.options: dict[str, Mapping[str, Any]] = {}
         self.models: tuple[ModelEntry, ...] = manifest.models
         self.plugins: list[PluginState] = []
@@ -137,6 +139,10 @@ class Registry:
     def dataset(self, name: str) -> CaptionedSource:
         """The source of captioned images of that name."""
         return self.datasets.get(name)
+
+    def judge_of(self, dataset: str) -> Judge | None:
+        """The first judge of the dataset of that name."""
+        return next((judge for judge in self.judges if judge.dataset == dataset), None)
 
     def model(self, name: str) -> ModelEntry:
         """The declared model of that name or title; names win over titles."""

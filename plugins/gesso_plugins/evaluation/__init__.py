@@ -1,0 +1,1 @@
+"""Measuring what a model makes against pictures with their captions."""
