@@ -15,7 +15,8 @@ from gesso.errors import OutputError, UsageError
 if TYPE_CHECKING:
     from gesso.plugin import Registry
     from gesso.plugin.judging import Judge
-    from gesso_plugins.evaluation.data import Data
+    from gesso_plugins.evaluation.data import Data, Picture
+    from gesso_plugins.evaluation.inception import Inception
     from gesso_plugins.evaluation.making import Features, Made
     from gesso_plugins.evaluation.report import Figure
 
@@ -33,10 +34,13 @@ def run(argv: Sequence[str]) -> int:
     from gesso.manifest import first_party
     from gesso.plugin import build_plugins
 
+    network = _inception(options.inception)
     data, judge = _data(options, build_plugins(first_party()))
     with _stages(options.quiet) as stage:
         made, seen, real = _looked(options, data, stage)
-    figures = _figures(data, (made, seen, real), judge, _tile(options, data))
+        figures = _figures(data, (made, seen, real), judge, _tile(options, data))
+        if network is not None:
+            figures = [*_by_inception(network, made.pictures, data.pictures, stage), *figures]
     out = options.out or Path("runs") / "evaluation" / "".join(c if c.isalnum() or c in "._-" else "-" for c in options.model)
     document = _document(options, data, made, seen, figures)
     _write(out, document, made, data)
@@ -66,6 +70,9 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     option("--tile", choices=("none", "x", "y", "xy"), help="axes along which pictures wrap around (default: none; against renders xy)")
     option("--seed", type=int, default=1, help="seed of the first picture; the others follow (default: %(default)s)")
     option("--level", choices=("exact", "fast"), default="exact", help="exact: equal bytes every time; fast: may share work")
+    option(
+        "--inception", type=Path, metavar="FILE", help="the standard Inception weights as .safetensors: FID, KID, Inception Score as well"
+    )
     option("--out", type=Path, metavar="FOLDER", help="where report and contact sheet go (default: runs/evaluation/MODEL)")
     option("--json", action="store_true", help="print the report instead of the table")
     option("--quiet", action="store_true", help="no progress")
@@ -132,6 +139,25 @@ def _figures(data: Data, looked: tuple[Made, Features, Features], judge: Judge |
         figures += judged(judge, made.pictures, data.pictures, data.labels)
     figures += seam_error(made.pictures, data.pictures, tile)
     return [*figures, Figure("images_per_second", "pictures a second", made.rate)]
+
+
+def _inception(path: Path | None) -> Inception | None:
+    if path is None:
+        return None
+    from gesso_plugins.evaluation.inception import load
+
+    return load(path)
+
+
+def _by_inception(network: Inception, made: Sequence[Picture], data: Sequence[Picture], stage: Stage) -> list[Figure]:
+    """FID, KID and Inception Score, by their right names."""
+    from gesso import fidelity
+    from gesso_plugins.evaluation.report import Figure, distances
+
+    seen, certain = network.look(made, stage("Inception looks at them", len(made)))
+    real, known = network.look(data, stage("Inception looks at the data", len(data)))
+    scores = fidelity.inception_score(certain).mean, fidelity.inception_score(known).mean
+    return [*distances("inception", "Inception", (seen, real), ("FID", "KID")), Figure("inception_score", "Inception Score", *scores)]
 
 
 def _document(options: argparse.Namespace, data: Data, made: Made, seen: Features, figures: Sequence[Figure]) -> dict[str, Any]:
