@@ -36,6 +36,7 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
+@pytest.mark.timeout(600)
 def test_a_model_is_measured_by_a_real_daemon(
     daemon: subprocess.Popen[str], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
