@@ -11,7 +11,7 @@ from gesso.training.arguments import Training, has_checkpoint, refuse_overwritin
 if TYPE_CHECKING:
     from gesso.plugin.datasets import CaptionedSource
 
-TRAINING = Training("vaegan", "Train a VAE-GAN, which makes a picture in one forward, on captioned renders of 64 pixels.", steps=12_000)
+TRAINING = Training("vaegan", "Train a VAE-GAN, which makes a picture in one forward, on captioned renders of 64 pixels.", steps=4_000)
 
 
 def train(argv: Sequence[str], source: CaptionedSource) -> int:

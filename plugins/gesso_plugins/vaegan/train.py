@@ -7,8 +7,9 @@ encoder is not told what the critic says, only how like its picture comes back.
 
 from __future__ import annotations
 
+import difflib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -243,13 +244,14 @@ def refuse_unknown(source: CaptionedSource, materials: tuple[str, ...]) -> None:
     known = getattr(source, "materials", materials)
     unknown = next((name for name in materials if name not in known), None)
     if unknown is not None:
-        hint = f"It draws {', '.join(known)}."
+        near = difflib.get_close_matches(unknown, known, 3)
+        hint = f"Did you mean {' or '.join(near)}?" if near else f"It draws {', '.join(known)}."
         raise InvalidRequest(f"The renders of {source.name!r} have no material {unknown!r}.", field="materials", hint=hint)
 
 
 def refuse_other(config: VaeganConfig) -> None:
     """InvalidRequest where the folder's run was begun with other numbers than these."""
-    begun, now = read_json(config.out / "checkpoint" / "state.json").get("identity", {}), config.identity()
+    begun, now = (flat(values) for values in (read_json(config.out / "checkpoint" / "state.json").get("identity", {}), config.identity()))
     other = next((name for name in now if begun.get(name) != now[name]), None)
     if other is not None:
         was, wanted = (json.dumps(values.get(other)) for values in (begun, now))
@@ -258,6 +260,14 @@ def refuse_other(config: VaeganConfig) -> None:
             field=other,
             hint="Say what it was begun with, or choose another --out for a new one.",
         )
+
+
+def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested numbers by their path: ``network.words``."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= {f"{name}.{inner}": v for inner, v in flat(value).items()} if isinstance(value, dict) else {name: value}
+    return found
 
 
 def train_vaegan(source: CaptionedSource, config: VaeganConfig, start: Path | None = None) -> Path:

@@ -135,7 +135,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("change", "code", "said"),
     [
-        ({"loss": LossConfig(adversary="wasserstein")}, "invalid", "begun with another loss"),
+        ({"loss": LossConfig(adversary="wasserstein")}, "invalid", r'begun with another loss.adversary \("bce", not "wasserstein"\)'),
         ({"batch": 4}, "invalid", r"begun with another batch \(8, not 4\)"),
         ({"data": DataConfig(materials=("rows", "velvet"))}, "invalid", "no material 'velvet'"),
     ],
