@@ -75,7 +75,7 @@ def check_life(facts: dict[str, Any]) -> None:
     assert {"prompt", "width", "height", "tile"} <= set(facts["texture_fields"])
     assert facts["reused"] == ["edit:inpaint", 7, "red brick wall"]
     assert facts["star"] == "\u2605"
-    assert facts["survived"] == ["done", "None", True, True]
+    assert facts["survived"] == ["done", "None", True]
     assert facts["prompt_after"] == "moss"
     assert facts["keys"] == {act.key: [name] for name, act in ACTS.items() if act.key}
     check_fault(*facts["fault"])
