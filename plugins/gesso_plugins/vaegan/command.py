@@ -28,7 +28,8 @@ def train(argv: Sequence[str], source: CaptionedSource) -> int:
         parser.error(f"{options.out} holds no run that could be gone on with: leave out --continue")
     if options.go_on and options.start is not None:
         parser.error("--continue goes on from the run's own checkpoint: leave out --from")
-    from gesso_plugins.vaegan.config import MATERIALS, DataConfig, LossConfig, NetworkConfig, VaeganConfig
+    from gesso.training.materials import MATERIALS
+    from gesso_plugins.vaegan.config import DataConfig, LossConfig, NetworkConfig, VaeganConfig
     from gesso_plugins.vaegan.train import train_vaegan
 
     config = VaeganConfig(

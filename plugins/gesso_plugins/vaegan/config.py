@@ -8,12 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from gesso.training.materials import MATERIALS
 from gesso.training.run import RunConfig
-
-MATERIALS = (
-    "brick", "cobblestone", "marble", "hexagon_tiles", "planks", "bark", "knit", "grass", "water", "zebra", "checkerboard", "polka_dots",
-)  # fmt: skip
-"""Twelve materials of those that the starter learns: walls, stones, woods, cloth, plants, skins and patterns."""
 
 Adversary = Literal["bce", "wasserstein"]
 

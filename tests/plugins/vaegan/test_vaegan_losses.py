@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from gesso.model.seamless import make_seamless
+from gesso.training.materials import MATERIALS
 from gesso_plugins.starter.config import CORE_MATERIALS
 from gesso_plugins.vaegan.augment import CHANGES, augmented
-from gesso_plugins.vaegan.config import MATERIALS, PAPER, NetworkConfig
+from gesso_plugins.vaegan.config import PAPER, NetworkConfig
 from gesso_plugins.vaegan.losses import Scores, critic_loss, likeness, maker_loss, prior, slope_penalty
 from gesso_plugins.vaegan.networks import Critic, Generator, ImageEncoder, Spread, TextEncoder, spread_words
 from gesso_plugins.vaegan.watch import diversity, health
