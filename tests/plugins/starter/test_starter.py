@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 pytest.importorskip("diffusers")
 
 from gesso.plugin.datasets import CaptionedSource
 from gesso.training.checkpoint import load_checkpoint
-from gesso.training.muon import COEFFICIENTS, build_optimiser, orthogonalise
+from gesso.training.muon import COEFFICIENTS, ITERATION_DTYPE, build_optimiser, orthogonalise
 from gesso.training.renders import RenderStore, Universe
 from gesso.training.tokenizer import encode, train_tokenizer
 from gesso_plugins.starter.config import AutoencoderConfig, DiffusionConfig, TextConfig, TrainConfig, UnetConfig
@@ -157,6 +158,21 @@ def test_muon_orthogonalises(shape: tuple[int, int]) -> None:
     values = torch.linalg.svdvals(orthogonalise(torch.randn(shape)))
     assert float(values.min()) > 0.5
     assert float(values.max()) < 1.3
+
+
+def test_matrices_of_one_shape_learn_side_by_side_as_alone() -> None:
+    torch.manual_seed(0)
+    layers = [nn.Linear(24, 96), nn.Linear(24, 96), nn.Linear(96, 24)]
+    start = [layer.weight.detach().clone() for layer in layers]
+    gradients = [torch.randn_like(layer.weight) for layer in layers]
+    for layer, gradient in zip(layers, gradients, strict=True):
+        layer.weight.grad = gradient
+    build_optimiser(layers, 0.5, 1e-3, weight_decay=0.0).step()
+    for layer, before, gradient in zip(layers, start, gradients, strict=True):
+        momentum = 0.05 * gradient
+        nesterov = (0.05 * gradient + 0.95 * momentum).to(ITERATION_DTYPE)
+        length = max(1.0, gradient.shape[0] / gradient.shape[1]) ** 0.5
+        torch.testing.assert_close(layer.weight, before - 0.5 * length * orthogonalise(nesterov).float(), rtol=0, atol=5e-3)
 
 
 def test_embeddings_and_borders_are_left_to_adamw() -> None:
