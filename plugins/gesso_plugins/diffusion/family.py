@@ -24,6 +24,9 @@ CLIP_TOKENIZERS: Classes = frozenset({("transformers", "CLIPTokenizer"), ("trans
 T5_TOKENIZERS: Classes = frozenset({("transformers", "T5Tokenizer"), ("transformers", "T5TokenizerFast")})
 T5_ENCODER: Classes = frozenset({("transformers", "T5EncoderModel")})
 QWEN_TOKENIZERS: Classes = frozenset({("transformers", "Qwen2Tokenizer"), ("transformers", "Qwen2TokenizerFast")})
+MISTRAL_TOKENIZERS: Classes = frozenset(
+    ("transformers", name) for name in ("PixtralProcessor", "PreTrainedTokenizerFast", "TokenizersBackend")
+)
 AUTOENCODER: Classes = frozenset({("diffusers", "AutoencoderKL")})
 
 

@@ -108,15 +108,30 @@ def qwen3(source: Source, component: str, place: Place) -> nn.Module:
 
 
 def qwen_vl_text(source: Source, component: str, place: Place) -> nn.Module:
-    """The language model of Qwen 2.5 VL, without its eyes and its head; old and new files name its weights otherwise."""
+    """The language model of Qwen 2.5 VL."""
     from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLTextConfig
     from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLTextModel
 
-    module = transformers_network(Qwen2_5_VLTextModel, Qwen2_5_VLTextConfig, source, component)
+    return _without_eyes(transformers_network(Qwen2_5_VLTextModel, Qwen2_5_VLTextConfig, source, component), source, component, place)
+
+
+def mistral3_text(source: Source, component: str, place: Place) -> nn.Module:
+    """The language model of Mistral 3."""
+    from transformers.models.mistral.configuration_mistral import MistralConfig
+    from transformers.models.mistral.modeling_mistral import MistralModel
+
+    return _without_eyes(transformers_network(MistralModel, MistralConfig, source, component), source, component, place)
+
+
+_EYES_AND_HEAD = ("visual.", "vision_tower.", "multi_modal_projector.", "lm_head.")
+
+
+def _without_eyes(module: nn.Module, source: Source, component: str, place: Place) -> nn.Module:
+    """A language model with the weights of one that also sees, without eyes and head; old and new files name its weights otherwise."""
     weights = {}
     for key, value in _read(source, component, place).items():
         bare = re.sub(r"^(model\.language_model\.|language_model\.model\.|language_model\.|model\.)", "", key)
-        if not bare.startswith(("visual.", "lm_head.")):
+        if not bare.startswith(_EYES_AND_HEAD):
             weights[bare] = value
     _assign(module, weights, source, component)
     _recompute(module, place.device)
@@ -161,10 +176,15 @@ def _recompute(module: nn.Module, device: torch.device) -> None:
 
 def tokenizer(kind: str, source: Source, component: str) -> Any:
     """A tokenizer of transformers by the name of its class, from its vocabulary files only."""
-    kinds = {"CLIPTokenizer": "clip.tokenization_clip", "T5Tokenizer": "t5.tokenization_t5", "Qwen2Tokenizer": "qwen2.tokenization_qwen2"}
+    kinds = {
+        "CLIPTokenizer": "models.clip.tokenization_clip",
+        "T5Tokenizer": "models.t5.tokenization_t5",
+        "Qwen2Tokenizer": "models.qwen2.tokenization_qwen2",
+        "PreTrainedTokenizerFast": "tokenization_utils_tokenizers",
+    }
     folder = source.vocabulary(component)
     try:
-        found = getattr(importlib.import_module(f"transformers.models.{kinds[kind]}"), kind)
+        found = getattr(importlib.import_module(f"transformers.{kinds[kind]}"), kind)
         return found.from_pretrained(str(folder), local_files_only=True, **source.token_settings(component))
     except (OSError, ValueError, TypeError, KeyError) as fault:
         raise ModelError(f"The tokenizer in {folder} cannot be read: {fault}.", hint=AGAIN) from fault

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 PIPELINES = frozenset({
     "AuraFlowPipeline", "BriaPipeline", "ChromaPipeline", "CogView3PlusPipeline", "CogView4Pipeline", "ErnieImagePipeline",
-    "Flux2Pipeline", "GlmImagePipeline", "HiDreamImagePipeline", "HunyuanDiTPipeline", "HunyuanImagePipeline",
+    "GlmImagePipeline", "HiDreamImagePipeline", "HunyuanDiTPipeline", "HunyuanImagePipeline",
     "Kandinsky3Pipeline", "Kandinsky5T2IPipeline", "Krea2Pipeline", "Lumina2Pipeline", "LuminaPipeline", "NucleusMoEImagePipeline",
     "OmniGenPipeline", "OvisImagePipeline", "PRXPipeline", "PRXPixelPipeline", "SanaPipeline", "SanaSprintPipeline",
 })  # fmt: skip

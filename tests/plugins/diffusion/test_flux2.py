@@ -1,7 +1,9 @@
-"""Flux.2 Klein gives the same latents through Gesso's engine as through diffusers' own pipeline."""
+"""Flux.2 gives the same latents through Gesso's engine as through diffusers' own pipeline."""
 
 from __future__ import annotations
 
+import json
+import shutil
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,47 @@ def test_a_picture_is_looked_at(studio: Any, klein: Path) -> None:
     found = ours(studio, klein, "flux2", sigmas, {name: data}, image={"sha256": name})
     assert apart(found, wanted) < 1e-4
     assert apart(found, ours(studio, klein, "flux2", sigmas)) > 1e-3
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.flux2_dev(tmp_path_factory.mktemp("dev"))
+
+
+def dev_latents(pipeline: Any, **arguments: Any) -> tuple[torch.Tensor, list[float]]:
+    """Theirs, which they give as tokens."""
+    tokens, sigmas = theirs(pipeline, latents=noise(16, PLACES), **arguments)
+    return tokens.transpose(1, 2).reshape(1, 16, PLACES, PLACES), sigmas
+
+
+@pytest.mark.parametrize("guidance", [1.0, 4.0])
+def test_dev_is_told_the_guidance(studio: Any, dev: Path, guidance: float) -> None:
+    wanted, sigmas = dev_latents(diffusers_pipeline("Flux2Pipeline", dev), guidance_scale=guidance)
+    assert apart(ours(studio, dev, "flux2", sigmas, guidance=guidance), wanted) < 1e-4
+    assert apart(ours(studio, dev, "flux2", sigmas, guidance=2.5), wanted) > 1e-3
+    card = studio.context().model("tiny")
+    assert (card.embeds_guidance, card.defaults.steps, card.defaults.guidance) == (True, 50, 4.0)
+
+
+def test_dev_looks_at_a_picture(studio: Any, dev: Path) -> None:
+    name, data = picture()
+    pipeline = diffusers_pipeline("Flux2Pipeline", dev)
+    planes = images.to_planes(data, SIDE, SIDE)
+    pipeline.image_processor.check_image_input = lambda image: None  # it refuses pictures below 64 pixels
+    pipeline.image_processor.preprocess = lambda *_, **__: planes * 2 - 1
+    wanted, sigmas = dev_latents(pipeline, image=Image.open(BytesIO(data)), guidance_scale=4.0)
+    found = ours(studio, dev, "flux2", sigmas, {name: data}, image={"sha256": name}, guidance=4.0)
+    assert apart(found, wanted) < 1e-4
+
+
+def test_dev_as_its_directory_names_its_tokenizer(studio: Any, dev: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(dev, tmp_path / "dev"))
+    index = json.loads((folder / "model_index.json").read_text())
+    index["tokenizer"] = ["transformers", "PixtralProcessor"]
+    (folder / "model_index.json").write_text(json.dumps(index))
+    studio.add("tiny", folder, "flux2")
+    asked = {"prompt": "moss", "model": "tiny", "width": 32, "height": 48, "seed": 1, "steps": 3, "tile": "xy"}
+    assert studio.make("generate", asked).outputs[0].pixels.shape == (48, 32, 3)
 
 
 def test_pictures_are_made_and_started_from(studio: Any, klein: Path) -> None:

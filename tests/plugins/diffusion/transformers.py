@@ -169,15 +169,46 @@ def qwen_tokenizer() -> Any:
 
 
 def flux2_klein(folder: Path, *, distilled: bool = False) -> Path:
-    from diffusers import AutoencoderKLFlux2, FlowMatchEulerDiscreteScheduler, Flux2KleinPipeline, Flux2Transformer2DModel
+    from diffusers import Flux2KleinPipeline
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     torch.manual_seed(0)
     tokenizer = qwen_tokenizer()
     before, after = "<|im_start|>user\\n", "<|im_end|>\\n<|im_start|>assistant\\n<think>\\n\\n</think>\\n\\n"
     tokenizer.chat_template = "{{ '" + before + "' + messages[0].content + '" + after + "' }}"
-    size = {"hidden_size": 32, "intermediate_size": 37, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8}
-    words = Qwen3ForCausalLM(Qwen3Config(vocab_size=len(tokenizer), num_hidden_layers=28, max_position_embeddings=512, **size))
+    words = Qwen3ForCausalLM(Qwen3Config(vocab_size=len(tokenizer), num_hidden_layers=28, **LANGUAGE))
+    codec, transformer, scheduler = flux2_borders(guided=False)
+    return saved(Flux2KleinPipeline(scheduler, codec, words, tokenizer, transformer, is_distilled=distilled), folder)
+
+
+def flux2_dev(folder: Path) -> Path:
+    """The tokenizer is named after the processor of pictures and words, as in the real directory, which is never opened as one."""
+    from diffusers import Flux2Pipeline
+    from transformers import Mistral3Config, Mistral3ForConditionalGeneration
+
+    torch.manual_seed(0)
+    tokenizer = mistral_tokenizer()
+    text = {"model_type": "mistral", "vocab_size": len(tokenizer), "num_hidden_layers": 31, **LANGUAGE}
+    eyes = {"model_type": "pixtral", "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    words = Mistral3ForConditionalGeneration(Mistral3Config(text_config=text, vision_config=eyes))
+    codec, transformer, scheduler = flux2_borders(guided=True)
+    return saved(Flux2Pipeline(scheduler, codec, words, tokenizer, transformer), folder)
+
+
+LANGUAGE: dict[str, Any] = {
+    "hidden_size": 32,
+    "intermediate_size": 37,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 512,
+}
+
+
+def flux2_borders(*, guided: bool) -> tuple[Any, Any, Any]:
+    """Codec, transformer and scheduler."""
+    from diffusers import AutoencoderKLFlux2, FlowMatchEulerDiscreteScheduler, Flux2Transformer2DModel
+
     kinds = {"down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2}
     codec = AutoencoderKLFlux2(block_out_channels=(16, 32), layers_per_block=1, latent_channels=4, norm_num_groups=8, **kinds)
     codec.bn.running_mean.normal_()
@@ -191,10 +222,29 @@ def flux2_klein(folder: Path, *, distilled: bool = False) -> Path:
         joint_attention_dim=96,
         timestep_guidance_channels=32,
         axes_dims_rope=(4, 4, 4, 4),
-        guidance_embeds=False,
+        guidance_embeds=guided,
     )
-    scheduler = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, shift=3.0)
-    return saved(Flux2KleinPipeline(scheduler, codec, words, tokenizer, transformer, is_distilled=distilled), folder)
+    return codec, transformer, FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, shift=3.0)
+
+
+def mistral_tokenizer() -> Any:
+    """Mistral's tokenizer, one token a byte, with its chat template as far as an instruction and one message need it."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    special = ["<unk>", "<s>", "</s>", "<pad>", "[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"]
+    letters = Tokenizer(models.BPE({name: i for i, name in enumerate([*special, *bytes_to_unicode().values()])}, []))
+    letters.pre_tokenizer, letters.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=letters,
+        **{"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"},
+        additional_special_tokens=special[4:],
+        padding_side="left",
+    )
+    told = "{{ '[SYSTEM_PROMPT]' + messages[0].content[0].text + '[/SYSTEM_PROMPT][INST]' + messages[1].content[0].text + '[/INST]' }}"
+    tokenizer.chat_template = "{{ bos_token }}" + told
+    return tokenizer
 
 
 def z_image(folder: Path) -> Path:
