@@ -24,7 +24,7 @@ from gesso.client import Client
 from gesso.wire import discovery
 from gesso.wire.home import Home
 
-from .conftest import Blender
+from .conftest import PICTURES, Blender
 
 pytestmark = [pytest.mark.blender, pytest.mark.timeout(700)]
 
@@ -161,6 +161,32 @@ def test_a_projection_starts_from_what_is_there_or_is_steered_by_depth(blender: 
     depth = picture_of(client, steered["control"]["tiny-depth"])
     assert depth.shape == (64, 64, 3)
     assert depth[24:40, 24:40].max() > depth[4:-4, 4:-4].min() + 0.2  # the cube is nearer than the floor
+
+
+def test_frames_of_an_animation_are_stylised_from_the_same_noise(blender: Blender, client: Client, tmp_path: Path) -> None:
+    """Fails without `params.setdefault("seed", 0)` in `rendering.Stylise`, or with one frame's picture for all."""
+    folder = tmp_path / "frames"
+    blender.run("framed", FRAMES=str(folder))
+    blender.run("animated", window=True, FRAMES=str(folder))
+    photograph(blender, "frames-panel.png")
+    jobs = received(client, "generate")
+    assert [(job["params"]["seed"], job["params"]["strength"], job["state"]) for job in jobs] == [(0, 0.25, "done")] * 4
+    paths = sorted(folder.glob("*.png"))
+    before, after = ([pixels(path) for path in names] for names in (paths, [folder / "gesso" / path.name for path in paths]))
+    assert len(before) == 4
+    given = [picture_of(client, job["params"]["image"]) * 255 for job in jobs]
+    assert all(min(np.abs(one - frame).max() for one in given) < 0.5 for frame in before)
+    assert np.abs(before[0] - before[1]).max() == 0
+    assert np.abs(after[0] - after[1]).max() <= 2  # what stands still does not flicker; forwards that are shared round differently
+    turned = [np.abs(frames[2] - frames[3]).mean() for frames in (before, after)]
+    assert min(turned) > 1
+    sheet = Image.fromarray(np.vstack([np.hstack(row) for row in (before, after)]).astype(np.uint8))
+    sheet.save(Path(PICTURES or blender.folder) / "frames.png")
+
+
+def pixels(path: Path) -> NDArray[np.float32]:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"), np.float32)
 
 
 def test_masks_views_renders_undo_and_a_killed_daemon(blender: Blender, client: Client) -> None:
