@@ -18,9 +18,9 @@ NAMES = {
         hookspec preview request_filter result_filter sampler schedule scorer upscaler
     """,
     "gesso.model": """
-        Adapter Aligns Applies Autoencoder Conditioning Control Controlled Decodes Defaults Denoises Embedding Embeds
+        Adapter Aligns Applies Autoencoder Cascade Conditioning Control Controlled Decodes Defaults Denoises Embedding Embeds
         EncodesImages EncodesNegatives EncodesText Factors Family Frugal Latent Lesson Limits Lora Model ModelCard ModelRef
-        Offload Painting Parametrisation Patch Perturbation Perturbs Plan Pupil Seamless Shift Shown Size Stage Teachable Thrift
+        Offload Painting Parametrisation Part Patch Perturbation Perturbs Plan Pupil Seamless Shift Shown Size Stage Teachable Thrift
     """,
     "gesso.media": "MaterialMaps Output Recipe Rendered",
     "gesso.engine": """
@@ -30,7 +30,8 @@ NAMES = {
         regional reporting steered windowed
     """,
     "gesso.math": """
-        Noise NoiseSource Space exponential_weights fixed_adams_bashforth initial_noise lagrange_weights phi sigma_at time_of
+        Noise NoiseSource Space along exponential_weights fixed_adams_bashforth initial_noise lagrange_weights phi seed_of sigma_at
+        slerp time_of
     """,
     "gesso.testing": """
         Consistency Gaussian InProcessDaemon Made Mixture Studio Trajectory Wavy check_operation check_sampler check_schedule

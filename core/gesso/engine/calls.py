@@ -100,12 +100,14 @@ class Denoised:
     """The denoiser's answer to a sampler.
 
     denoised: x0 after guidance, shaped like x. uncond: the unconditional x0 (CFG++ samplers need it); equals ``denoised`` without
-    guidance. predictions: x0 per conditioning, as the model gave them.
+    guidance. predictions: x0 per conditioning, as the model gave them. spread: of a model that learned how much noise a step adds, like x,
+    0 for the smaller and 1 for the larger variance that it may have (`gesso.model.Part`).
     """
 
     denoised: Tensor
     uncond: Tensor
     predictions: tuple[Tensor, ...] = ()
+    spread: Tensor | None = None
 
 
 @dataclass(frozen=True)

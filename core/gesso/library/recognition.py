@@ -3,15 +3,15 @@ model itself, and the first table that fits wins.
 
 A plugin's manifest names its tables: ``recognises = "package:file.toml"``. Each ``[[layout]]`` of it is a `Layout`; its conditions are
 ``keys`` (all must be there; ``*`` stands for anything), ``without`` (none may be), ``shapes`` (0 stands for any size), ``metadata``
-(words of the writer), and for directories ``classes``. A layout with ``classes`` alone fits no single file, one with keys alone no
-directory.
+(words of the writer), and for directories ``classes`` and the ``components`` that they name. A layout with ``classes`` alone fits no
+single file, one with keys alone no directory.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
@@ -55,6 +55,7 @@ class Layout:
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
+    components: tuple[str, ...] = ()
 
     def fits(self, header: Header) -> bool:
         """Whether a single file is of this layout."""
@@ -121,9 +122,9 @@ class Layouts:
         """The layout of a single file, if any fits."""
         return next((layout for layout in self.all if layout.fits(header)), None)
 
-    def of_class(self, name: str) -> Layout | None:
-        """The layout of a directory by the class that it is for; ``*`` among the classes takes what no other does."""
-        exact = next((layout for layout in self.all if name in layout.classes), None)
+    def of_class(self, name: str, components: Collection[str] = ()) -> Layout | None:
+        """The layout of a directory by the class that it is for, and its components; ``*`` among the classes takes what no other does."""
+        exact = next((layout for layout in self.all if name in layout.classes and set(layout.components) <= set(components)), None)
         return exact or next(
             (layout for layout in self.all if any(c.endswith("*") and name.startswith(c[:-1]) for c in layout.classes)), None
         )

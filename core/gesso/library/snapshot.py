@@ -19,6 +19,8 @@ JSON_LIMIT = 1024 * 1024
 LIBRARIES = frozenset({"diffusers", "transformers"})
 NEVER_LOADED = frozenset({("stable_diffusion", "StableDiffusionSafetyChecker")})
 """Components that many old directories name and that no family opens."""
+OF_PIPELINES = frozenset({("unclip", "UnCLIPTextProjModel")})
+"""Networks that diffusers keeps among its pipelines, and names by these."""
 PICKLES = ("*.bin", "*.ckpt", "*.pt", "*.pth", "*.pkl")
 _CLASS = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _CODE = (".py", ".pyc", ".pyd", ".so", ".dll")
@@ -49,7 +51,7 @@ def check_snapshot(root: Path) -> dict[str, Any]:
     class_name(root / INDEX, index)
     for name, component in components(index).items():
         library, kind = component
-        if component not in NEVER_LOADED and library not in LIBRARIES:
+        if component not in NEVER_LOADED | OF_PIPELINES and library not in LIBRARIES:
             raise ModelError(
                 f"{root / INDEX} takes its {name} ({kind!r}) from {library!r}; only {' and '.join(sorted(LIBRARIES))} are trusted.",
                 hint="Use a model that needs no code of its own.",

@@ -83,10 +83,10 @@ def _directory(path: Path, layouts: Layouts) -> Found:
 def _pipeline(root: Path, layouts: Layouts) -> Found:
     index = check_snapshot(root)
     kind = class_name(root / INDEX, index)
-    layout = layouts.of_class(kind)
+    layout = layouts.of_class(kind, components(index))
     files: list[Path] = []
     for name, component in components(index).items():
-        if component in NEVER_LOADED or name in WEIGHTLESS:
+        if component in NEVER_LOADED or name in WEIGHTLESS or name.endswith("_scheduler"):
             continue
         if not (root / name).is_dir():
             raise ModelError(f"The model {root} lacks its {name.replace('_', ' ')} (the folder {name}).", hint=AGAIN)

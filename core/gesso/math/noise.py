@@ -19,7 +19,7 @@ def _draw(shape: Sequence[int], seed: int) -> Tensor:
     return torch.randn(tuple(shape), generator=torch.Generator("cpu").manual_seed(seed), dtype=torch.float32)
 
 
-def _key(seed: int, *path: object) -> int:
+def seed_of(seed: int, *path: object) -> int:
     """A 64-bit seed for one draw, named by the image's seed and by what the draw is for."""
     text = "/".join(map(str, (seed, *path)))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)
@@ -99,7 +99,7 @@ class Noise:
     def __call__(self, sigma: float, sigma_next: float) -> Tensor:  # noqa: ARG002 (the protocol names the step; fresh noise ignores it)
         """Fresh noise, independent of all that was drawn before."""
         self._drawn += 1
-        return _draw(self._shape, _key(self._seed, "step", self._drawn)).to(self._device, self._dtype)
+        return _draw(self._shape, seed_of(self._seed, "step", self._drawn)).to(self._device, self._dtype)
 
     def brownian(self, sigma: float, sigma_next: float) -> Tensor:
         """``(W(u') - W(u)) / sqrt(|u' - u|)`` at u = sigma / (1 + sigma), which maps all noise levels into 0..1."""
@@ -114,11 +114,11 @@ class Noise:
     def _value(self, place: int) -> Tensor:
         """W at ``place / _PLACES``, by bisection: a midpoint is the mean of its ends plus noise of variance length / 4."""
         low, high = 0, _PLACES
-        left, right = torch.zeros(self._shape), _draw(self._shape, _key(self._seed, "path", high))
+        left, right = torch.zeros(self._shape), _draw(self._shape, seed_of(self._seed, "path", high))
         while place not in {low, high}:
             middle = (low + high) // 2
             deviation = 0.5 * ((high - low) / _PLACES) ** 0.5
-            value = 0.5 * (left + right) + deviation * _draw(self._shape, _key(self._seed, "path", middle))
+            value = 0.5 * (left + right) + deviation * _draw(self._shape, seed_of(self._seed, "path", middle))
             if place < middle:
                 high, right = middle, value
             else:

@@ -16,6 +16,7 @@ from gesso.model.capabilities import (
     Perturbs,
 )
 from gesso.model.card import Defaults, Latent, Limits, ModelCard
+from gesso.model.cascade import Cascade, Part
 from gesso.model.conditioning import Conditioning
 from gesso.model.controls import Control
 from gesso.model.learning import Factors, Lesson, Plan, Pupil, Teachable
@@ -31,6 +32,7 @@ __all__ = [
     "Aligns",
     "Applies",
     "Autoencoder",
+    "Cascade",
     "Conditioning",
     "Control",
     "Controlled",
@@ -55,6 +57,7 @@ __all__ = [
     "Offload",
     "Painting",
     "Parametrisation",
+    "Part",
     "Patch",
     "Perturbation",
     "Perturbs",

@@ -153,7 +153,8 @@ class Applies(Protocol):
     ``find_maps`` (capability ``find_maps``: picture, float32 (H, W, 3) in 0..1, and tile -> `gesso.media.MaterialMaps`), and ``begin``
     and ``step`` (capability ``paint``: prompt, negative, width, height, steps, guidance, seed, and image, which is None or
     (1, 3, H, W) in 0..1 for those that ``instruct`` -> `gesso.model.Painting`, and that as ``painting`` -> `gesso.model.Stage`),
-    ``stylise`` (capability ``stylise``: content, styles, regions, strength, seed, tile -> a picture (1, 3, H, W) in 0..1), and those of
+    ``embedding`` (capability ``imagine``: x, what a prior sampled -> (1, D); see `gesso.model.Cascade`), ``stylise`` (capability
+    ``stylise``: content, styles, regions, strength, seed, tile -> a picture (1, 3, H, W) in 0..1), and those of
     `gesso.model.features` (capability ``features``).
     """
 

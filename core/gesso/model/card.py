@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gesso.errors import InvalidRequest
+from gesso.model.cascade import Cascade
 from gesso.model.parametrisation import Parametrisation, Shift
 from gesso.model.thrift import Size
 
@@ -57,8 +58,8 @@ class ModelCard:
     ``instruct`` beside ``denoise``: it does to a picture what the prompt says, and takes the picture's latent as ``extras["reference"]``
     of each conditioning.
 
-    parametrisation is set where the model can ``denoise``, latent there and where it can ``draw``. options: the keys that
-    ``options.<family>`` of a request may have.
+    parametrisation is set where the model can ``denoise``, latent there, where it can ``draw`` and where it is a ``cascade``. options: the
+    keys that ``options.<family>`` of a request may have.
     shift: how the noise levels move with the size of the picture. layers: the parts of the network that guidance may perturb
     (`gesso.model.Perturbs`), the one to take by default first.
     embeds_guidance: the scale goes into the network as ``extras["guidance"]`` of each conditioning, and no negative row is computed.
@@ -66,6 +67,7 @@ class ModelCard:
     then the masked picture's latent). base: what LoRAs and controls must have been made for (``sd1``, ``sd2``, ``sdxl``, ...).
     hears: where it is known, by what it takes from a reference (``style``, ``layout``), the one of the ``layers`` that takes that alone.
     parts: the sizes of those parts of it of which one alone may be on the device (`gesso.model.Frugal`).
+    cascade: what it is made of, where it makes a picture in several parts.
     """
 
     name: str
@@ -88,6 +90,7 @@ class ModelCard:
     base: str = ""
     hears: Mapping[str, str] = field(default_factory=dict)
     parts: Mapping[str, Size] = field(default_factory=dict)
+    cascade: Cascade | None = None
 
     def levels(self, width: int, height: int) -> Parametrisation:
         """The parametrisation for pictures of this size; only of a model that can ``denoise``."""

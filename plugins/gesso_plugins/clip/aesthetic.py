@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from gesso.engine import Embed, Host
 from gesso.errors import ModelError
+from gesso.media.preparing import SMALLEST
 from gesso.plugin import ScoreContext, scorer
-from gesso_plugins.clip.choice import SMALLEST, embedder
+from gesso_plugins.clip.choice import embedder
 
 BEST = 10.0
 """What heads give to the best: people rated from 1 to 10."""

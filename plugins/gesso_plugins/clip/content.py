@@ -14,8 +14,9 @@ import numpy.typing as npt
 from gesso.engine import Apply, Embed, ModelRef
 from gesso.errors import PluginError, Refused
 from gesso.media import Output
+from gesso.media.preparing import SMALLEST
 from gesso.plugin import ResultContext, result_filter
-from gesso_plugins.clip.choice import JUDGES, SMALLEST, embedder
+from gesso_plugins.clip.choice import JUDGES, embedder
 
 ACTIONS = ("flag", "blur", "refuse")
 CELLS = 8

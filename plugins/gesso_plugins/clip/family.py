@@ -13,10 +13,10 @@ from gesso.errors import ModelError
 from gesso.library import hashes, read_json, weight_files
 from gesso.library.snapshot import refuse_code
 from gesso.manifest import ModelEntry
+from gesso.media.preparing import SMALLEST, Pixels, Preparing
 from gesso.model import Limits, ModelCard
 from gesso.model.network import NetworkModel
-from gesso_plugins.clip.choice import CAPABILITY, LIKENS, SMALLEST
-from gesso_plugins.clip.preparing import Pixels, Preparing, preparation
+from gesso_plugins.clip.choice import CAPABILITY, LIKENS, preparation
 from gesso_plugins.clip.views import views
 
 CLASSES = ("CLIPModel", "SiglipModel")

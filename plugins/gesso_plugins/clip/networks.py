@@ -13,10 +13,10 @@ import torch
 from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
 
+from gesso.media.preparing import MEAN, STD
 from gesso.training.ema import Trained
 from gesso.training.files import read_json, write_atomically
 from gesso_plugins.clip.config import ModelConfig
-from gesso_plugins.clip.preparing import MEAN, STD
 
 RECORD = "training.json"
 BUDGET = 5_000_000

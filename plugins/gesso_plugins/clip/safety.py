@@ -14,10 +14,10 @@ from gesso.errors import ModelError
 from gesso.library import hashes, read_json, weight_files
 from gesso.library.snapshot import refuse_code
 from gesso.manifest import ModelEntry
+from gesso.media.preparing import SMALLEST, Preparing
 from gesso.model import Limits, ModelCard
 from gesso.model.network import NetworkModel
-from gesso_plugins.clip.choice import JUDGES, SMALLEST
-from gesso_plugins.clip.preparing import Preparing, preparation
+from gesso_plugins.clip.choice import JUDGES, preparation
 
 CLASS = "StableDiffusionSafetyChecker"
 

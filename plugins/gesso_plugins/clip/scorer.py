@@ -6,8 +6,9 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from gesso.engine import Embed
+from gesso.media.preparing import SMALLEST
 from gesso.plugin import ScoreContext, scorer
-from gesso_plugins.clip.choice import SMALLEST, embedder
+from gesso_plugins.clip.choice import embedder
 
 
 @scorer("clip", title="CLIP similarity", paper="Radford et al. 2021; Hessel et al. 2021, CLIPScore", prompted=True)

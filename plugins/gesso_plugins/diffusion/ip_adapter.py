@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 _ENCODERS = ("image_encoder", "../image_encoder", "../models/image_encoder", "../clip_vision/*", "clip_vision/*")
 _REMEMBERED = 8
 """Pictures whose tokens are kept, so that the encoder runs once for all jobs that show the same one."""
-_MEAN, _DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-"""Of CLIP's pictures (Radford et al. 2021)."""
 
 
 class IPAdapterFamily:
@@ -168,14 +166,6 @@ class IPAdapter(Steers):
 
 def prepared(picture: Tensor, side: int) -> Tensor:
     """(1, 3, H, W) in 0..1 -> as CLIP's vision sees it: the shorter side scaled (bicubic), the middle cut out, standardised."""
-    import torch
-    from torch.nn import functional
+    from gesso.media.preparing import Preparing
 
-    height, width = picture.shape[-2:]
-    scale = side / min(height, width)
-    size = (max(side, round(height * scale)), max(side, round(width * scale)))
-    scaled = functional.interpolate(picture, size=size, mode="bicubic", antialias=True).clamp(0.0, 1.0)
-    top, left = ((length - side) // 2 for length in size)
-    middle = scaled[..., top : top + side, left : left + side]
-    mean, deviation = (torch.tensor(each, device=picture.device).view(1, 3, 1, 1) for each in (_MEAN, _DEVIATION))
-    return (middle - mean) / deviation
+    return Preparing(side, crop=True).seen(picture)

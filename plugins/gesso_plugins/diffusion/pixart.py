@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gesso.model import Conditioning, Defaults, Limits, ModelCard
-from gesso_plugins.diffusion.border import Border, parametrisation_of
+from gesso.model.border import Border, parametrisation_of
 from gesso_plugins.diffusion.family import AUTOENCODER, T5_ENCODER, T5_TOKENIZERS, LatentFamily, Layout, Traits, latent_of
 from gesso_plugins.diffusion.model import LatentDiffusion
 from gesso_plugins.diffusion.patches import PatchDenoiser

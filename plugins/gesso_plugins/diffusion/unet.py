@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from gesso.errors import ModelError
 from gesso.model import Conditioning, Control, Defaults, Latent, Limits, Parametrisation
+from gesso.model.border import Border, parametrisation_of
 from gesso.model.seamless import make_seamless
 from gesso_plugins.diffusion.bases import BASES
-from gesso_plugins.diffusion.border import Border, parametrisation_of
 from gesso_plugins.diffusion.family import Traits, latent_of
 from gesso_plugins.diffusion.listening import cross_attentions, fits, listening
 from gesso_plugins.diffusion.perturbing import layers_of

@@ -10,8 +10,9 @@ from gesso.errors import InvalidRequest
 from gesso.media import Output
 from gesso.model import ModelCard
 from gesso.plugin import JobContext, OperationParams, ResolveContext
+from gesso.plugin.likeness import MOVES, moves
 from gesso.plugin.sampling import check_seeds, sampled
-from gesso.plugin.steering import check_regions, controls, reference
+from gesso.plugin.steering import STEERING, check_regions, controls, reference
 from gesso_plugins.edit.boxes import Box
 from gesso_plugins.edit.region import warn_of_tables
 from gesso_plugins.edit.steering import Frame, Steering, files, steering
@@ -34,6 +35,8 @@ class Vary:
     def resolve(self, ctx: ResolveContext, params: VaryParams) -> VaryParams:
         """The model and what it samples with."""
         check_seeds(params)
+        if any(getattr(params, name) is not None for name in MOVES) or _views(ctx, params):
+            return _by_embedding(ctx, params)
         card = ctx.model(params.model, capability="encode_image")
         if "denoise" not in card.capabilities:
             raise InvalidRequest(f"The model {card.name!r} cannot paint over a picture.", field="model", hint="Choose another model.")
@@ -45,6 +48,8 @@ class Vary:
     def run(self, ctx: JobContext, params: VaryParams) -> Generator[Any, Any, list[Output]]:
         """All variations in one run of `generate`."""
         whole: Whole = yield Host(shown, (ctx.blob(params.image.sha256), ctx.model(params.model), params.tile))
+        if "view" in ctx.model(params.model).capabilities:
+            return (yield from _redone(ctx, params, whole, (yield from _moved(ctx, params, whole))))
         size, (height, width) = whole.document.size, whole.seen.shape[:2]
         found: Steering = yield Host(steering, (*files(ctx, params), Frame(size, size, 0, 0, Box(0, 0, *size))))
         how = {name: getattr(params, name) for name in ("strength", "tile", "control_strength", "control_start", "control_end")}
@@ -54,6 +59,33 @@ class Vary:
             how["control_strength"] = {**how["control_strength"], params.adapter: FREEST - params.strength}
             how |= {"image": None, "strength": None}
         return (yield from _redone(ctx, params, whole, how))
+
+
+def _views(ctx: ResolveContext, params: VaryParams) -> bool:
+    """Whether the model that was named makes pictures of embeddings."""
+    return params.model is not None and "view" in ctx.model(params.model).capabilities
+
+
+def _by_embedding(ctx: ResolveContext, params: VaryParams) -> VaryParams:
+    """Variations of what a model with the capability `view` sees; what is checked across fields, `generate` checks."""
+    card = ctx.model(params.model, capability="view")
+    for name in (*STEERING, "adapter"):
+        if getattr(params, name) not in (None, {}):
+            raise InvalidRequest(
+                f"The model {card.name!r} makes pictures of embeddings and takes no {name}.", field=name, hint="Choose another model."
+            )
+    moves(params)
+    return params.model_copy(update={"model": card.name, "by": "embedding", **sampled(ctx, card, params)})
+
+
+def _moved(ctx: JobContext, params: VaryParams, whole: Whole) -> Generator[Any, Any, dict[str, Any]]:
+    """What `generate` is told of embeddings; the other picture is read as the first."""
+    how: dict[str, Any] = {"image": None, "tile": params.tile, "like": ctx.keep(whole.seen)}
+    how |= {"strength": params.strength if moves(params) else None, "from_text": params.from_text, "to_text": params.to_text}
+    if params.toward is not None:
+        other: Whole = yield Host(shown, (ctx.blob(params.toward.sha256), ctx.model(params.model), params.tile))
+        how["toward"] = ctx.keep(other.seen)
+    return how
 
 
 def _embedder(ctx: ResolveContext, card: ModelCard, params: VaryParams, control: Mapping[str, Any]) -> str | None:
@@ -93,7 +125,7 @@ def _redone(ctx: JobContext, params: Any, whole: Whole, how: Mapping[str, Any]) 
     warn_of_tables(ctx, whole.document)
     height, width = whole.seen.shape[:2]
     asked: dict[str, Any] = {name: getattr(params, name) for name in PASSED_ON}
-    asked |= {"width": width, "height": height, "bits": 16 if "denoise" in card.capabilities else 8, "image": ctx.keep(whole.seen)}
+    asked |= {"width": width, "height": height, "bits": 8 if "paint" in card.capabilities else 16, "image": ctx.keep(whole.seen)}
     made = yield from ctx.operation("generate", {**asked, **how})
     pixels = yield All(*(Host(brought_back, (whole, output.pixels)) for output in made))
     return [

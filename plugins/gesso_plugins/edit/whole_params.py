@@ -29,10 +29,23 @@ class VaryParams(OperationParams):
     """The model's name; by default the first that can start from a picture."""
 
     strength: float = Field(0.5, title="Strength", gt=0, le=1, json_schema_extra=ui("slider", 50, "image", span=(0.05, 1, 0.05)))
-    """How far the variations go: little is the same picture made again, 1 keeps at most its broadest colours."""
+    """How far the variations go: little is the same picture made again, 1 keeps at most its broadest colours. Towards another picture or by
+    words: how far on the way, 1 all of it.
+    """
 
     by: Literal["strength", "embedding"] = Field("strength", title="By", json_schema_extra=ui("choice", 55, "image"))
-    """What a variation starts from: the picture itself, or what an image encoder says of it, so that it shows the same in another place."""
+    """What a variation starts from: the picture itself, or what an image encoder says of it, so that it shows the same in another place.
+    Models that make pictures of embeddings (unCLIP) take the latter.
+    """
+
+    toward: InputBlob | None = Field(None, title="Toward", json_schema_extra=ui("image", 56, "image", advanced=True))
+    """Another picture: variations lie between the two, as far from the first as the strength says. For models that can do `view`."""
+
+    from_text: str | None = Field(None, title="From words", max_length=10_000, json_schema_extra=ui("prompt", 57, "image", advanced=True))
+    """What the picture shows: variations are changed as these words differ from `to_text`. For models that can do `view`."""
+
+    to_text: str | None = Field(None, title="To words", max_length=10_000, json_schema_extra=ui("prompt", 58, "image", advanced=True))
+    """What the variations are to show instead, such as "mossy brick" for "brick"; a strength of 0.25 to 0.5 does best."""
 
     count: int = Field(4, title="Count", ge=1, le=100, json_schema_extra=ui("count", 60, "sampling"))
     """How many variations. Variation i has the seed `seed + i`."""

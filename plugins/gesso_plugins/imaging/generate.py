@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from functools import partial
@@ -15,7 +14,6 @@ from gesso.engine import (
     All,
     Apply,
     Decode,
-    Denoised,
     Denoiser,
     Emit,
     EncodeImage,
@@ -29,7 +27,6 @@ from gesso.engine import (
     Regions,
     Run,
     Steer,
-    Wait,
     Warn,
     guided,
     in_windows,
@@ -42,14 +39,14 @@ from gesso.engine import (
     steered,
     windowed,
 )
-from gesso.errors import PluginError
 from gesso.math import Noise, Space, initial_noise
 from gesso.media import Output, Rendered, images
 from gesso.media.seam import seams
-from gesso.model import Conditioning, ModelCard, Parametrisation, Patch, Seamless, Shown
-from gesso.plugin import JobContext, OperationParams, ResolveContext, SamplerSpec, ScheduleSpec
+from gesso.model import Conditioning, ModelCard, Patch, Seamless, Shown
+from gesso.plugin import JobContext, OperationParams, ResolveContext
 from gesso.plugin.choosing import alone, candidates, choose, survivors
 from gesso_plugins.imaging.adapting import patches, short_hashes, steers
+from gesso_plugins.imaging.cascade import unfold_all
 from gesso_plugins.imaging.drawing import draw_all
 from gesso_plugins.imaging.guiding import guides
 from gesso_plugins.imaging.large import levels_of, windows_of, wrapping
@@ -58,6 +55,7 @@ from gesso_plugins.imaging.painting import paint_all
 from gesso_plugins.imaging.params import GenerateParams
 from gesso_plugins.imaging.pruning import Candidate, Judging, countable, drafted, pruned
 from gesso_plugins.imaging.resolve import resolve_generate
+from gesso_plugins.imaging.running import beside, called, evaluations, noise_levels, pure_noise
 
 
 class Generate:
@@ -80,6 +78,8 @@ class Generate:
             made = yield from paint_all(ctx, card, params)
         elif "draw" in card.capabilities:
             made = yield from draw_all(card, params)
+        elif "cascade" in card.capabilities:
+            made = yield from unfold_all(ctx, card, params)
         else:
             made = yield from _render_all(card, params)
         return (yield from choose(ctx, params, made))
@@ -90,26 +90,19 @@ def _sample_all(ctx: JobContext, card: ModelCard, params: GenerateParams) -> Gen
     assert params.schedule is not None
     assert params.sampler is not None
     schedule = ctx.schedule(params.schedule)
-    levels = yield from _beside(schedule.remote, noise_levels, schedule, levels_of(card, params), params.steps)
-    task: Sampling = yield from _beside(ctx.sampler(params.sampler).remote, Sampling, ctx, card, params, started(levels, params.strength))
+    levels = yield from beside(schedule.remote, noise_levels, schedule, levels_of(card, params), params.steps)
+    task: Sampling = yield from beside(ctx.sampler(params.sampler).remote, Sampling, ctx, card, params, started(levels, params.strength))
     yield Load(task.model)
     yield from task.prepare()
     if (params.prune or params.draft) and len(levels) > 1:
         draft = None
         if params.draft:
-            few = yield from _beside(schedule.remote, noise_levels, schedule, levels_of(card, params), params.draft)
+            few = yield from beside(schedule.remote, noise_levels, schedule, levels_of(card, params), params.draft)
             draft = task.drafting(started(few, params.strength))
         return (yield from task.survivors(draft))
     if params.align and len(levels) > 1:
         return (yield from task.aligned())
     return list((yield All(*(task.picture(i) for i in range(candidates(params))))))
-
-
-def _beside(remote: bool, function: Callable[..., Any], *args: Any) -> Generator[Any, Any, Any]:
-    """A function's value; where it has to wait for a plugin in a process of its own, others go on meanwhile."""
-    if remote:
-        return (yield Wait(function, args))
-    return function(*args)
 
 
 class Sampling:
@@ -300,16 +293,8 @@ class Sampling:
             denoiser = windowed(denoiser, self._windows)
         total = self._total and self._done + self._total + self._later
         denoiser = reporting(denoiser, image=index, model=self.model, sigmas=sigmas, total=total, done=self._done)
-        sampler = _called(self._sampler, x, sigmas, Noise.like(x, seed), parametrisation)
+        sampler = called(self._sampler, x, sigmas, Noise.like(x, seed), parametrisation)
         return Candidate(index, Run(sampler, name=self._sampler.name), denoiser, self._done)
-
-
-def noise_levels(schedule: ScheduleSpec, parametrisation: Parametrisation, steps: int) -> list[float]:
-    """What a schedule gives, checked: at least one step, from above zero, every level a finite number of at least zero."""
-    levels = [float(level) for level in schedule(parametrisation, steps)]
-    if len(levels) < 2 or levels[0] <= 0 or not all(0 <= level < math.inf for level in levels):
-        raise PluginError(f"The schedule {schedule.name!r} gave no usable noise levels for {steps} steps.", hint="Choose another schedule.")
-    return levels
 
 
 def started(sigmas: list[float], strength: float | None) -> list[float]:
@@ -323,35 +308,6 @@ def started(sigmas: list[float], strength: float | None) -> list[float]:
     if strength > 0:
         kept = max(kept, 1)
     return sigmas[steps - kept :]
-
-
-def pure_noise(unit: torch.Tensor, sigma: float, parametrisation: Parametrisation) -> torch.Tensor:
-    """What a picture out of nothing starts from: as wide as the noisy pictures that the model was trained on at this level.
-
-    Latents have about unit variance, so that x = x0 + sigma * noise has 1 + sigma^2, as ComfyUI and diffusers' DDIM begin; k-diffusion's
-    sigma alone is a little too dark and narrow. Rectified flow is plain noise at its level.
-    """
-    return unit * (sigma if parametrisation.is_flow else (1.0 + sigma**2) ** 0.5)
-
-
-def evaluations(sampler: SamplerSpec, sigmas: list[float], parametrisation: Parametrisation) -> int | None:
-    """How many model evaluations a run takes, counted on a picture of one pixel; None where it depends on the picture."""
-    if sampler.evaluations == 0:
-        return None
-    pixel = torch.zeros(1, 1, 1, 1)
-    with Run(_called(sampler, pixel, sigmas, Noise.like(pixel, 0), parametrisation), name=sampler.name) as run:
-        run.request()
-        while not run.done:
-            run.answer(Denoised(pixel, pixel, (pixel,)))
-        return run.evaluations
-
-
-def _called(
-    sampler: SamplerSpec, x: torch.Tensor, sigmas: list[float], noise: Noise, parametrisation: Parametrisation
-) -> Generator[Any, Any, Any]:
-    """The sampler at work, given what it names among its arguments."""
-    given = {"noise": noise, "parametrisation": parametrisation}
-    return sampler(x, sigmas, **{name: value for name, value in given.items() if name in sampler.takes})
 
 
 def _render_all(card: ModelCard, params: GenerateParams) -> Generator[Any, Any, list[Output]]:

@@ -95,7 +95,21 @@ class GenerateParams(OperationParams):
     """A picture to start from; it is scaled to the size asked for."""
 
     strength: float | None = Field(None, title="Strength", ge=0, le=1, json_schema_extra=ui("slider", 130, "image", span=(0, 1, 0.05)))
-    """How much of the starting picture is redone: 0 keeps it, 1 keeps at most its broadest colours. Only together with an image."""
+    """How much of the starting picture is redone: 0 keeps it, 1 keeps at most its broadest colours. With `like`, how far its
+    embedding is moved. Only together with one of the two.
+    """
+
+    like: InputBlob | None = Field(None, title="Like", json_schema_extra=ui("hidden", 131, "image"))
+    """A picture whose embedding is made into pictures, for models that do so (`view`): others that show the same."""
+
+    toward: InputBlob | None = Field(None, title="Toward", json_schema_extra=ui("hidden", 132, "image"))
+    """Another picture: the embedding is moved from `like` towards it, as far as the strength says."""
+
+    from_text: str | None = Field(None, title="From words", max_length=10_000, json_schema_extra=ui("hidden", 133, "image"))
+    """What `like` shows: its embedding is moved along the difference between these words and `to_text`."""
+
+    to_text: str | None = Field(None, title="To words", max_length=10_000, json_schema_extra=ui("hidden", 134, "image"))
+    """What the pictures are to show instead."""
 
     mask: InputBlob | None = Field(None, title="Mask", json_schema_extra=ui("mask", 135, "image"))
     """Where the starting picture is painted anew: white all, black nothing, grey later and less. Only together with an image."""

@@ -13,6 +13,7 @@ from gesso.plugin.steering import adapter, check_regions, controls
 from gesso.plugin.styling import styled
 from gesso_plugins.imaging.adapting import loras, parts
 from gesso_plugins.imaging.guiding import SCALE, extra_guidance
+from gesso_plugins.imaging.likeness import LIKENESS, cascade_options, check_likeness
 from gesso_plugins.imaging.params import LARGEST, GenerateParams
 
 if TYPE_CHECKING:
@@ -28,12 +29,13 @@ _GUIDING = ("guidance_rescale", "guidance_schedule", "guidance_start", "guidance
 def resolve_generate(ctx: ResolveContext, params: GenerateParams) -> GenerateParams:
     """Complete, canonical parameters; resolving them again changes nothing."""
     params = styled(ctx, params)
-    card = ctx.model(params.model)
+    moved = next((name for name in LIKENESS if getattr(params, name) is not None), None)
+    card = ctx.model(params.model) if moved is None else ctx.model(params.model, capability="view")
     if params.image is not None and not card.capabilities >= {"paint", "instruct"}:
         card = ctx.model(params.model, capability="encode_image")
     if not card.capabilities & _WAYS.keys():
         raise InvalidRequest(f"The model {card.name!r} cannot make pictures from text.", field="model")
-    if not (params.prompt.strip() or params.image or params.control):
+    if not (params.prompt.strip() or params.image or params.control or params.like):
         raise InvalidRequest("The prompt is empty.", field="prompt", hint="Say what is to be seen, or give an image to start from.")
     check_seeds(params)
     _check_options(card, params)
@@ -175,7 +177,23 @@ def _drawn(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> dict
     return _without(ctx, card, params, _SAMPLING, (*_GUIDING, *_ALIGNING, "window", "negative"))
 
 
-_WAYS = {"denoise": _sampled, "paint": _painted, "draw": _drawn, "render": _rendered}
+def _unfolded(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> dict[str, Any]:
+    """A model that makes a picture in parts samples in each, with one scale of guidance and none of its refinements."""
+    assert card.cascade is not None
+    strength = check_likeness(card, params)
+    _text_only(card, params.model_copy(update={"strength": None}))
+    dropped = _without(ctx, card, params, (), (*_GUIDING, *_ALIGNING, "window"))
+    filled = sampled(ctx, card, params)
+    if ctx.sampler(filled["sampler"]).evaluations == 0:
+        raise InvalidRequest(
+            f"The sampler {filled['sampler']!r} takes other steps for each picture; a model that makes pictures in parts counts them.",
+            field="sampler",
+            hint="Choose one with a fixed number of steps.",
+        )
+    return {**dropped, **filled, "strength": strength, "options": {card.family: cascade_options(card, params)}}
+
+
+_WAYS = {"denoise": _sampled, "paint": _painted, "draw": _drawn, "cascade": _unfolded, "render": _rendered}
 
 
 def _text_only(card: ModelCard, params: GenerateParams) -> None:
@@ -200,7 +218,7 @@ def _without(
     defaults = {**dict.fromkeys(unset), **{name: GenerateParams.model_fields[name].default for name in plain}}
     unused = [name for name, default in defaults.items() if getattr(params, name) not in (default, None)]
     if unused:
-        ctx.warn(f"The model {card.name!r} renders directly and does not use {', '.join(unused)}.")
+        ctx.warn(f"The model {card.name!r} does not use {', '.join(unused)}.")
     return defaults
 
 

@@ -70,7 +70,7 @@ Notes
 
 * `align_your_steps` takes `table`: `sd15`, `sdxl` or `svd`; it is refused for models with other noise levels.
 * `laplace`, `vp` and `kl_optimal` are cut off at the model's trained range, and for flow models work on sigma / (1 - sigma).
-* `simple`, `ddim_uniform` and `turbo` pick from the trained levels and refuse more steps than there are.
+* `simple`, `ddim_uniform`, `turbo` and `linspace` pick from the trained levels and refuse more steps than there are.
 """
 
 

@@ -98,6 +98,7 @@ SCHEDULES: tuple[ScheduleSpec, ...] = (
     by_sigma.vp,
     by_time.align_your_steps,
     by_time.turbo,
+    by_time.linspace,
 )
 
 

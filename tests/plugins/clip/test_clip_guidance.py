@@ -17,11 +17,11 @@ from transformers import CLIPConfig, CLIPModel, SiglipConfig, SiglipModel
 from gesso.engine import Embed, Gradient, ModelRef, Moment, Predicted
 from gesso.errors import InvalidRequest
 from gesso.manifest import ModelEntry
+from gesso.media.preparing import Preparing
 from gesso.model import Parametrisation
 from gesso.training.tokenizer import train_tokenizer
 from gesso_plugins.clip.family import ClipModel
 from gesso_plugins.clip.guidance import clip_guidance
-from gesso_plugins.clip.preparing import Preparing
 from gesso_plugins.clip.views import views
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -17,13 +17,13 @@ from gesso.engine.forward import Forward, TextCache
 from gesso.errors import InvalidRequest, ModelError
 from gesso.library import examine, read_layouts
 from gesso.manifest import ModelEntry, first_party
+from gesso.media.preparing import Preparing
 from gesso.model import Seamless
 from gesso.plugin import ScoreContext
 from gesso.testing import Studio
 from gesso.training.tokenizer import train_tokenizer
 from gesso.worker.context import WorkerContext
 from gesso_plugins.clip.family import ClipFamily, ClipModel
-from gesso_plugins.clip.preparing import Preparing
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 TEXT = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 12}

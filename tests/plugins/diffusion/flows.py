@@ -13,7 +13,7 @@ from tests.plugins.diffusion.oracles import PROMPT, SEED, SIDE, STEPS
 from tests.plugins.diffusion.oracles import ours as run
 
 from gesso.math import initial_noise
-from gesso_plugins.imaging.generate import noise_levels
+from gesso_plugins.imaging.running import noise_levels
 
 
 def diffusers_pipeline(kind: str, folder: Path, **components: Any) -> Any:

@@ -17,7 +17,8 @@ from gesso.errors import BlobMissing, InvalidRequest, PluginError
 from gesso.media.seam import seam
 from gesso.model import Parametrisation
 from gesso.plugin import ScheduleSpec
-from gesso_plugins.imaging.generate import noise_levels, started
+from gesso_plugins.imaging.generate import started
+from gesso_plugins.imaging.running import noise_levels
 
 Pipelines = Callable[[str], Path]
 TINY = {"prompt": "mossy brick", "model": "tiny", "width": 32, "height": 16, "steps": 4, "seed": 7}
@@ -256,7 +257,7 @@ def test_every_sampler_runs_and_its_progress_ends_at_the_announced_step(tiny: An
 
 def test_the_renderer_renders_and_says_what_it_does_not_use(studio: Any) -> None:
     made = studio.make("generate", {"prompt": "red brick", "seed": 3, "width": 48, "height": 32, "steps": 9, "negative": "x", "count": 2})
-    assert made.warnings == ["The model 'procedural' renders directly and does not use steps, negative."]
+    assert made.warnings == ["The model 'procedural' does not use steps, negative."]
     assert [output.pixels.shape for output in made.outputs] == [(32, 48, 3)] * 2
     assert made.outputs[0].params["steps"] is None
     again = studio.make("generate", made.outputs[1].params)

@@ -132,7 +132,7 @@ def test_a_mistake_names_its_field(tiny: Any, asked: dict[str, Any], field: str,
 
 def test_a_renderer_says_that_it_does_not_use_guidance(studio: Any) -> None:
     resolved, notes = studio.resolve("generate", {"prompt": "brick", "seed": 1, "guidance_rescale": 0.5, "guidance_extra": {"pag": 3}})
-    assert notes == ["The model 'procedural' renders directly and does not use guidance_rescale, guidance_extra."]
+    assert notes == ["The model 'procedural' does not use guidance_rescale, guidance_extra."]
     assert (resolved.guidance_rescale, resolved.guidance_extra) == (0.0, {})
 
 

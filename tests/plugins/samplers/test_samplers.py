@@ -245,7 +245,7 @@ FOREIGN_CLASSES = {
         "DDPMWuerstchenScheduler", "DDIMInverseScheduler",
         "DPMSolverMultistepInverseScheduler", "DiscreteDDIMScheduler", "EntropyBoundScheduler", "FlowMapEulerDiscreteScheduler",
         "HeliosDMDScheduler", "HeliosScheduler", "KarrasVeScheduler", "MiniMaxH3Scheduler", "PiflowScheduler", "RFD4ProteinaScheduler",
-        "RePaintScheduler", "SCMScheduler", "ScoreSdeVeScheduler", "ScoreSdeVpScheduler", "UnCLIPScheduler", "VQDiffusionScheduler",
+        "RePaintScheduler", "SCMScheduler", "ScoreSdeVeScheduler", "ScoreSdeVpScheduler", "VQDiffusionScheduler",
     ],
     "video models only": ["CogVideoXDDIMScheduler", "CogVideoXDPMScheduler"],
     "other pictures than dpmpp_2s_ancestral": ["DPMSolverSinglestepScheduler"],
@@ -253,6 +253,7 @@ FOREIGN_CLASSES = {
 SCHEDULE_NAMES = [
     "simple", "sgm_uniform", "karras", "exponential", "ddim_uniform", "beta", "normal", "linear_quadratic", "kl_optimal", "polyexponential",
     "laplace", "vp", "align_your_steps", "turbo", "sd_turbo", "Uniform", "SGM Uniform", "KL Optimal", "Align Your Steps", "DDIM", "AYS",
+    "linspace",
 ]  # fmt: skip
 
 

@@ -72,6 +72,18 @@ def test_equals_diffusers(schedule: str, config: dict[str, Any]) -> None:
     assert ours == pytest.approx(theirs, rel=1e-4)
 
 
+@pytest.mark.parametrize("steps", [2, 7, 25, 100])
+def test_linspace_takes_the_levels_of_unclip(steps: int) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import diffusers
+
+        theirs = diffusers.UnCLIPScheduler()
+    theirs.set_timesteps(steps)
+    assert SPECS["linspace"](SD, steps) == [*(SD.sigmas[t] for t in theirs.timesteps.tolist()), 0.0]
+    assert SPECS["linspace"](SD, 1) == [SD.sigma_max, 0.0]
+
+
 def test_linear_quadratic_equals_the_one_of_mochi() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -150,7 +162,7 @@ def test_laplace_is_densest_at_its_middle() -> None:
     torch.testing.assert_close(steps, steps[:1].expand_as(steps))
 
 
-@pytest.mark.parametrize("name", ["simple", "ddim_uniform", "turbo"])
+@pytest.mark.parametrize("name", ["simple", "ddim_uniform", "turbo", "linspace"])
 def test_more_steps_than_levels_are_refused(name: str) -> None:
     with pytest.raises(InvalidRequest, match="cannot give 1001 steps") as refusal:
         SPECS[name](SD, 1001)

@@ -103,6 +103,18 @@ def turbo(parametrisation: Parametrisation, steps: int) -> list[float]:
 
 
 @schedule(
+    "linspace",
+    title="Linspace",
+    paper="Lin et al. 2024, Common Diffusion Noise Schedules (arXiv 2305.08891), table 2: linspace; UnCLIPScheduler of Karlo",
+)
+def linspace(parametrisation: Parametrisation, steps: int) -> list[float]:
+    """Even in time like `normal`, from the highest trained level to the lowest, but each of them a trained one."""
+    last = _enough(parametrisation, steps, "linspace") - 1
+    times = [round(i * (last / (steps - 1))) for i in range(steps)] if steps > 1 else [last]
+    return [*(parametrisation.sigmas[time] for time in reversed(times)), 0.0]
+
+
+@schedule(
     "align_your_steps",
     title="Align Your Steps",
     paper="Sabour et al. 2024, Align Your Steps (arXiv 2404.14507), published tables",

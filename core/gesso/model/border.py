@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from gesso.errors import ModelError
-from gesso.model import Parametrisation
-from gesso.model.parametrisation import Prediction
+from gesso.model.parametrisation import Parametrisation, Prediction
 
 ZERO_SNR = 2.0**-24
 """Stands for abar_T = 0 (Lin et al. 2023, arXiv 2305.08891), as diffusers has it: an infinite sigma would be of no use."""

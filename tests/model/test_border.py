@@ -9,7 +9,7 @@ import torch
 from diffusers import DDPMScheduler, EulerDiscreteScheduler
 
 from gesso.model import Parametrisation
-from gesso_plugins.diffusion.border import Border, parametrisation_of
+from gesso.model.border import Border, parametrisation_of
 
 CONFIG = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
 

@@ -1,11 +1,10 @@
-"""Pictures as the vision towers of CLIP want them. In torch: transformers' own processors want torchvision."""
+"""Pictures as the vision towers of CLIP want them. In torch: transformers' own processors want torchvision. It loads no model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,19 +13,13 @@ import torch
 from torch.nn import functional
 
 from gesso.errors import InvalidRequest
-from gesso.library import read_json
-from gesso_plugins.clip.choice import SMALLEST
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 """OpenAI's normalisation (Radford et al. 2021), where a directory states none."""
+SMALLEST = 8
+"""Pixels a side below which there is nothing to see."""
 
 Pixels = npt.NDArray[np.uint8]
-
-
-def preparation(path: Path) -> Mapping[str, Any]:
-    """How pictures are prepared, from `preprocessor_config.json`; {} where there is none."""
-    file = path / "preprocessor_config.json"
-    return read_json(file) if file.is_file() else {}
 
 
 @dataclass(frozen=True)
@@ -54,13 +47,16 @@ class Preparing:
                 f"A picture of {width} x {height} pixels is too small to be compared with words.",
                 hint=f"Give pictures of at least {SMALLEST} pixels a side.",
             )
-        values = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
+        return self.seen(torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255)
+
+    def seen(self, pictures: torch.Tensor) -> torch.Tensor:
+        """(N, 3, H, W) in 0..1 -> (N, 3, S, S)."""
+        height, width = pictures.shape[-2:]
         scale = self.side / min(height, width)
         size = (round(height * scale), round(width * scale)) if self.crop else (self.side, self.side)
-        scaled = functional.interpolate(values, size=size, mode="bicubic", antialias=True).clamp(0, 1)
+        scaled = functional.interpolate(pictures, size=size, mode="bicubic", antialias=True).clamp(0, 1)
         top, left = (size[0] - self.side) // 2, (size[1] - self.side) // 2
-        square = scaled[..., top : top + self.side, left : left + self.side]
-        return self._normalised(square)
+        return self._normalised(scaled[..., top : top + self.side, left : left + self.side])
 
     def differentiable(self, squares: torch.Tensor) -> torch.Tensor:
         """The same for squares (N, 3, s, s) in 0..1 that want gradients. Matrices scale them: the backward pass of torch's own scaling adds
