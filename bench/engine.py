@@ -56,9 +56,9 @@ from gesso.engine import (  # noqa: E402
 from gesso.engine.guard import Ambient  # noqa: E402
 from gesso.media import preview as pictures  # noqa: E402
 from gesso.model import Conditioning, ModelCard  # noqa: E402
+from gesso.model.border import parametrisation_of  # noqa: E402
 from gesso.model.card import Latent  # noqa: E402
 from gesso.worker.reports import draw  # noqa: E402
-from gesso.model.border import parametrisation_of  # noqa: E402
 from gesso_plugins.diffusion.clip import ClipText  # noqa: E402
 from gesso_plugins.diffusion.codec import Codec  # noqa: E402
 from gesso_plugins.diffusion.model import LatentDiffusion  # noqa: E402
