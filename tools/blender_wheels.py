@@ -2,8 +2,7 @@
 
     python tools/blender_wheels.py FOLDER [VERSION ...]        (versions as pip takes them: 4.5.*, 5.0.*)
 
-FOLDER keeps the environments, about 1 GB each. The wheels want Python 3.11. `make nightly` runs it; CI does not: to fetch and install both
-takes longer than all tests in Blender.
+FOLDER keeps the environments, about 1 GB each. The wheels want Python 3.11. CI runs it.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def python_of(folder: Path, version: str) -> Path:
     environment = folder / f"bpy-{version.rstrip('.*')}"
     python = environment / "bin" / "python"
     if not (environment / "done").exists():
-        maker = shutil.which("python3.11")
+        maker = sys.executable if sys.version_info[:2] == (3, 11) else shutil.which("python3.11")
         if maker is None:
             sys.exit("The wheels of bpy want Python 3.11: install it.")
         subprocess.run([maker, "-m", "venv", "--clear", str(environment)], check=True)

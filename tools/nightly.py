@@ -37,10 +37,10 @@ class Figure:
 
 
 def commands() -> list[list[str]]:
-    """The slow tests, the bridge in newer Blenders, then every benchmark there is."""
+    """The slow tests, then every benchmark there is."""
     slow = ["-m", "pytest", "-q", "-n", "0", "-m", "slow or reliability or families or examples", "--timeout", "3600"]
     benchmarks = [[str(path.relative_to(ROOT))] for path in sorted((ROOT / "bench").glob("*.py"))]
-    return [slow, ["tools/blender_wheels.py", str(ROOT / ".venv/blenders")], *benchmarks]
+    return [slow, *benchmarks]
 
 
 def run(words: list[str]) -> Figure:
