@@ -45,13 +45,22 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, lambda temporary: _dump(temporary, value))
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write lines of text atomically."""
+    write_atomically(path, lambda temporary: _lay(temporary, text))
+
+
 def read_json(path: Path) -> Any:
     """Read JSON."""
     return json.loads(path.read_text())
 
 
 def _dump(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+    _lay(path, json.dumps(value, indent=2, sort_keys=True))
+
+
+def _lay(path: Path, text: str) -> None:
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _remove(path: Path) -> None:

@@ -11,8 +11,8 @@ import torch
 from transformers import CLIPTokenizer
 
 from gesso.errors import DataError
-from gesso.training.renders import RenderStore, Universe
-from gesso.training.tokenizer import encode
+from gesso.training.pool import Pool
+from gesso.training.renders import RenderStore, Shard
 
 Kind = tuple[str, str]
 """Material and colour: words of another kind are wrong words."""
@@ -27,50 +27,29 @@ class Batch:
     wrong: torch.Tensor
 
 
-class Pool:
-    """Renders in memory with their captions' ids and their kinds; grows as shards appear."""
+class KindPool(Pool):
+    """Renders by their kinds."""
 
     def __init__(self, store: RenderStore, size: int, tokenizer: CLIPTokenizer) -> None:
-        self.store, self.size, self.tokenizer = store, size, tokenizer
-        self.captions: list[str] = []
+        super().__init__(store, size, tokenizer)
         self.kinds: list[Kind] = []
         self.members: dict[Kind, list[int]] = defaultdict(list)
-        self._images: list[npt.NDArray[np.uint8]] = []
-        self._ids: list[torch.Tensor] = []
-
-    def __len__(self) -> int:
-        return len(self.captions)
-
-    @property
-    def shards(self) -> int:
-        """How many shards are in memory."""
-        return len(self._images)
 
     def refresh(self, most: int | None = None) -> None:
         """Take in what has been drawn since, up to `most` shards in all; DataError where all pictures are of one kind."""
-        there = self.store.shards(Universe.TRAIN, self.size)
-        for number in range(self.shards, there if most is None else min(most, there)):
-            shard = self.store.load(Universe.TRAIN, self.size, number)
-            for i, label in enumerate(shard.labels):
-                kind = (label["material"], label["colour"])
-                self.members[kind].append(len(self.captions) + i)
-                self.kinds.append(kind)
-            self._images.append(shard.images)
-            self.captions.extend(shard.captions)
-            self._ids.append(encode(self.tokenizer, shard.captions))
+        super().refresh(most)
         if len(self.members) < 2:
             raise DataError(
                 "All pictures are of one material and colour, so that no words are wrong for any of them.", hint="Name more materials."
             )
 
-    def image(self, index: int) -> npt.NDArray[np.uint8]:
-        """One picture (S, S, 3)."""
-        picture: npt.NDArray[np.uint8] = self._images[index // self.store.shard][index % self.store.shard]
-        return picture
-
-    def ids(self, index: list[int]) -> torch.Tensor:
-        """Token ids (N, L)."""
-        return torch.stack([self._ids[i // self.store.shard][i % self.store.shard] for i in index])
+    def take(self, shard: Shard) -> None:
+        """Take one shard in, and note what its pictures show."""
+        for i, label in enumerate(shard.labels, len(self)):
+            kind = (label["material"], label["colour"])
+            self.members[kind].append(i)
+            self.kinds.append(kind)
+        super().take(shard)
 
     def other(self, index: int, rng: np.random.Generator) -> int:
         """A render of another kind: every second time of the same material in another colour, where there is one."""
@@ -86,12 +65,9 @@ def to_tensor(images: npt.NDArray[np.uint8]) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous()
 
 
-def draw_batch(pool: Pool, count: int, key: tuple[int, int]) -> Batch:
+def draw_batch(pool: KindPool, count: int, key: tuple[int, int]) -> Batch:
     """The batch of step `key`; pictures are rolled over the torus and mirrored."""
     rng = np.random.default_rng([key[0], 83, key[1]])
     index = rng.integers(0, len(pool), count).tolist()
-    pictures = []
-    for i in index:
-        rolled = np.roll(pool.image(i), rng.integers(0, pool.size, 2), (0, 1))
-        pictures.append(rolled[:, ::-1] if rng.random() < 0.5 else rolled)
+    pictures = [pool.moved(i, rng) for i in index]
     return Batch(to_tensor(np.stack(pictures)), pool.ids(index), pool.ids([pool.other(i, rng) for i in index]))

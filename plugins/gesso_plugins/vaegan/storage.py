@@ -4,7 +4,6 @@ is data alone; what is in it is checked before a network is built.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from gesso.errors import ModelError
 from gesso.library import Header, read_header
 from gesso.training import ema
 from gesso.training.files import write_atomically
+from gesso.training.vocabulary import read_vocabulary, spelled
 from gesso_plugins.vaegan.config import NetworkConfig
 from gesso_plugins.vaegan.networks import Critic, Generator, ImageEncoder, TextEncoder
 
@@ -70,28 +70,6 @@ class Told:
     config: NetworkConfig
     tokenizer: CLIPTokenizer
     record: dict[str, Any]
-
-
-def spelled(tokenizer: CLIPTokenizer) -> str:
-    """A vocabulary as JSON."""
-    state = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
-    whole = {"entries": state["vocab"], "merges": state["merges"], "length": tokenizer.model_max_length}
-    return json.dumps(whole, sort_keys=True)
-
-
-def read_vocabulary(text: str) -> CLIPTokenizer:
-    """What `spelled` wrote; ValueError, KeyError or TypeError for anything else."""
-    whole = json.loads(text)
-    entries, length = whole["entries"], whole["length"]
-    if sorted(entries.values()) != list(range(len(entries))) or type(length) is not int or not 2 <= length <= 1024:
-        raise ValueError("its entries are not numbered")
-    merges = [(str(first), str(second)) for first, second in whole["merges"]]
-    return CLIPTokenizer(vocab=entries, merges=merges, model_max_length=length)
-
-
-def digest(tokenizer: CLIPTokenizer) -> str:
-    """A vocabulary's own name."""
-    return hashlib.sha256(spelled(tokenizer).encode()).hexdigest()[:16]
 
 
 def save_networks(path: Path, networks: Networks, record: dict[str, Any]) -> int:

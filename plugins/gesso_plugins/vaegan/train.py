@@ -7,9 +7,7 @@ encoder is not told what the critic says, only how like its picture comes back.
 
 from __future__ import annotations
 
-import difflib
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,28 +17,28 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from gesso.errors import DataError, InvalidRequest
+from gesso.errors import InvalidRequest
 from gesso.model.seamless import make_seamless
 from gesso.plugin.datasets import CaptionedSource
 from gesso.training.arguments import has_checkpoint
 from gesso.training.beside import grow_renders, start_beside
-from gesso.training.files import read_json, write_atomically
 from gesso.training.muon import Muon
 from gesso.training.rate import rate
+from gesso.training.refusals import refuse_other, refuse_unknown
 from gesso.training.renders import RenderStore, Request, Universe, draw
 from gesso.training.run import Chore, Run, descend
 from gesso.training.sheet import save_sheet
-from gesso.training.tokenizer import encode, train_tokenizer
+from gesso.training.tokenizer import encode
+from gesso.training.vocabulary import digest, keep, kept, refuse_other_words
 from gesso_plugins.vaegan.augment import augmented
 from gesso_plugins.vaegan.config import VaeganConfig
-from gesso_plugins.vaegan.data import Batch, Pool, draw_batch
+from gesso_plugins.vaegan.data import Batch, KindPool, draw_batch
 from gesso_plugins.vaegan.losses import Scores, critic_loss, likeness, maker_loss, prior, slope_penalty
 from gesso_plugins.vaegan.networks import spread_words
-from gesso_plugins.vaegan.storage import Networks, digest, load_networks, read_vocabulary, save_networks, spelled
+from gesso_plugins.vaegan.storage import Networks, load_networks, save_networks
 from gesso_plugins.vaegan.watch import Health, health, made_diversity, render_diversity
 
 WEIGHTS = "vaegan.safetensors"
-VOCABULARY = "vocabulary.json"
 
 
 @dataclass(frozen=True)
@@ -67,14 +65,14 @@ class Training:
         config = self.config
         refuse_unknown(self.source, config.data.materials)
         if has_checkpoint(config.out):
-            refuse_other(config)
+            refuse_other(config.out, config.identity())
         torch.manual_seed(config.seed)
         self.networks, facts = self._begun(start)
         if has_checkpoint(config.out):
-            self._refuse_other_words()
+            refuse_other_words(config.out, self.networks.tokenizer)
         self.run.journal.say(f"drawing the first {config.data.minimum} renders")
         self.store.ensure(self.source, self.request, config.data.minimum)
-        self.pool = Pool(self.store, config.network.image, self.networks.tokenizer)
+        self.pool = KindPool(self.store, config.network.image, self.networks.tokenizer)
         networks = self.networks
         makers: list[nn.Module] = [networks.words, networks.encoder, networks.generator]
         groups = ((makers, config.learning_rate), ([networks.critic], config.critic_rate))
@@ -204,28 +202,16 @@ class Training:
         return float(loss.detach())
 
     def _begun(self, start: Path | None) -> tuple[Networks, dict[str, Any]]:
-        path = self.config.out / VOCABULARY
+        network, out = self.config.network, self.config.out
         if start is not None:
             networks, facts = load_networks(start)
-            if networks.config != self.config.network:
+            if networks.config != network:
                 raise InvalidRequest(f"The networks in {start} have other sizes than this run's.", field="from", hint="Begin from nothing.")
-            _write(path, spelled(networks.tokenizer))
+            keep(out, networks.tokenizer)
             return networks, facts
-        if not path.exists():
-            network, request = self.config.network, Request(Universe.PROMPTS, 16, self.config.data.materials)
-            captions = (draw(self.source, request, self.config.seed, i)[1] for i in range(self.config.data.captions))
-            _write(path, spelled(train_tokenizer(captions, vocabulary=network.vocabulary, length=network.length)))
-        try:
-            tokenizer = read_vocabulary(path.read_text(encoding="utf-8"))
-        except (ValueError, KeyError, TypeError) as fault:
-            raise DataError(f"The vocabulary {path} cannot be read: {fault}.", hint="Put it back, or choose another --out.") from fault
-        return Networks.new(self.config.network, tokenizer), {}
-
-    def _refuse_other_words(self) -> None:
-        """DataError where the words beside the checkpoint are not those that it learned."""
-        if read_json(self.config.out / "checkpoint" / "state.json").get("vocabulary") != digest(self.networks.tokenizer):
-            path, hint = self.config.out / VOCABULARY, "Put it back, or choose another --out."
-            raise DataError(f"The vocabulary {path} is not the one that the run learned with.", hint=hint)
+        request = Request(Universe.PROMPTS, 16, self.config.data.materials)
+        captions = (draw(self.source, request, self.config.seed, i)[1] for i in range(self.config.data.captions))
+        return Networks.new(network, kept(out, captions, vocabulary=network.vocabulary, length=network.length)), {}
 
 
 @contextmanager
@@ -239,37 +225,6 @@ def wrapping(networks: list[Any], *, wrap: bool) -> Iterator[None]:
             padding.eject()
 
 
-def refuse_unknown(source: CaptionedSource, materials: tuple[str, ...]) -> None:
-    """InvalidRequest for a material that the source does not draw."""
-    known = getattr(source, "materials", materials)
-    unknown = next((name for name in materials if name not in known), None)
-    if unknown is not None:
-        near = difflib.get_close_matches(unknown, known, 3)
-        hint = f"Did you mean {' or '.join(near)}?" if near else f"It draws {', '.join(known)}."
-        raise InvalidRequest(f"The renders of {source.name!r} have no material {unknown!r}.", field="materials", hint=hint)
-
-
-def refuse_other(config: VaeganConfig) -> None:
-    """InvalidRequest where the folder's run was begun with other numbers than these."""
-    begun, now = (flat(values) for values in (read_json(config.out / "checkpoint" / "state.json").get("identity", {}), config.identity()))
-    other = next((name for name in now if begun.get(name) != now[name]), None)
-    if other is not None:
-        was, wanted = (json.dumps(values.get(other)) for values in (begun, now))
-        raise InvalidRequest(
-            f"The run in {config.out} was begun with another {other} ({was}, not {wanted}): it cannot go on with this one.",
-            field=other,
-            hint="Say what it was begun with, or choose another --out for a new one.",
-        )
-
-
-def flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested numbers by their path: ``network.words``."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        found |= {f"{name}.{inner}": v for inner, v in flat(value).items()} if isinstance(value, dict) else {name: value}
-    return found
-
-
 def train_vaegan(source: CaptionedSource, config: VaeganConfig, start: Path | None = None) -> Path:
     """Train until the configuration's steps or time are up, from the networks in `start` or from nothing; the answer is the file."""
     training = Training(source, config)
@@ -280,11 +235,3 @@ def train_vaegan(source: CaptionedSource, config: VaeganConfig, start: Path | No
             stack.callback(start_beside(grow_renders, source, training.store, training.request, config.data.target).terminate)
         training.loop()
     return config.out / WEIGHTS
-
-
-def _write(path: Path, text: str) -> None:
-    write_atomically(path, lambda temporary: _written(temporary, text))
-
-
-def _written(path: Path, text: str) -> None:
-    path.write_text(text + "\n", encoding="utf-8")

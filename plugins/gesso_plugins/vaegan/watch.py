@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from gesso_plugins.vaegan.data import Pool, to_tensor
+from gesso_plugins.vaegan.data import KindPool, to_tensor
 
 COARSE = 4
 
@@ -21,7 +21,7 @@ def diversity(pictures: torch.Tensor) -> float:
     return float(functional.pdist(coarse).mean()) / math.sqrt(coarse.shape[1])
 
 
-def render_diversity(pool: Pool, seeds: int) -> float:
+def render_diversity(pool: KindPool, seeds: int) -> float:
     """The same of renders of one kind, up to `seeds` of each, over all kinds with at least two; 0 where there are none."""
     found = [members[:seeds] for members in pool.members.values() if len(members) > 1]
     return _mean(diversity(to_tensor(np.stack([pool.image(i) for i in group]))) for group in found)

@@ -20,11 +20,13 @@ from tests.plugins.vaegan.conftest import CAPTIONS, TINY, tiny
 from gesso.errors import DataError, GessoError, InvalidRequest, ModelError
 from gesso.training.checkpoint import load_checkpoint
 from gesso.training.tokenizer import train_tokenizer
+from gesso.training.vocabulary import NAME as VOCABULARY
+from gesso.training.vocabulary import spelled
 from gesso_plugins.vaegan import command
 from gesso_plugins.vaegan.config import DataConfig, LossConfig, VaeganConfig
 from gesso_plugins.vaegan.data import draw_batch
-from gesso_plugins.vaegan.storage import Networks, load_networks, read_told, save_networks, spelled
-from gesso_plugins.vaegan.train import VOCABULARY, WEIGHTS, Training, train_vaegan
+from gesso_plugins.vaegan.storage import Networks, load_networks, read_told, save_networks
+from gesso_plugins.vaegan.train import WEIGHTS, Training, train_vaegan
 
 EndedAfter = Callable[[int, Callable[[], object]], None]
 pytestmark = pytest.mark.filterwarnings("ignore")
