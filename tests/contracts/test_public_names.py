@@ -18,20 +18,21 @@ NAMES = {
         hookspec preview request_filter result_filter sampler schedule scorer upscaler
     """,
     "gesso.model": """
-        Adapter Aligns Applies Autoencoder Cascade Conditioning Control Controlled Decodes Defaults Denoises Embedding Embeds
-        EncodesImages EncodesNegatives EncodesText Factors Family Frugal Latent Lesson Limits Lora Model ModelCard ModelRef
-        Offload Painting Parametrisation Part Patch Perturbation Perturbs Plan Pupil Seamless Shift Shown Size Stage Teachable Thrift
+        Adapter Aligns Applies Autoencoder Cascade Conditioning Continues Control Controlled Decodes Defaults Denoises Embedding
+        Embeds EncodesImages EncodesNegatives EncodesText Factors Family Frugal Latent Lesson Limits Lora Memory Model ModelCard
+        ModelRef Offload Painting Parametrisation Part Patch Perturbation Perturbs Plan Pupil Seamless Shift Shown Size Stage
+        Teachable Thrift TokenChoice
     """,
     "gesso.media": "MaterialMaps Output Recipe Rendered",
     "gesso.engine": """
-        All Apply Call CallError Decode Denoise DenoiseGrad Denoised Denoiser Embed Emit EncodeImage EncodeText Ended Engine Graded
-        Gradient Guide Hooks Host Job JobEvent Kept Lead Leading Load Loss ModelRef Models Moment NEGATIVE PROMPT Predicted Preview
-        Progress Prompted Regions ReplayLog Row Run Steer Ticket Wait Warn Windows drive guided in_windows led masked plain recorded
-        regional reporting steered windowed
+        All Apply Call CallError Decode Denoise DenoiseGrad Denoised Denoiser Embed Emit EncodeImage EncodeText Ended Engine
+        Graded Gradient Guide Hooks Host Job JobEvent Kept Lead Leading Load Loss ModelRef Models Moment NEGATIVE NextTokens
+        PROMPT Predicted Preview Progress Prompted Regions ReplayLog Row Run Steer Ticket Token Wait Warn Windows drive guided
+        in_windows led masked plain recorded regional reporting steered windowed
     """,
     "gesso.math": """
-        Noise NoiseSource Space along exponential_weights fixed_adams_bashforth initial_noise lagrange_weights phi seed_of sigma_at
-        slerp time_of
+        Noise NoiseSource Space along exponential_weights fixed_adams_bashforth initial_noise lagrange_weights phi seed_of
+        sigma_at slerp time_of uniform
     """,
     "gesso.testing": """
         Consistency Gaussian InProcessDaemon Made Mixture Studio Trajectory Wavy check_operation check_sampler check_schedule

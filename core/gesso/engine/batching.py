@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from gesso.engine.calls import Apply, Call, Decode, Denoise, DenoiseGrad, Embed, EncodeImage, EncodeText, Load
+from gesso.engine.calls import Apply, Call, Decode, Denoise, DenoiseGrad, Embed, EncodeImage, EncodeText, Load, NextTokens
 from gesso.model import Conditioning, Patch
 
 Key = tuple[object, ...]
@@ -56,6 +56,8 @@ def key_of(call: Call) -> Key:
             what: Key = (call.model.digest, _digests(call.patches), call.x.shape, call.x.dtype, layouts, steered, perturbed, share)
         case DenoiseGrad(denoise, losses):
             what = (*key_of(denoise), *((loss.model.digest, loss.method) for loss in losses))
+        case NextTokens():
+            what = (call.model.digest, call.cond.layout())
         case EncodeImage(model, tensor, patches) | Decode(model, tensor, patches):
             what = (model.digest, _digests(patches), tuple(tensor.shape), tensor.dtype)
         case Apply(model, method):

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from gesso.model import Conditioning, Control, ModelRef, Patch, Perturbation
+from gesso.model import Conditioning, Control, ModelRef, Patch, Perturbation, TokenChoice
 
 Job: TypeAlias = Generator[Any, Any, Any]
 """A job, or a part of one: yields calls, `All` and `Emit`, receives replies, returns its result."""
@@ -138,6 +138,32 @@ class Graded:
     denoised: Denoised
     losses: tuple[float, ...]
     gradients: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class NextTokens(Call):
+    """Draw the token that follows ``tokens`` in the sequence that ``cond`` begins: the one at ``u`` (0 <= u < 1) of its distribution.
+
+    ``sequence``: a number of the job's own, for as long as it goes on with the same tokens. What the model remembers of it is kept by the
+    engine between calls. Reply: `Token`.
+    """
+
+    batched: ClassVar[bool] = True
+    logged: ClassVar[bool] = True
+    model: ModelRef
+    cond: Conditioning
+    sequence: int
+    tokens: tuple[int, ...]
+    u: float
+    choice: TokenChoice = field(default_factory=TokenChoice)
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token and its log-probability under the model, as it is without temperature or cuts."""
+
+    number: int
+    log_probability: float
 
 
 @dataclass(frozen=True)

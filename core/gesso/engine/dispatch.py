@@ -9,17 +9,17 @@ from contextlib import nullcontext
 from typing import Any
 
 from gesso.engine.batching import Knee
-from gesso.engine.calls import Apply, Decode, Denoise, DenoiseGrad, EncodeImage, EncodeText, Host
+from gesso.engine.calls import Apply, Decode, Denoise, DenoiseGrad, EncodeImage, EncodeText, Host, NextTokens
 from gesso.engine.fairness import Fairness
 from gesso.engine.forward import Forward, Models, TextCache, belongs_on_pool
 from gesso.engine.hosting import Hosting, Outcomes, Pool
 from gesso.engine.kernels import Kernels, choices
 from gesso.engine.resume import OUT_OF_MEMORY, Resumer, out_of_memory, shortened
-from gesso.engine.task import Pending
+from gesso.engine.task import Pending, Running
 from gesso.errors import GessoError, ModelError, PluginError
 
 _log = logging.getLogger(__name__)
-_TUNED = (Denoise, Decode, EncodeImage)
+_TUNED = (Denoise, NextTokens, Decode, EncodeImage)
 """Calls whose threads and kernels adapt in `fast`. Not `EncodeText`: jobs of `exact` share its cache."""
 
 
@@ -89,6 +89,10 @@ class Dispatcher:
         self.pending = [call for call in self.pending if not call.task.closed]
         self.hosting.drop_closed()
 
+    def release(self, running: Running) -> None:
+        """The job has ended: let go of what was kept for it."""
+        self._forward.sequences.forget(running)
+
     def forget(self, client: str) -> None:
         """The client has no job any more."""
         self._fairness.forget(client)
@@ -136,23 +140,26 @@ class Dispatcher:
 
     def _run(self, batch: Sequence[Pending]) -> list[Any] | None:
         """The replies, or None where the call goes to the thread pool."""
-        calls = [pending.call for pending in batch]
+        calls, owners = [pending.call for pending in batch], [pending.running for pending in batch]
         with self._resumer.ambient.within():
             if isinstance(calls[0], Apply) and belongs_on_pool(self._models, calls[0]):
                 self.hosting.learn(calls[0])
                 self.hosting.add(batch[0])
                 return None
             try:
-                return self._forward.run(calls)
+                return self._forward.run(calls, owners)
             except OUT_OF_MEMORY:
-                if len(batch) > 1 or self._models.make_room() == 0:
+                if len(batch) > 1 or self._make_room() == 0:
                     raise
-            return self._forward.run(calls)
+            return self._forward.run(calls, owners)
+
+    def _make_room(self) -> int:
+        return self._forward.sequences.make_room() + self._models.make_room()
 
     def _failed(self, batch: Sequence[Pending], fault: Exception, clock: Callable[[], float]) -> None:
         if isinstance(fault, OUT_OF_MEMORY):
             self._knee.lower(batch[0].key, sum(call.rows for call in batch))
-            self._models.make_room()
+            self._make_room()
         if len(batch) > 1:
             for call in batch:
                 self._resumer.clean("a call that failed")
@@ -163,7 +170,7 @@ class Dispatcher:
     def _charge(self, batch: Sequence[Pending], seconds: float, settled: bool) -> None:
         rows = sum([call.rows for call in batch]) or 1
         self.forwards += 1
-        if isinstance(batch[0].call, (Denoise, DenoiseGrad)):
+        if isinstance(batch[0].call, (Denoise, DenoiseGrad, NextTokens)):
             self.evaluations += len(batch)
         if batch[0].call.batched and settled:
             self._knee.record(batch[0].key, rows, seconds)

@@ -26,15 +26,19 @@ from gesso.engine.calls import (
     Host,
     Load,
     Loss,
+    NextTokens,
+    Token,
     Wait,
 )  # fmt: skip
 from gesso.engine.plans import Plans
+from gesso.engine.sequences import Sequences
 from gesso.errors import ModelError
 from gesso.model import (
     Adapter,
     Aligns,
     Applies,
     Conditioning,
+    Continues,
     Control,
     Controlled,
     Decodes,
@@ -118,23 +122,25 @@ class Forward:
         self._texts = texts
         self._plans = Plans()
         self._pictures = Stacked()
-        self._how: dict[type[Call], Callable[[Any], list[Any]]] = {
+        self.sequences = Sequences()
+        self._how: dict[type[Call], Callable[..., list[Any]]] = {
             Denoise: self._denoise,
             DenoiseGrad: self._denoise_grad,
             EncodeText: self._encode_text,
             EncodeImage: self._encode_image,
             Decode: self._decode,
+            NextTokens: self._next_tokens,
             Embed: self._embed,
             Apply: lambda calls: [self._apply(call) for call in calls],
             Load: lambda calls: [self._load(call) for call in calls],
         }
 
-    def run(self, calls: Sequence[Call]) -> list[Any]:
-        """Replies to calls of equal key, in order."""
+    def run(self, calls: Sequence[Call], owners: Sequence[object]) -> list[Any]:
+        """Replies to calls of equal key, in order. ``owners``: whose each is, for what is kept between calls."""
         how = self._how.get(type(calls[0]))
         if how is None:
             raise ModelError(f"The engine cannot run a call of type {type(calls[0]).__name__}.")
-        replies = how(calls)
+        replies = how(calls, owners) if isinstance(calls[0], NextTokens) else how(calls)
         if self._models.device.type == "cuda":
             torch.cuda.synchronize(self._models.device)  # errors and times belong to this forward, not to the next
         return replies
@@ -272,6 +278,10 @@ class Forward:
             with self._patched(model, calls[0].patches):
                 images = decoder.decode(torch.cat([call.latent for call in calls]).to(self._models.device))
         return list(torch.split(images.to(calls[0].latent.device), 1))
+
+    def _next_tokens(self, calls: Sequence[NextTokens], owners: Sequence[object]) -> list[Token]:
+        with self._models.using(calls[0].model) as model:
+            return self.sequences.replies(cast(Continues, _able(model, "proceed", calls[0].model)), calls, owners)
 
     def _embed(self, calls: Sequence[Embed]) -> list[tuple[Tensor, Tensor]]:
         pictures = [picture for call in calls for picture in call.pictures]

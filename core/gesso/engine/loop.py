@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gesso.engine.batching import key_of, rows_of, size_of
-from gesso.engine.calls import All, Call, CallError, Denoise, DenoiseGrad, Emit, EncodeText, Job, Preview, Progress, Warn
+from gesso.engine.calls import All, Call, CallError, Denoise, DenoiseGrad, Emit, EncodeText, Job, NextTokens, Preview, Progress, Warn
 from gesso.engine.dispatch import Dispatcher, Posts, explained_call
 from gesso.engine.forward import Models
 from gesso.engine.hosting import Outcomes, Pool
@@ -277,6 +277,7 @@ class Engine:
         if running.root is not None:
             self._close(running.root)
         running.root = None
+        self._calls.release(running)
         if not any(other.ticket.client == running.ticket.client for other in self._jobs.values()):
             self._calls.forget(running.ticket.client)
 
@@ -289,7 +290,7 @@ class Engine:
     def _call(self, task: Task, call: Call) -> None:
         running = task.running
         number, task.count = task.count, task.count + 1
-        if isinstance(call, (Denoise, DenoiseGrad)):
+        if isinstance(call, (Denoise, DenoiseGrad, NextTokens)):
             running.evaluations += 1
             if running.evaluations > running.ticket.evaluations:
                 self._end(running, Ended("failed", error=_too_many(running)))

@@ -19,11 +19,11 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from gesso.engine.calls import Call, Denoised, DenoiseGrad, Graded
+from gesso.engine.calls import Call, Denoised, DenoiseGrad, Graded, NextTokens, Token
 
 _log = logging.getLogger(__name__)
 _HEAD = struct.Struct("<III")
-Reply = Denoised | Graded
+Reply = Denoised | Graded | Token
 Key = tuple[tuple[tuple[int, int], ...], int]
 """(branch path, number of the call in its branch); the job is the file."""
 
@@ -98,6 +98,8 @@ class ReplayLog:
 def _to_tensors(reply: Reply) -> Sequence[Tensor]:
     if isinstance(reply, Denoised):
         return reply.predictions
+    if isinstance(reply, Token):
+        return torch.tensor(reply.number), torch.tensor(reply.log_probability, dtype=torch.float64)
     return (*reply.denoised.predictions, torch.tensor(reply.losses, dtype=torch.float64), *reply.gradients)
 
 
@@ -106,4 +108,6 @@ def _from_tensors(tensors: Sequence[Tensor], call: Call) -> Reply:
         rows = len(call.denoise.conds)
         predictions, losses, gradients = tensors[:rows], tensors[rows], tensors[rows + 1 :]
         return Graded(Denoised(predictions[0], predictions[-1], tuple(predictions)), tuple(losses.tolist()), tuple(gradients))
+    if isinstance(call, NextTokens):
+        return Token(int(tensors[0]), float(tensors[1]))
     return Denoised(tensors[0], tensors[-1], tuple(tensors))

@@ -1,6 +1,6 @@
 """The mathematics that samplers, schedules and operations share: noise, spaces, quadrature. It holds no sampler and calls no model."""
 
-from gesso.math.noise import Noise, NoiseSource, initial_noise, seed_of
+from gesso.math.noise import Noise, NoiseSource, initial_noise, seed_of, uniform
 from gesso.math.quadrature import exponential_weights, fixed_adams_bashforth, lagrange_weights, phi
 from gesso.math.spaces import Space
 from gesso.math.sphere import along, slerp
@@ -20,4 +20,5 @@ __all__ = [
     "sigma_at",
     "slerp",
     "time_of",
+    "uniform",
 ]

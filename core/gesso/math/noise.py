@@ -30,6 +30,11 @@ def initial_noise(shape: Sequence[int], seed: int) -> Tensor:
     return _draw(shape, seed)
 
 
+def uniform(count: int, seed: int) -> Tensor:
+    """So many even numbers in 0..1 (float64, CPU, never 1) of an image, to draw tokens by."""
+    return torch.rand(count, generator=torch.Generator("cpu").manual_seed(seed), dtype=torch.float64)
+
+
 class NoiseSource(Protocol):
     """The noise of one image, as a sampler sees it. Each reply is shaped like x and has unit variance."""
 

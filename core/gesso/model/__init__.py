@@ -3,6 +3,7 @@
 from gesso.model.capabilities import (
     Aligns,
     Applies,
+    Continues,
     Controlled,
     Decodes,
     Denoises,
@@ -12,6 +13,7 @@ from gesso.model.capabilities import (
     EncodesText,
     Family,
     Frugal,
+    Memory,
     Model,
     Perturbs,
 )
@@ -26,6 +28,7 @@ from gesso.model.patches import Adapter, Autoencoder, Embedding, Lora, Patch, Se
 from gesso.model.perturbation import Perturbation
 from gesso.model.ref import ModelRef
 from gesso.model.thrift import Offload, Size, Thrift
+from gesso.model.tokens import TokenChoice
 
 __all__ = [
     "Adapter",
@@ -34,6 +37,7 @@ __all__ = [
     "Autoencoder",
     "Cascade",
     "Conditioning",
+    "Continues",
     "Control",
     "Controlled",
     "Decodes",
@@ -51,6 +55,7 @@ __all__ = [
     "Lesson",
     "Limits",
     "Lora",
+    "Memory",
     "Model",
     "ModelCard",
     "ModelRef",
@@ -70,4 +75,5 @@ __all__ = [
     "Stage",
     "Teachable",
     "Thrift",
+    "TokenChoice",
 ]

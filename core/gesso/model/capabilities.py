@@ -123,6 +123,32 @@ class Decodes(Protocol):
         ...
 
 
+class Memory(Protocol):
+    """What a model remembers of one sequence; the engine keeps it and looks at nothing but its size."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes on its device."""
+        ...
+
+
+@runtime_checkable
+class Continues(Protocol):
+    """Capability ``next_tokens``; with ``encode_text`` and ``decode`` too, a latent is tokens: (1, 1, h, w) int64 of the card's ``latent``,
+    drawn in reading order, each given all before it. With ``encode_image`` they are had of a picture, so that some can be kept.
+    """
+
+    def begin(self, cond: Conditioning) -> tuple[Any, Tensor]:
+        """The `Memory` of a sequence that begins with ``cond``, and the logits (V,) of its first token."""
+        ...
+
+    def proceed(self, memories: Sequence[Any], tokens: Sequence[int]) -> Tensor:
+        """Take one token into each memory, wherever its sequence stands; the logits (B, V) of those that follow. A row alone gives equal
+        bits each time.
+        """
+        ...
+
+
 @runtime_checkable
 class EncodesImages(Protocol):
     """Capability ``encode_image``."""
