@@ -103,9 +103,10 @@ class ModelCard:
         for field_name, side in asked.items():
             nearest = self.limits.nearest(side)
             if side != nearest:
-                steps = f" in steps of {self.limits.multiple}" if self.limits.multiple > 1 else ""
+                between = f"{self.limits.smallest} to " if self.limits.smallest < self.limits.largest else ""
+                steps = f" in steps of {self.limits.multiple}" if self.limits.multiple > 1 and between else ""
                 raise InvalidRequest(
-                    f"The model {self.name!r} makes pictures of {self.limits.smallest} to {self.limits.largest} pixels a side{steps}, "
+                    f"The model {self.name!r} makes pictures of {between}{self.limits.largest} pixels a side{steps}, "
                     f"and the {field_name} {side} is not one of them; the nearest is {nearest}.",
                     field=field_name,
                     hint=f"Ask for {nearest}.",

@@ -59,6 +59,37 @@ def ui(  # noqa: PLR0913  (each argument is one hint)
     return {"x-ui": hints} if choices is None else {"x-ui": hints, "x-choices": choices}
 
 
+Temperature = Annotated[
+    float,
+    Field(
+        title="Temperature",
+        ge=0,
+        le=10,
+        description="Of models that draw tokens: under 1 likely ones are drawn more often, over 1 less; 0 takes the likeliest.",
+        json_schema_extra=ui("slider", 112, "sampling", advanced=True, span=(0, 2, 0.05)),
+    ),
+]
+TopK = Annotated[
+    int | None,
+    Field(
+        title="Top k",
+        ge=1,
+        le=65_536,
+        description="Of models that draw tokens: how many of the likeliest can be drawn; by default all.",
+        json_schema_extra=ui("slider", 113, "sampling", advanced=True, span=(1, 512, 1)),
+    ),
+]
+TopP = Annotated[
+    float,
+    Field(
+        title="Top p",
+        gt=0,
+        le=1,
+        description="Of models that draw tokens: only the likeliest that together have this probability can be drawn; 1 all.",
+        json_schema_extra=ui("slider", 114, "sampling", advanced=True, span=(0.05, 1, 0.05)),
+    ),
+]
+
 Options = Annotated[
     dict[str, dict[str, Any]],
     Field(

@@ -28,7 +28,10 @@ REFINE = 0.4
 """Strength of what comes after the first pass: the second pass at the working size, and the second try at a border."""
 VISIBLE = 0.02
 """Mean error on the ring around the mask (of values in 0..1) above which the border is tried once more."""
-PASSED_ON = ("prompt", "negative", "model", "steps", "guidance", "sampler", "schedule", "options")
+PAINTS = frozenset({"denoise", "next_tokens"})
+PASSED_ON = (
+    "prompt", "negative", "model", "steps", "guidance", "sampler", "schedule", "temperature", "top_k", "top_p", "options",
+)  # fmt: skip
 SAID_OF_CONTROLS = ("control_strength", "control_start", "control_end")
 
 
@@ -43,11 +46,12 @@ class Edit:
         """The model and what it samples with; the picture itself is looked at when the job runs."""
         params = styled(ctx, preset(params))
         card = ctx.model(params.model, capability=CAPABILITY)
-        if "denoise" not in card.capabilities:
+        if not card.capabilities & PAINTS:
             raise InvalidRequest(f"The model {card.name!r} cannot paint into a picture.", field="model", hint="Choose another model.")
         check_seeds(params)
         check_regions(params)
-        filled = {**sampled(ctx, card, params), **controls(ctx, card, params), **settled(ctx, params)}
+        how = sampled(ctx, card, params) if "denoise" in card.capabilities else {}
+        filled = {**how, **controls(ctx, card, params), **settled(ctx, params)}
         return params.model_copy(update={"model": card.name, **filled})
 
     def run(self, ctx: JobContext, params: EditParams) -> Generator[Any, Any, list[Output]]:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from gesso.plugin.choosing import BestOf, Keep, Score
-from gesso.plugin.fields import SEED_MAX, InputBlob, Options, ui
+from gesso.plugin.fields import SEED_MAX, InputBlob, Options, Temperature, TopK, TopP, ui
 from gesso.plugin.operations import OperationParams
 from gesso.plugin.steering import ControlEnd, Controls, ControlStart, ControlStrength, Regions
 from gesso_plugins.edit.presets import PRESETS
@@ -86,6 +86,10 @@ class EditParams(OperationParams):
         None, title="Schedule", min_length=1, max_length=100, json_schema_extra=ui("choice", 130, "sampling", choices="schedules")
     )
     """The noise schedule's name or alias."""
+
+    temperature: Temperature = 1.0
+    top_k: TopK = None
+    top_p: TopP = 1.0
 
     padding: float = Field(
         0.33, title="Padding", ge=0, le=4, json_schema_extra=ui("slider", 131, "region", advanced=True, span=(0, 2, 0.05))

@@ -56,10 +56,13 @@ from gesso_plugins.imaging.params import GenerateParams
 from gesso_plugins.imaging.pruning import Candidate, Judging, countable, drafted, pruned
 from gesso_plugins.imaging.resolve import resolve_generate
 from gesso_plugins.imaging.running import beside, called, evaluations, noise_levels, pure_noise
+from gesso_plugins.imaging.tokens import continue_all
 
 
 class Generate:
-    """Makes pictures from a prompt, or from a prompt and a picture. Any model that denoises, paints, draws or renders will do."""
+    """Makes pictures from a prompt, or from a prompt and a picture. Any model that denoises, paints, draws or renders will do, or draws
+    tokens.
+    """
 
     name: ClassVar[str] = "generate"
     title: ClassVar[str] = "Generate"
@@ -76,6 +79,8 @@ class Generate:
             made = yield from _sample_all(ctx, card, params)
         elif "paint" in card.capabilities:
             made = yield from paint_all(ctx, card, params)
+        elif "next_tokens" in card.capabilities:
+            made = yield from continue_all(ctx, card, params)
         elif "draw" in card.capabilities:
             made = yield from draw_all(card, params)
         elif "cascade" in card.capabilities:

@@ -24,6 +24,10 @@ class Mask:
         """(1, 1, h, w): the mean over the pixels of each place."""
         return nn.functional.interpolate(self.pixels, size=(height, width), mode="area")
 
+    def brightest(self, height: int, width: int) -> Tensor:
+        """(1, 1, h, w): the brightest of the pixels of each place."""
+        return nn.functional.adaptive_max_pool2d(self.pixels, (height, width))
+
     def hard(self, height: int, width: int) -> Tensor:
         """(1, 1, h, w) of 0 and 1, as inpainting models were trained with."""
         return nn.functional.interpolate((self.pixels >= 0.5).to(torch.float32), size=(height, width), mode="nearest")

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from gesso.plugin.choosing import BestOf, Draft, Keep, Prune, Score
-from gesso.plugin.fields import SEED_MAX, InputBlob, Options, Tile, ui
+from gesso.plugin.fields import SEED_MAX, InputBlob, Options, Temperature, Tile, TopK, TopP, ui
 from gesso.plugin.operations import OperationParams
 from gesso.plugin.steering import ControlEnd, Controls, ControlStart, ControlStrength, Regions
 
@@ -90,6 +90,10 @@ class GenerateParams(OperationParams):
         None, title="Schedule", min_length=1, max_length=100, json_schema_extra=ui("choice", 110, "sampling", choices="schedules")
     )
     """The noise schedule's name or alias."""
+
+    temperature: Temperature = 1.0
+    top_k: TopK = None
+    top_p: TopP = 1.0
 
     image: InputBlob | None = Field(None, title="Image", json_schema_extra=ui("image", 120, "image"))
     """A picture to start from; it is scaled to the size asked for."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from gesso.plugin import ResolveContext
 
 DEFAULT_STRENGTH = 0.6
+_TOKENS = ("temperature", "top_k", "top_p")
+_STARTING = ("image", "strength", "mask")
 _SAMPLING = ("sampler", "schedule", "steps", "guidance")
 _ALIGNING = ("align", "align_seed", "align_prompt")
 _GUIDING = ("guidance_rescale", "guidance_schedule", "guidance_start", "guidance_end", "guidance_extra")
@@ -74,33 +76,40 @@ def _sampled(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> di
         ctx.warn(f"The model {card.name!r} takes guidance as an input: a negative prompt is heard only with guidance_extra.{SCALE}.")
     elif params.negative.strip() and guidance == 1 and not card.embeds_guidance:
         ctx.warn("The negative prompt has no effect at guidance 1.")
-    if params.image is None and params.strength is not None:
-        raise InvalidRequest(
-            "A strength was given without an image to start from.", field="strength", hint="Give an image, or leave it out."
-        )
+    strength = _strength(params)
     if params.guidance_start >= params.guidance_end:
         raise InvalidRequest("Guidance would end before it starts.", field="guidance_end", hint="Choose an end after the start.")
-    if params.image is None and params.mask is not None:
-        raise InvalidRequest("A mask was given without an image to paint in.", field="mask", hint="Give an image, or leave it out.")
     _check_regions(ctx, params, extra)
     steps = card.defaults.steps if params.steps is None else params.steps
     if params.draft is not None and params.draft >= steps:
         raise InvalidRequest(f"A draft of {params.draft} steps saves nothing where {steps} are taken.", field="draft", hint="Take fewer.")
-    strength, steered = params.strength, controls(ctx, card, params)
-    if params.image is not None and strength is None and "instruct" not in card.capabilities:
-        strength = DEFAULT_STRENGTH if params.mask is None else 1.0
+    steered = controls(ctx, card, params)
     return {
         **filled,
+        **_without(ctx, card, params, (), _TOKENS),
         "window": _window(card, params),
         **_lead(ctx, card, params, filled["sampler"]),
         "guidance_extra": extra,
-        "strength": strength,
+        "strength": params.strength if "instruct" in card.capabilities else strength,
         "lora": loras(ctx, card, params.lora),
         "embedding": sorted({adapter(ctx, card, name, "embedding", "embedding").name for name in params.embedding}),
         "vae": None if params.vae is None else adapter(ctx, card, params.vae, "vae", "vae").name,
         **steered,
         "control_part": parts(ctx, card, params, steered["control"]),
     }
+
+
+def _strength(params: GenerateParams) -> float | None:
+    """How much of the picture is redone, where there is one; InvalidRequest for what makes sense with one only."""
+    if params.image is None and params.strength is not None:
+        raise InvalidRequest(
+            "A strength was given without an image to start from.", field="strength", hint="Give an image, or leave it out."
+        )
+    if params.image is None and params.mask is not None:
+        raise InvalidRequest("A mask was given without an image to paint in.", field="mask", hint="Give an image, or leave it out.")
+    if params.image is None or params.strength is not None:
+        return params.strength
+    return DEFAULT_STRENGTH if params.mask is None else 1.0
 
 
 def _lead(ctx: ResolveContext, card: ModelCard, params: GenerateParams, sampler: str) -> dict[str, Any]:
@@ -159,7 +168,7 @@ def _painted(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> di
             field="tile",
             hint="Choose another model.",
         )
-    dropped = _without(ctx, card, params, ("sampler", "schedule"), (*_GUIDING, *_ALIGNING, "bits", "window"))
+    dropped = _without(ctx, card, params, ("sampler", "schedule"), (*_GUIDING, *_ALIGNING, *_TOKENS, "bits", "window"))
     steps, guidance = params.steps, params.guidance
     own = {"steps": card.defaults.steps if steps is None else steps, "guidance": card.defaults.guidance if guidance is None else guidance}
     return {**dropped, **own}
@@ -168,13 +177,13 @@ def _painted(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> di
 def _rendered(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> dict[str, Any]:
     """A model that renders in one go has no use for the sampling fields; it says so and drops them."""
     _text_only(card, params)
-    return _without(ctx, card, params, _SAMPLING, (*_GUIDING, *_ALIGNING, "bits", "window", "negative"))
+    return _without(ctx, card, params, _SAMPLING, (*_GUIDING, *_ALIGNING, *_TOKENS, "bits", "window", "negative"))
 
 
 def _drawn(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> dict[str, Any]:
     """A model that draws in one forward has no use for the sampling fields either, but for the depth of its picture."""
     _text_only(card, params)
-    return _without(ctx, card, params, _SAMPLING, (*_GUIDING, *_ALIGNING, "window", "negative"))
+    return _without(ctx, card, params, _SAMPLING, (*_GUIDING, *_ALIGNING, *_TOKENS, "window", "negative"))
 
 
 def _unfolded(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> dict[str, Any]:
@@ -182,7 +191,7 @@ def _unfolded(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> d
     assert card.cascade is not None
     strength = check_likeness(card, params)
     _text_only(card, params.model_copy(update={"strength": None}))
-    dropped = _without(ctx, card, params, (), (*_GUIDING, *_ALIGNING, "window"))
+    dropped = _without(ctx, card, params, (), (*_GUIDING, *_ALIGNING, *_TOKENS, "window"))
     filled = sampled(ctx, card, params)
     if ctx.sampler(filled["sampler"]).evaluations == 0:
         raise InvalidRequest(
@@ -193,14 +202,23 @@ def _unfolded(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> d
     return {**dropped, **filled, "strength": strength, "options": {card.family: cascade_options(card, params)}}
 
 
-_WAYS = {"denoise": _sampled, "paint": _painted, "draw": _drawn, "cascade": _unfolded, "render": _rendered}
+def _continued(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> dict[str, Any]:
+    """A model that draws tokens may keep some of a picture's, and has no use for the sampling of noise."""
+    _text_only(card, params.model_copy(update=dict.fromkeys(_STARTING)), "and the tokens of one picture")
+    dropped = _without(ctx, card, params, _SAMPLING, (*_GUIDING, *_ALIGNING, "window", "negative"))
+    return {**dropped, "strength": _strength(params)}
 
 
-def _text_only(card: ModelCard, params: GenerateParams) -> None:
-    for name in ("image", "strength", "mask", "lora", "embedding", "vae", "control", "region"):
+_WAYS = {
+    "denoise": _sampled, "paint": _painted, "next_tokens": _continued, "draw": _drawn, "cascade": _unfolded, "render": _rendered,
+}  # fmt: skip
+
+
+def _text_only(card: ModelCard, params: GenerateParams, what: str = "only") -> None:
+    for name in (*_STARTING, "lora", "embedding", "vae", "control", "region"):
         if getattr(params, name) not in (None, {}, []):
             raise InvalidRequest(
-                f"The model {card.name!r} makes pictures from text only and takes no {name}.",
+                f"The model {card.name!r} makes pictures from text {what} and takes no {name}.",
                 field=name,
                 hint="Choose another model.",
             )

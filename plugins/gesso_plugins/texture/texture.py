@@ -21,7 +21,7 @@ from gesso_plugins.texture.params import TextureParams
 MAKES = "material_maps"
 FINDS = "find_maps"
 PAINTS = frozenset({"encode_image", "denoise"})
-GENERATES = frozenset({"denoise", "paint", "draw", "render"})
+GENERATES = frozenset({"denoise", "paint", "next_tokens", "draw", "render"})
 
 
 class Texture:

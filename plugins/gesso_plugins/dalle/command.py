@@ -1,0 +1,45 @@
+"""The command of this family, called with its arguments and a source of captioned renders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gesso.training.arguments import Training, has_checkpoint, refuse_overwriting, train_parser
+
+if TYPE_CHECKING:
+    from gesso.plugin.datasets import CaptionedSource
+
+ABOUT = "Train a discrete autoencoder, then a transformer that draws its tokens after words, on captioned renders of 64 pixels."
+TRAINING = Training("dalle", ABOUT, steps=6_000)
+
+
+def train(argv: Sequence[str], source: CaptionedSource) -> int:
+    """`gesso train dalle`."""
+    parser = train_parser(TRAINING)
+    option = parser.add_argument
+    option("--autoencoder-steps", type=int, default=1_500, help="how many of the steps are the autoencoder's (default: %(default)s)")
+    option("--half", action="store_true", help="compute in bfloat16; quicker where the processor multiplies it natively")
+    option("--materials", nargs="+", metavar="NAME", help="what is learned (default: twelve of the starter's)")
+    options = parser.parse_args(argv)
+    refuse_overwriting(parser, options)
+    if options.go_on and not has_checkpoint(options.out):
+        parser.error(f"{options.out} holds no run that could be gone on with: leave out --continue")
+    if options.autoencoder_steps < 1:
+        parser.error("--autoencoder-steps: a transformer needs tokens, so let the autoencoder learn for one step at least")
+    from gesso.training.materials import MATERIALS
+    from gesso_plugins.dalle.config import AutoencoderConfig, DalleConfig, DataConfig
+    from gesso_plugins.dalle.train import train_dalle
+
+    config = DalleConfig(
+        out=options.out,
+        seed=options.seed,
+        threads=options.threads,
+        minutes=options.minutes,
+        steps=options.steps,
+        half=options.half,
+        autoencoder=AutoencoderConfig(steps=options.autoencoder_steps),
+        data=DataConfig(materials=tuple(options.materials or MATERIALS), workers=options.workers),
+    )
+    print(train_dalle(source, config))
+    return 0
