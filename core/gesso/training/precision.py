@@ -21,8 +21,12 @@ class _SingleAttention(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is not functional.scaled_dot_product_attention:
             return func(*args, **kwargs)
-        query, key, value, *rest = args
-        return func(query.float(), key.float(), value.float(), *rest, **kwargs).to(query.dtype)
+        single = [_single(value) for value in args]  # a mask that is added as well
+        return func(*single, **{name: _single(value) for name, value in kwargs.items()}).to(args[0].dtype)
+
+
+def _single(value: Any) -> Any:
+    return value.float() if isinstance(value, torch.Tensor) and value.is_floating_point() else value
 
 
 def call(module: nn.Module, *inputs: torch.Tensor, half: bool) -> Any:

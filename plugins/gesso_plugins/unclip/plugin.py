@@ -1,14 +1,28 @@
-"""Registers the family `unclip`."""
+"""Registers the family `unclip` and its training, given the pictures and the CLIP that it learns from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gesso.plugin import hookimpl
+from gesso.manifest import first_party
+from gesso.plugin import CommandSpec, build_plugins, command, hookimpl
 
 if TYPE_CHECKING:
     from gesso.model import Family
+
+DATASET, CLIP = "procedural", "clip"
+
+
+@command("train unclip", help="Train an unCLIP, which makes pictures by way of their CLIP embedding, on procedural renders.")
+def train(argv: Sequence[str]) -> int:
+    """`gesso train unclip`."""
+    from gesso_plugins.unclip.command import train as run
+
+    manifest = first_party()
+    shipped = next((entry.path for entry in manifest.models if entry.name == CLIP), None)
+    return run(argv, build_plugins(manifest).dataset(DATASET), shipped or Path(CLIP))
 
 
 @hookimpl
@@ -17,3 +31,9 @@ def gesso_families() -> Iterable[Family]:
     from gesso_plugins.unclip.family import UnclipFamily
 
     return [UnclipFamily()]
+
+
+@hookimpl
+def gesso_commands() -> Iterable[CommandSpec]:
+    """`gesso train unclip`."""
+    return [train]

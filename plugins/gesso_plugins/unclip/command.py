@@ -1,0 +1,46 @@
+"""The command of unCLIP, called with its arguments and a source of captioned renders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gesso.training.arguments import Training, has_checkpoint, train_parser
+
+if TYPE_CHECKING:
+    from gesso.plugin.datasets import CaptionedSource
+
+TRAINING = Training("unclip", "Train an unCLIP on captioned renders: prior, decoder and upsampler, one after the other.", steps=3_000)
+
+
+def train(argv: Sequence[str], source: CaptionedSource, clip: Path) -> int:
+    """`gesso train unclip`. ``clip``: the CLIP that is taken where none is named."""
+    parser = train_parser(TRAINING)
+    option = parser.add_argument
+    option("--half", action="store_true", help="compute in bfloat16: twice as fast where the processor multiplies it natively")
+    option("--clip", type=Path, default=clip, help="directory of a transformers CLIPModel (default: the one that ships)")
+    option("--materials", nargs="+", metavar="NAME", help="what is learned (default: twelve of the starter's)")
+    options = parser.parse_args(argv)
+    from gesso.training.materials import MATERIALS
+    from gesso_plugins.unclip.config import STAGES, DataConfig, UnclipConfig
+
+    begun = any(has_checkpoint(options.out / stage) for stage in STAGES)
+    if begun and not options.go_on:
+        parser.error(f"{options.out} holds a run: add --continue to go on with it, or choose another --out")
+    if options.go_on and not begun:
+        parser.error(f"{options.out} holds no run that could be gone on with: leave out --continue")
+    from gesso_plugins.unclip.train import train_unclip
+
+    config = UnclipConfig(
+        out=options.out,
+        seed=options.seed,
+        threads=options.threads,
+        minutes=options.minutes,
+        steps=options.steps,
+        half=options.half,
+        clip=options.clip,
+        data=DataConfig(materials=tuple(options.materials or MATERIALS), workers=options.workers),
+    )
+    print(train_unclip(source, config))
+    return 0

@@ -1,0 +1,71 @@
+"""Trained networks as a directory in Karlo's format, which is served like any other: the networks in half precision, the CLIP's towers
+beside them, and the record of the training.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from pathlib import Path
+from typing import Any
+
+from gesso.library.snapshot import INDEX
+from gesso.training.files import write_atomically, write_json
+from gesso_plugins.unclip.config import UnclipConfig
+from gesso_plugins.unclip.directory import NETWORKS, UPSAMPLER
+from gesso_plugins.unclip.networks import Clip
+
+RECORD = "training.json"
+FOLDER = "unclip"
+CLIP_RANGE = 5.0
+"""Standardised embeddings hold no larger numbers (Karlo's bound)."""
+
+
+def save_directory(folder: Path, steps: dict[str, Any], clip: Clip, config: UnclipConfig, record: dict[str, Any]) -> int:
+    """Write the directory in the place of what was there; the answer is its size in bytes."""
+    decoder, upsampler = steps["decoder"], steps["upsampler"].network
+    parts = {
+        "text_encoder": clip.text,
+        "image_encoder": clip.eye,
+        "prior": steps["prior"].network,
+        "text_proj": decoder.projection,
+        "decoder": decoder.network,
+        **dict.fromkeys(UPSAMPLER, upsampler),
+    }
+
+    def write(target: Path) -> None:
+        target.mkdir(parents=True)
+        for name, network in parts.items():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what diffusers tells itself
+                copy.deepcopy(network).half().save_pretrained(target / name, safe_serialization=True)
+        clip.tokenizer.save_pretrained(target / "tokenizer")
+        (target / "feature_extractor").mkdir()
+        write_json(target / "feature_extractor" / "preprocessor_config.json", {"do_center_crop": clip.preparing.crop} | clip.settings)
+        for part in ("prior", "decoder", "super_res"):
+            (target / f"{part}_scheduler").mkdir()
+            write_json(target / f"{part}_scheduler" / "scheduler_config.json", _schedule(part, config))
+        write_json(target / INDEX, _index())
+        write_json(target / RECORD, record)
+
+    write_atomically(folder, write)
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _schedule(part: str, config: UnclipConfig) -> dict[str, Any]:
+    prior = part == "prior"
+    return {
+        "_class_name": "UnCLIPScheduler",
+        "num_train_timesteps": config.timesteps,
+        "variance_type": "fixed_small_log",
+        "prediction_type": "sample" if prior else "epsilon",
+        "clip_sample": True,
+        "clip_sample_range": CLIP_RANGE if prior else 1.0,
+        "beta_schedule": "squaredcos_cap_v2",
+    }
+
+
+def _index() -> dict[str, Any]:
+    schedulers = {f"{part}_scheduler": ["diffusers", "UnCLIPScheduler"] for part in ("prior", "decoder", "super_res")}
+    words = {"tokenizer": ["transformers", "CLIPTokenizer"]}
+    return {"_class_name": "UnCLIPPipeline", **{name: list(kind) for name, kind in NETWORKS.items()}, **schedulers, **words}
