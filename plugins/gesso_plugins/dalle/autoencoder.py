@@ -113,6 +113,7 @@ class Decoder(nn.Module):
         super().__init__()
         channels = config.channels[::-1]
         self.conv_in = nn.Conv2d(config.vocabulary, channels[0], 1)
+        nn.init.normal_(self.conv_in.weight)  # one token is on at a time: by a convolution's usual start hardly any would be heard
         self.levels = nn.ModuleList(_level(a, b, config) for a, b in itertools.pairwise((channels[0], *channels)))
         self.conv_out = nn.Conv2d(channels[-1], 6, 1)
 

@@ -79,6 +79,15 @@ def test_gradients_go_through_the_relaxation() -> None:
     assert bool((logits.grad != 0).all())
 
 
+def test_every_token_is_heard_from_the_start() -> None:
+    """A vector of unit variance for each, however many there are: else the encoder learns to say nothing."""
+    torch.manual_seed(6)
+    for vocabulary in (64, 2048):
+        decoder = Decoder(dataclasses.replace(TINY, vocabulary=vocabulary, channels=(8, 8, 64)))
+        told = decoder.conv_in(functional.one_hot(torch.arange(64), vocabulary).float()[:, :, None, None])
+        assert float(told.detach().std()) == pytest.approx(1.0, abs=0.05)
+
+
 def test_annealing_is_half_a_cosine() -> None:
     found = [annealed(1.0, 1 / 16, share) for share in (-1, 0, 0.5, 1, 2)]
     assert found == pytest.approx([1, 1, (1 + 1 / 16) / 2, 1 / 16, 1 / 16])
