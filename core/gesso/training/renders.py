@@ -94,6 +94,12 @@ class RenderStore:
             metadata = file.metadata()
             return Shard(file.get_tensor("images"), json.loads(metadata["captions"]), json.loads(metadata["labels"]))
 
+    def labels(self, universe: Universe, size: int, number: int) -> list[Mapping[str, str]]:
+        """The labels of a shard alone."""
+        with safe_open(self.path(universe, size, number), framework="numpy") as file:
+            found: list[Mapping[str, str]] = json.loads(file.metadata()["labels"])
+        return found
+
     def images(self, universe: Universe, size: int, count: int) -> npt.NDArray[np.uint8]:
         """The first `count` images of a universe."""
         shards = -(-count // self.shard)

@@ -58,6 +58,7 @@ def _train_parser() -> argparse.ArgumentParser:
     option("--crop-share", type=float, help="share of the steps that see crops instead of whole tiles")
     option("--rate", type=float, default=1.0, help="factor on both learning rates (default: %(default)s)")
     option("--decay", type=int, default=0, help="let the learning rates fall to a tenth over so many last steps before --steps")
+    option("--recognition", type=float, help="weight of the recogniser's word on the denoiser's guesses; 0: none (default: 0.04)")
     option("--half", action="store_true", help="compute in bfloat16; quicker where the processor multiplies it natively")
     about = "train only the decoder of --from (or of the shipped weights), the encoder held, for so many steps; give it an --out of its own"
     option("--refine-decoder", type=int, metavar="STEPS", help=about)
@@ -67,7 +68,7 @@ def _train_parser() -> argparse.ArgumentParser:
 
 def _config(options: argparse.Namespace) -> TrainConfig:
     """The recipe with what was asked for on the command line."""
-    from gesso_plugins.starter.config import DataConfig, DecoderConfig, DiffusionConfig, TrainConfig
+    from gesso_plugins.starter.config import DataConfig, DecoderConfig, DiffusionConfig, RecogniserConfig, TrainConfig
 
     recipe = DiffusionConfig()
     changes: dict[str, Any] = {
@@ -78,6 +79,7 @@ def _config(options: argparse.Namespace) -> TrainConfig:
     if options.decay:
         changes |= {"decay_start": options.steps - options.decay, "decay_end": options.steps}
     data = DataConfig(workers=options.workers)
+    recogniser = RecogniserConfig() if options.recognition is None else RecogniserConfig(weight=options.recognition)
     return TrainConfig(
         out=options.out,
         seed=options.seed,
@@ -86,6 +88,7 @@ def _config(options: argparse.Namespace) -> TrainConfig:
         minutes=options.minutes,
         max_steps=options.steps,
         decoder=DecoderConfig(steps=options.refine_decoder or DecoderConfig.steps),
+        recogniser=recogniser,
         diffusion=dataclasses.replace(recipe, **changes),
         data=dataclasses.replace(data, materials=()) if options.all_materials else data,
     )

@@ -67,6 +67,26 @@ class UnetConfig:
 
 
 @dataclass(frozen=True)
+class RecogniserConfig:
+    """The recogniser of noisy latents, and how much the denoiser hears of it (``weight``; 0: nothing, and none is trained).
+
+    least, most: sigmas that it learns. heard: between which the denoiser's guesses are shown to it. again: between which they are noised
+    once more, never above the level that the denoiser saw.
+    """
+
+    widths: tuple[int, ...] = (64, 96, 128)
+    steps: int = 1400
+    batch: int = 64
+    learning_rate: float = 2e-3
+    matrix_learning_rate: float = 0.02
+    least: float = 0.05
+    most: float = 6.0
+    heard: tuple[float, float] = (0.3, 8.0)
+    again: tuple[float, float] = (0.1, 2.0)
+    weight: float = 0.04
+
+
+@dataclass(frozen=True)
 class DiffusionConfig:
     """The noise schedule and the training of the denoiser."""
 
@@ -75,8 +95,8 @@ class DiffusionConfig:
     beta_end: float = 0.020
     batch: int = 64
     crop: int = 8
-    crop_share: float = 0.25
-    log_sigma_mean: float = 1.1
+    crop_share: float = 0.1
+    log_sigma_mean: float = 0.5
     log_sigma_std: float = 1.3
     caption_dropout: float = 0.1
     zero_padding_share: float = 0.1
@@ -85,7 +105,7 @@ class DiffusionConfig:
     warmup: int = 60
     decay_start: int = 0
     decay_end: int = 0
-    final_rate: float = 0.1
+    final_rate: float = 0.03
     ema: float = 0.997
 
 
@@ -118,6 +138,7 @@ class TrainConfig(RunConfig):
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     unet: UnetConfig = field(default_factory=UnetConfig)
+    recogniser: RecogniserConfig = field(default_factory=RecogniserConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     data: DataConfig = field(default_factory=DataConfig)
 

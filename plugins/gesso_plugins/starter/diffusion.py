@@ -1,7 +1,8 @@
-"""Stage 4: the denoiser. One step of it draws everything it needs from (seed, step), so that a run resumed equals a run unbroken."""
+"""Stage 5: the denoiser. One step of it draws everything it needs from (seed, step), so that a run resumed equals a run unbroken."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,15 +14,18 @@ from gesso.training import precision
 from gesso_plugins.starter.config import DiffusionConfig
 from gesso_plugins.starter.latents import LatentSet, draw_batch
 from gesso_plugins.starter.networks import Denoiser
+from gesso_plugins.starter.recogniser import Guess
 from gesso_plugins.starter.schedule import NoiseSchedule
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step sees."""
+    """What one step sees. labels: of the captions; told (N,): which captions were not dropped."""
 
     latents: torch.Tensor
     ids: torch.Tensor
+    labels: list[Mapping[str, str]]
+    told: torch.Tensor
     noise: torch.Tensor
     time: torch.Tensor
     wrap: bool
@@ -37,12 +41,13 @@ def draw_step(data: LatentSet, config: DiffusionConfig, empty: torch.Tensor, lev
     cropped = config.crop < data.side and rng.random() < config.crop_share
     tiles = max(1, config.batch * config.crop**2 // data.side**2)
     batch = config.batch if cropped else tiles
-    latents, ids = draw_batch(data, batch, rng)
+    drawn = draw_batch(data, batch, rng)
+    latents = drawn.latents
     if cropped:
         latents = latents[..., : config.crop, : config.crop].contiguous()
     wrap = not cropped and bool(rng.random() >= config.zero_padding_share)
     dropped = torch.from_numpy(rng.random(batch) < config.caption_dropout)
-    ids = torch.where(dropped[:, None], empty, ids)
+    ids = torch.where(dropped[:, None], empty, drawn.ids)
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     noise = torch.randn(latents.shape, generator=generator)
     # Larger pictures hold more signal at equal noise: their levels are shifted up with their side.
@@ -50,11 +55,12 @@ def draw_step(data: LatentSet, config: DiffusionConfig, empty: torch.Tensor, lev
     # Stratified levels: one normal quantile per sample, which takes most of the variance out of a batch's loss.
     uniform = (torch.randperm(batch, generator=generator) + torch.rand(batch, generator=generator)) / batch
     level = config.log_sigma_mean + shift + config.log_sigma_std * torch.special.ndtri(uniform.clamp(1e-4, 1 - 1e-4))
-    return Batch(latents, ids, noise, levels.timesteps(level), wrap)
+    return Batch(latents, ids, drawn.labels, ~dropped, noise, levels.timesteps(level), wrap)
 
 
-def velocity_loss(model: Denoiser, batch: Batch, levels: NoiseSchedule, half: bool = False) -> torch.Tensor:
-    """The mean squared error of the predicted velocity, without weights: the distribution of the levels says what matters.
+def velocity_loss(model: Denoiser, batch: Batch, levels: NoiseSchedule, half: bool = False) -> tuple[torch.Tensor, Guess]:
+    """The mean squared error of the predicted velocity, without weights (the distribution of the levels says what matters), and what clean
+    latents the velocity means.
 
     ``half``: the networks compute in bfloat16.
 
@@ -65,10 +71,11 @@ def velocity_loss(model: Denoiser, batch: Batch, levels: NoiseSchedule, half: bo
     words = precision.call(model.text, batch.ids, half=half).last_hidden_state
     padding = make_seamless(model.unet, batch.wrap, batch.wrap)
     try:
-        made = precision.call(model.unet, noisy, batch.time, words, half=half).sample
+        made = precision.call(model.unet, noisy, batch.time, words, half=half).sample.float()
     finally:
         padding.eject()
-    return functional.mse_loss(made.float(), velocity)
+    guess = Guess(levels.clean(noisy, made, batch.time), levels.log_level[batch.time], batch.labels, batch.told)
+    return functional.mse_loss(made, velocity), guess
 
 
 @torch.no_grad()

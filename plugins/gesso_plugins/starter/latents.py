@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ class LatentSet:
         self._latents: list[torch.Tensor] = []
         self._ids: list[torch.Tensor] = []
         self.captions: list[str] = []
+        self.labels: list[Mapping[str, str]] = []
 
     def __len__(self) -> int:
         return len(self._latents) * self.store.shard
@@ -54,6 +55,11 @@ class LatentSet:
     def side(self) -> int:
         """The side of a tile in latents."""
         return self.size // 8
+
+    @property
+    def channels(self) -> int:
+        """How many numbers a place has."""
+        return int(self._latents[0].shape[1])
 
     @property
     def shards(self) -> int:
@@ -71,6 +77,7 @@ class LatentSet:
             self._latents.append(latents)
             self._ids.append(encode(self.tokenizer, captions).to(torch.int16))
             self.captions.extend(captions)
+            self.labels.extend(self.store.labels(self.universe, self.size, number))
 
     def path(self, number: int) -> Path:
         """Where the latents of a shard lie."""
@@ -131,8 +138,17 @@ def grow(source: CaptionedSource, store: RenderStore, growth: Growth, alone: Alo
             encode_shard(store, Universe.TRAIN, growth.size, number, vae)
 
 
-def draw_batch(data: LatentSet, batch: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+@dataclass(frozen=True)
+class Drawn:
+    """Random samples: latents (N, C, h, w), token ids (N, L) and the labels of the captions."""
+
+    latents: torch.Tensor
+    ids: torch.Tensor
+    labels: list[Mapping[str, str]]
+
+
+def draw_batch(data: LatentSet, batch: int, rng: np.random.Generator) -> Drawn:
     """A random batch, each sample rolled by whole latents."""
     index = rng.integers(0, len(data), batch).tolist()
     shifts = [(int(a), int(b)) for a, b in rng.integers(0, data.side, (batch, 2))]
-    return data.batch(index, shifts)
+    return Drawn(*data.batch(index, shifts), [data.labels[i] for i in index])

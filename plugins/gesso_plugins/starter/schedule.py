@@ -28,3 +28,9 @@ class NoiseSchedule:
         alpha = self.alpha[time][:, None, None, None]
         sigma = self.sigma[time][:, None, None, None]
         return alpha * clean + sigma * noise, alpha * noise - sigma * clean
+
+    def clean(self, noisy: torch.Tensor, velocity: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+        """The x_0 that a velocity means: alpha x_t - sigma v."""
+        alpha = self.alpha[time][:, None, None, None]
+        sigma = self.sigma[time][:, None, None, None]
+        return alpha * noisy - sigma * velocity

@@ -28,6 +28,7 @@ from gesso_plugins.starter.diffusion import draw_step, validation_loss, velocity
 from gesso_plugins.starter.export import Parts, export_pipeline, load_pipeline
 from gesso_plugins.starter.latents import Growth, LatentSet, grow
 from gesso_plugins.starter.networks import Denoiser, build_autoencoder, build_text_encoder, build_unet
+from gesso_plugins.starter.recogniser import Recogniser, load_recogniser, recognition_loss, save_recogniser, train_recogniser
 from gesso_plugins.starter.sampling import Sampler, SamplingConfig
 from gesso_plugins.starter.schedule import NoiseSchedule
 
@@ -44,7 +45,7 @@ class Training:
         self.validation = float("nan")
 
     def prepare(self, start: Path | None) -> None:
-        """Stages 1 to 3: words, autoencoder, latents; then the denoiser, from a checkpoint, from `start` or from nothing."""
+        """Stages 1 to 4: words, autoencoder, latents, recogniser; and the denoiser, from a checkpoint, from `start` or from nothing."""
         config = self.config
         warm = load_pipeline(start) if start is not None else None
         if warm:
@@ -65,9 +66,10 @@ class Training:
         if facts is not None:
             self.validation = facts["validation"]
         self.data.refresh(None if facts is None else facts["shards"])
+        self.recogniser = self._recogniser() if config.recogniser.weight else None
 
     def loop(self) -> None:
-        """Stage 4 until time is up, the steps are done or the process is asked to end."""
+        """Stage 5 until time is up, the steps are done or the process is asked to end."""
         config = self.config
         self.empty = encode(self.tokenizer, [""])[0]
         chores = (
@@ -95,14 +97,19 @@ class Training:
 
     def _one_step(self) -> dict[str, float]:
         diffusion, step = self.config.diffusion, self.run.step
+        torch.manual_seed(self.config.seed * 1_000_003 + step)
         batch = draw_step(self.data, diffusion, self.empty, self.levels, (self.config.seed, step))
         self.model.unet.train()
         self.model.text.train()
-        loss = velocity_loss(self.model, batch, self.levels, self.config.half)
+        loss, guess = velocity_loss(self.model, batch, self.levels, self.config.half)
+        terms = {"loss": loss}
+        if self.recogniser is not None and batch.wrap:
+            said = recognition_loss(self.recogniser, guess, self.levels, self.config.recogniser)
+            terms["recognition"] = self.config.recogniser.weight * said
         warm = rate(step - self.run.warm_step, warmup=diffusion.warmup)
         decay = rate(step, warmup=0, start_decay=diffusion.decay_start, steps=diffusion.decay_end, final=diffusion.final_rate)
-        self.run.learn(loss, warm * decay, len(batch.ids))
-        return {"loss": float(loss.detach())}
+        self.run.learn(torch.stack(list(terms.values())).sum(), warm * decay, len(batch.ids))
+        return {name: float(value.detach()) for name, value in terms.items()}
 
     def _log(self) -> None:
         self.run.log(self.config.max_steps, f"{len(self.data)} renders", validation=self.validation)
@@ -171,6 +178,13 @@ class Training:
         self.data = LatentSet(self.store, Universe.TRAIN, data.size, self.vae, self.tokenizer)
         self.held_out = LatentSet(self.store, Universe.VALIDATION, data.size, self.vae, self.tokenizer)
         self.held_out.refresh()
+
+    def _recogniser(self) -> Recogniser:
+        """Stage 4."""
+        path, config = self.config.out / "recogniser.safetensors", self.config.recogniser
+        if not path.exists():
+            save_recogniser(path, train_recogniser(self.data, self.levels, config, self.config.seed, self.run.journal.say))
+        return load_recogniser(path, self.data.channels, config)
 
 
 def train_starter(source: CaptionedSource, config: TrainConfig, start: Path | None = None) -> Path:
