@@ -57,10 +57,10 @@ def test_each_row_follows_its_own_lead_alone_and_in_a_crowd() -> None:
     """Without the leads in the order of their followers a row would follow another call's lead, or the negative prompt's."""
     model = Follower(CARD)
     calls = [following(seed) for seed in (1, 2, 3)]
-    together = Forward(OneModel(model), TextCache()).run(calls)
+    together = Forward(OneModel(model), TextCache()).run(calls, [None] * len(calls))
     for call, reply in zip(calls, together, strict=True):
         assert call.lead is not None
-        (single,) = Forward(OneModel(model), TextCache()).run([call])
+        (single,) = Forward(OneModel(model), TextCache()).run([call], [None])
         for cond, its, found, alone in zip(call.conds, call.lead.conds, reply.predictions, single.predictions, strict=True):
             assert torch.equal(found, alone)
             assert torch.allclose(found, said(model, call.x, cond) + 0.5 * said(model, call.lead.x, its), atol=1e-6)
@@ -70,8 +70,8 @@ def test_gradients_are_those_of_the_picture_that_follows() -> None:
     """Without the lead's words cut like the call's own, the prompt's row alone would not find its lead."""
     model, call = Follower(CARD), following(4)
     losses = (Loss(REF, "distance", {"target": torch.zeros(1, 3, 8, 8)}),)
-    (graded,) = Forward(OneModel(model), TextCache()).run([DenoiseGrad(call, losses)])
-    (plainly,) = Forward(OneModel(model), TextCache()).run([call])
+    (graded,) = Forward(OneModel(model), TextCache()).run([DenoiseGrad(call, losses)], [None])
+    (plainly,) = Forward(OneModel(model), TextCache()).run([call], [None])
     for one_row, other in zip(graded.denoised.predictions, plainly.predictions, strict=True):
         assert torch.allclose(one_row, other, atol=1e-6)
     assert float(graded.gradients[0].abs().max()) > 0
@@ -79,7 +79,7 @@ def test_gradients_are_those_of_the_picture_that_follows() -> None:
 
 def test_a_model_that_cannot_says_so() -> None:
     with pytest.raises(ModelError, match="cannot let pictures follow another"):
-        Forward(OneModel(ToyModel(CARD)), TextCache()).run([following(1)])
+        Forward(OneModel(ToyModel(CARD)), TextCache()).run([following(1)], [None])
 
 
 def answered(job: Generator[Any, Any, Denoised]) -> Denoise:

@@ -77,6 +77,10 @@ class EditParams(OperationParams):
     guidance: float | None = Field(None, title="Guidance", ge=0, le=100, json_schema_extra=ui("slider", 110, "sampling", span=(1, 20, 0.5)))
     """Classifier-free guidance scale; 1 means none."""
 
+    temperature: Temperature = 1.0
+    top_k: TopK = None
+    top_p: TopP = 1.0
+
     sampler: str | None = Field(
         None, title="Sampler", min_length=1, max_length=100, json_schema_extra=ui("choice", 120, "sampling", choices="samplers")
     )
@@ -86,10 +90,6 @@ class EditParams(OperationParams):
         None, title="Schedule", min_length=1, max_length=100, json_schema_extra=ui("choice", 130, "sampling", choices="schedules")
     )
     """The noise schedule's name or alias."""
-
-    temperature: Temperature = 1.0
-    top_k: TopK = None
-    top_p: TopP = 1.0
 
     padding: float = Field(
         0.33, title="Padding", ge=0, le=4, json_schema_extra=ui("slider", 131, "region", advanced=True, span=(0, 2, 0.05))

@@ -150,8 +150,8 @@ def test_sixteen_pictures_take_one_forward_and_so_do_those_of_two_jobs(studio: S
     card = studio.catalogue.card("clip")
     calls = [Embed(ModelRef(card.name, card.digest), (picture,), (word,)) for word in ("brick", "moss")]
     batches.clear()
-    alone = [Forward(studio.pool, TextCache()).run([call])[0] for call in calls]
-    together = Forward(studio.pool, TextCache()).run(calls)
+    alone = [Forward(studio.pool, TextCache()).run([call], [None])[0] for call in calls]
+    together = Forward(studio.pool, TextCache()).run(calls, [None] * len(calls))
     assert batches == [1, 1, 2]
     for one, other in zip(alone, together, strict=True):
         assert torch.allclose(one[0], other[0], atol=1e-5)
