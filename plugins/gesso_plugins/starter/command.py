@@ -103,7 +103,7 @@ def evaluate(argv: Sequence[str], source: CaptionedSource) -> int:
     option("--out", type=Path, default=DEFAULT_OUT / "evaluation", help="folder of the report (default: %(default)s)")
     option("--size", type=int, default=128, help="pixels (default: %(default)s)")
     option("--steps", type=int, default=20, help="sampling steps (default: %(default)s)")
-    option("--guidance", type=float, default=3.0, help="guidance (default: %(default)s)")
+    option("--guidance", type=float, default=1.5, help="guidance (default: %(default)s)")
     option("--count", type=int, help="only so many prompts")
     option("--threads", type=int, default=1, help="processor threads (default: %(default)s)")
     option("--train-judge", action="store_true", help="train the judge anew, from its seed, and keep it beside the prompts")

@@ -28,7 +28,7 @@ class SamplingConfig:
 
     size: int = 128
     steps: int = 20
-    guidance: float = 3.0
+    guidance: float = 1.5
     sigma_min: float = 0.03
     sigma_max: float = 40.0
     batch: int = 20
