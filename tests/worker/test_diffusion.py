@@ -141,6 +141,7 @@ def test_cancelling_in_mid_picture_leaves_no_trace(front: Front) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_a_killed_worker_goes_on_from_its_log(front: Front, models: Path) -> None:
     params = {**CAT, "steps": 60}
     undisturbed = front.run("generate", params).blobs
