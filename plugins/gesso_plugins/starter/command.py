@@ -57,7 +57,7 @@ def _train_parser() -> argparse.ArgumentParser:
     option("--batch", type=int, help="crops per step (whole tiles: a quarter of it)")
     option("--crop-share", type=float, help="share of the steps that see crops instead of whole tiles")
     option("--rate", type=float, default=1.0, help="factor on both learning rates (default: %(default)s)")
-    option("--decay", type=int, default=0, help="let the learning rates fall to a tenth over so many last steps before --steps")
+    option("--decay", type=int, default=0, help="let the learning rates fall to 3 %% over so many last steps before --steps")
     option("--recognition", type=float, help="weight of the recogniser's word on the denoiser's guesses; 0: none (default: 0.04)")
     option("--half", action="store_true", help="compute in bfloat16; quicker where the processor multiplies it natively")
     about = "train only the decoder of --from (or of the shipped weights), the encoder held, for so many steps; give it an --out of its own"
