@@ -25,6 +25,7 @@ from . import documents, orders, placing
 from .memory import Memory
 from .orders import Order, Wanted
 from .qt import QtCore, Signal
+from .thumbnails import Thumbnails
 
 NAME = "krita"
 LISTED = 40
@@ -42,9 +43,10 @@ class Controller(QtCore.QObject):
     def __init__(self) -> None:
         super().__init__()
         self._woken.connect(self._poll)
-        self.session = Session(NAME, wake=self._woken.emit, digest=placing.parts)
+        self.session = Session(NAME, wake=self._woken.emit, digest=placing.digest)
         self.history = History(NAME, self.session.home)
         self.memory = Memory(self.session.home)
+        self.thumbnails = Thumbnails(self.session)
         self.apply_at_once = True
         self.earlier: list[Mapping[str, Any]] = []
         self._seen: tuple[Any, ...] = ()
@@ -162,6 +164,7 @@ class Controller(QtCore.QObject):
         def listed(found: Any) -> None:
             if not isinstance(found, GessoError):
                 self.earlier = found
+                self.thumbnails.keep_only([str(job["job"]) for job in found])
                 self.changed.emit()
 
         self.session.ask(ask, listed)

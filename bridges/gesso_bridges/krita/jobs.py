@@ -7,10 +7,9 @@ from typing import Any
 
 from ..panel.task import Task
 from .controller import Controller
-from .planes import picture
 from .qt import QtCore, QtGui, QtWidgets
+from .thumbnails import SIDE, Asking, of_task
 
-THUMBNAIL = 96
 _TASK = QtCore.Qt.ItemDataRole.UserRole
 _JOB = int(QtCore.Qt.ItemDataRole.UserRole) + 1
 
@@ -26,9 +25,10 @@ class Jobs(QtWidgets.QWidget):
         self.list = QtWidgets.QListWidget()
         self.list.setObjectName("gesso_jobs")
         self.list.setAccessibleName("Jobs and results")
-        self.list.setIconSize(QtCore.QSize(THUMBNAIL, THUMBNAIL))
+        self.list.setIconSize(QtCore.QSize(SIDE, SIDE))
         self.list.setMinimumHeight(72)
         self.list.setWordWrap(True)
+        self.list.setItemDelegate(Asking(self._ask, self.list))
         rows.addWidget(self.list, 1)
         line = QtWidgets.QHBoxLayout()
         self.buttons = {}
@@ -49,6 +49,7 @@ class Jobs(QtWidgets.QWidget):
         self.list.currentItemChanged.connect(lambda *_: self._tell())
         controller.moved.connect(self.show_task)
         controller.changed.connect(self.refresh)
+        controller.thumbnails.came.connect(self._show_earlier)
         self.refresh()
 
     @property
@@ -74,6 +75,7 @@ class Jobs(QtWidgets.QWidget):
                 told = f"{self._title(job['operation'])}, earlier: open it to bring it back"
                 item = QtWidgets.QListWidgetItem(f"{_star(memo)}{memo.get('name') or job['operation']}\n{told}")
                 item.setData(_JOB, job["job"])
+                item.setIcon(self.controller.thumbnails.icon(job["job"]))
                 self.list.addItem(item)
         self._tell()
 
@@ -85,9 +87,11 @@ class Jobs(QtWidgets.QWidget):
         name = task.memo.get("name") or task.operation
         applied = ", applied" if task.memo.get("applied") else ""
         item.setText(f"{_star(task.memo)}{name}\n{self._title(task.operation)}: {task.words}{applied}")
-        icon = pixmap(task, THUMBNAIL)
-        if icon is not None:
-            item.setIcon(QtGui.QIcon(icon))
+        picture = of_task(task, SIDE)
+        if picture is not None:
+            item.setIcon(QtGui.QIcon(picture))
+        elif task.memo.get("recalled"):
+            item.setIcon(self.controller.thumbnails.icon(str(task.job)))
         self._tell()
 
     def apply(self) -> None:
@@ -109,6 +113,16 @@ class Jobs(QtWidgets.QWidget):
         """Cancel or forget the chosen one."""
         if self.task is not None:
             self.controller.discard(self.task)
+
+    def _ask(self, index: Any) -> None:
+        """A row is painted: one of an earlier run wants its picture."""
+        if index.data(_JOB) is not None:
+            self.controller.thumbnails.want(index.data(_JOB))
+
+    def _show_earlier(self, job: str) -> None:
+        for place in range(self.list.count()):
+            if self.list.item(place).data(_JOB) == job:
+                self.list.item(place).setIcon(self.controller.thumbnails.icon(job))
 
     def _item(self, task: Task) -> Any:
         for place in range(self.list.count()):
@@ -146,33 +160,3 @@ class Jobs(QtWidgets.QWidget):
 def _star(memo: Mapping[str, Any]) -> str:
     """What stands before the name of a favourite."""
     return "\u2605 " if memo.get("favourite") else ""
-
-
-def pixmap(task: Task, side: int) -> Any | None:
-    """A task's first picture, or the newest preview of it, as a pixmap of a longer side; None while there is nothing to see."""
-    image = None
-    if task.result is not None and task.result.images:
-        image = _image(task.result.images[0].plane())
-    elif task.preview is not None:
-        image = QtGui.QImage.fromData(task.preview.data)
-    if image is None or image.isNull():
-        return None
-    keep, aspect = QtCore.Qt.TransformationMode, QtCore.Qt.AspectRatioMode.KeepAspectRatio
-    if max(image.width(), image.height()) > 3 * side:  # the smooth way alone would take long on Krita's own thread
-        image = image.scaled(2 * side, 2 * side, aspect, keep.FastTransformation)
-    return QtGui.QPixmap.fromImage(image.scaled(side, side, aspect, keep.SmoothTransformation))
-
-
-def _image(plane: memoryview) -> Any:
-    """A plane as Qt's own image, as it lies in memory wherever Qt has a name for that."""
-    height, width, channels = plane.shape or (0, 0, 0)
-    kind = QtGui.QImage.Format
-    known = {(1, 1): kind.Format_Grayscale8, (3, 1): kind.Format_RGB888, (4, 1): kind.Format_RGBA8888, (4, 2): kind.Format_RGBA64}
-    found = known.get((channels, plane.itemsize))
-    if found is not None:
-        return QtGui.QImage(bytes(plane.cast("B")), width, height, width * channels * plane.itemsize, found).copy()
-    if plane.itemsize > 2:
-        return None
-    made = picture(plane)
-    data = bytes(made.data)[made.depth - 1 :: made.depth]  # the high bytes
-    return QtGui.QImage(data, width, height, width * 4, kind.Format_ARGB32).copy()

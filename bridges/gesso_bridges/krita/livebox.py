@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..panel.task import Task
-from .jobs import pixmap
 from .live import Live
 from .qt import QtCore, QtWidgets
+from .thumbnails import of_task
 
 SIDE, LEAST = 220, 72
 """The longer side of the picture, where there is room for it, and where there is none: a docker that needs more height than its column has
@@ -40,7 +40,7 @@ class View(QtWidgets.QLabel):
     def picture(self, task: Task | None) -> None:
         """Show a task's picture."""
         self._task = task
-        found = None if task is None else pixmap(task, max(LEAST, min(SIDE, self.height())))
+        found = None if task is None else of_task(task, max(LEAST, min(SIDE, self.height())))
         if found is not None:
             self.setPixmap(found)
 

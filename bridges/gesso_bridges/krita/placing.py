@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from gesso.client import Result, ResultImage
@@ -11,7 +12,7 @@ from ..panel.task import Task
 from . import documents, layers
 from .boxes import Box
 from .layers import Sheet
-from .planes import Picture, picture, trimmed
+from .planes import Picture, picture, sampled, trimmed
 
 
 class Homeless(Exception):
@@ -27,9 +28,28 @@ Part = tuple[int, int, Picture]
 """Where a picture begins in the result that it is a part of, and its pixels."""
 
 
-def parts(result: Result) -> list[Part]:
-    """The pictures as Krita takes them, without what is wholly transparent. This takes its time: it belongs on a job's own thread."""
-    return [trimmed(picture(image.plane())) for image in result.images]
+SMALL = 440
+"""The longest side of a picture that lists and the live view show: they scale it down to what they have room for."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a job's own thread makes of a result. ``parts``: its pictures as Krita takes them, without what is wholly transparent;
+    ``small``: the first one for lists, None where there is none.
+    """
+
+    parts: Sequence[Part]
+    small: Picture | None
+
+
+def digest(result: Result) -> Made:
+    """It takes its time, and belongs on a job's own thread."""
+    return Made([trimmed(picture(image.plane())) for image in result.images], small(result))
+
+
+def small(result: Result) -> Picture | None:
+    """The first picture for lists. Of a result that is mapped it reads a part of its rows; raises OutputError where it is a file."""
+    return sampled(result.images[0].plane(), SMALL) if result.images else None
 
 
 def apply(app: Any, task: Task, *, anywhere: bool = False) -> str:
@@ -37,7 +57,7 @@ def apply(app: Any, task: Task, *, anywhere: bool = False) -> str:
 
     Raises Homeless. A picture of another size than the place it was made for (an enlarged one) becomes a document of its own.
     """
-    result, memo, ready = task.result, task.memo, task.digest
+    result, memo, ready = task.result, task.memo, task.digest.parts
     assert result is not None
     document = document_of(app, memo)
     if document is None and anywhere and app.documents():

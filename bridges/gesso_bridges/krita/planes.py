@@ -82,15 +82,27 @@ def picture(plane: memoryview) -> Picture:
     return Picture(width, height, depth, b"".join(_turned(flat[at : at + step], channels, depth) for at in range(0, len(flat), step)))
 
 
-def _turned(block: memoryview, channels: int, depth: int) -> bytes:
-    """Some rows of a plane as BGRA."""
+def sampled(plane: memoryview, most: int) -> Picture:
+    """A plane as `picture` gives it, of at most ``most`` pixels a side: every n-th pixel of every n-th row. Other rows are not read, and of
+    a plane that is a mapped file no more than their pages leaves the disk.
+    """
+    height, width, channels = plane.shape or (0, 0, 0)
+    depth, flat = plane.itemsize, plane.cast("B")
+    step, stride = max(1, -(-max(width, height) // most)), width * channels * depth
+    rows = [_turned(flat[y * stride : (y + 1) * stride], channels, depth, step) for y in range(0, height, step)]
+    return Picture(-(-width // step), len(rows), depth, b"".join(rows))
+
+
+def _turned(block: memoryview, channels: int, depth: int, step: int = 1) -> bytes:
+    """Some rows of a plane as BGRA; with a step one row, and every ``step``-th pixel of it."""
     source = array(_KINDS[depth])
     source.frombytes(block)
-    pixels = array(source.typecode, b"\xff" * (len(source) // channels * 4 * depth))
+    stride = channels * step
+    pixels = array(source.typecode, b"\xff" * (-(-len(source) // stride) * 4 * depth))
     for channel, place in enumerate((2, 1, 0)):
-        pixels[place::4] = source[(channel if channels >= 3 else 0) :: channels]
+        pixels[place::4] = source[(channel if channels >= 3 else 0) :: stride]
     if channels in (2, 4):
-        pixels[3::4] = source[channels - 1 :: channels]
+        pixels[3::4] = source[channels - 1 :: stride]
     return pixels.tobytes()
 
 

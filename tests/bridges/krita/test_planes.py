@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gesso_bridges.krita.planes import Picture, mask_png, picture, trimmed
+from gesso_bridges.krita.planes import Picture, mask_png, picture, sampled, trimmed
 
 
 @pytest.mark.parametrize("depth", [1, 2])
@@ -38,6 +38,16 @@ def test_planes_come_back_in_the_order_of_krita(kind: type, channels: int) -> No
     colours = np.repeat(plane[..., :1], 3, 2) if channels < 3 else plane[..., [2, 1, 0]]
     assert np.array_equal(bgra[..., :3], colours)
     assert np.array_equal(bgra[..., 3], plane[..., -1] if channels in (2, 4) else np.full((3, 4), np.iinfo(kind).max))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_every_nth_pixel_of_every_nth_row_makes_a_small_picture(kind: type, channels: int) -> None:
+    plane = np.random.default_rng(4).integers(0, np.iinfo(kind).max, (23, 31, channels), dtype=kind)
+    small = sampled(memoryview(plane), 8)
+    assert (small.width, small.height) == (8, 6)
+    assert bytes(small.data) == bytes(picture(memoryview(np.ascontiguousarray(plane[::4, ::4]))).data)
+    assert bytes(sampled(memoryview(plane), 31).data) == bytes(picture(memoryview(plane)).data)
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])

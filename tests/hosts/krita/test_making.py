@@ -18,7 +18,9 @@ pytestmark = [pytest.mark.krita, pytest.mark.timeout(900)]
 def test_from_no_daemon_to_pictures_of_every_kind(krita: Any, program: Path, home: Path, tmp_path: Path, keep_pictures: Any) -> None:
     """Fails without: the `start` of `Session.fix` (nothing would start), `slots.setdefault` in `orders._plain` (upscale would lack its
     picture), `node.setVisible(False)` in `documents.read` (the cover would be seen),
-    `Memory.keep` (the result that outlived Krita would have lost its name and place)."""
+    `Memory.keep` (the result that outlived Krita would have lost its name and place), `self._painted(index)` in `Asking.paint` (earlier
+    results would have no picture), `self._asked = set(self._found)` in
+    `Thumbnails.keep_only` with `set()` in its place (each would be read again with every list)."""
     verdict = krita("making")
     keep_pictures(tmp_path)
     facts = verdict.check()
@@ -27,7 +29,11 @@ def test_from_no_daemon_to_pictures_of_every_kind(krita: Any, program: Path, hom
     with Client(home=home, start=False) as client:
         check_messages(client, facts)
         client.attach(facts["left"]).result(120)
-    check_next_start(krita("again", "second").check())
+    again = krita("again", "second")
+    keep_pictures(tmp_path)
+    check_next_start(again.check())
+    with Client(home=home, start=False) as client:
+        check_thumbnails(client, again.facts, again.folder, facts["left"])
 
 
 def check_first_run(facts: dict[str, Any]) -> None:
@@ -73,3 +79,24 @@ def check_next_start(facts: dict[str, Any]) -> None:
     assert facts["prompt"] == "left behind"
     assert facts["steps_shown"] is False
     assert not any(text.startswith("left behind") for text in facts["after_discard"])
+
+
+def check_thumbnails(client: Client, facts: dict[str, Any], folder: Path, left: str) -> None:
+    """Each row has its own picture; those out of sight were not read before they were scrolled to, and none twice."""
+    jobs = facts["jobs"]
+    assert 0 < len(facts["at_first"]) < len(jobs)
+    assert facts["at_first"] == jobs[: len(facts["at_first"])]
+    assert (facts["threads"], facts["again"]) == (["gesso-panel"], 0)
+    for job in set(jobs) - {left}:  # that one was discarded
+        plane = np.asarray(client.attach(job).result(60).images[0].plane())
+        with Image.open(folder / f"{job}.png") as file:
+            shown = file.convert("RGBA")
+        assert max(shown.size) == 96
+        assert np.abs(inked(np.asarray(shown)) - inked(plane)).max() < 4, job
+
+
+def inked(samples: Any) -> Any:
+    """The mean colour of what can be seen."""
+    grey = samples.shape[2] < 3
+    alpha = samples[..., -1:] / 255.0 if samples.shape[2] in (2, 4) else np.ones_like(samples[..., :1], float)
+    return (samples[..., :1].repeat(3, 2) if grey else samples[..., :3] * alpha).mean((0, 1))
