@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, torch
             optimiser.state[parameter][key] = value.clone()
 
 
-def prefixed(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def prefixed(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Names put under a prefix."""
     return {f"{prefix}.{name}": value for name, value in tensors.items()}
 

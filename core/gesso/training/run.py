@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,6 +93,8 @@ class Run:
         self.step = 0
         self.samples = 0
         self.warm_step = 0
+        self.kept: dict[str, torch.Tensor] = {}
+        """A training's own tensors of the checkpoint that was resumed."""
         self._sums: dict[str, float] = {}
         self._summed = 0
 
@@ -121,6 +123,7 @@ class Run:
         facts = checkpoint.facts
         self.model.load_tensors(under("model", checkpoint.tensors))
         self.average.tensors = under("average", checkpoint.tensors)
+        self.kept = under("kept", checkpoint.tensors)
         restore_optimiser(self.optimiser, checkpoint.tensors)
         self.step, self.samples, self.warm_step = facts["step"], facts["samples"], facts.get("warm_step", 0)
         self.clock.earlier_hours = facts["cpu_hours"]
@@ -132,10 +135,10 @@ class Run:
         self.samples = int(facts.get("samples", 0))
         self.clock.earlier_hours = float(facts.get("cpu_hours", 0.0))
 
-    def save(self, facts: dict[str, Any]) -> None:
-        """Write the checkpoint: `facts` are what the training itself must remember, `record` among them."""
+    def save(self, facts: dict[str, Any], kept: Mapping[str, torch.Tensor] | None = None) -> None:
+        """Write the checkpoint: `facts` and the tensors `kept` are what the training itself must remember, `record` among them."""
         tensors = prefixed("model", self.model.named_tensors()) | prefixed("average", self.average.tensors)
-        tensors |= optimiser_tensors(self.optimiser)
+        tensors |= optimiser_tensors(self.optimiser) | prefixed("kept", kept or {})
         save_checkpoint(self.folder / "checkpoint", Checkpoint(tensors, facts | {"warm_step": self.warm_step}))
 
     def record(self) -> dict[str, Any]:

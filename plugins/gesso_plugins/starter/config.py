@@ -75,7 +75,7 @@ class RecogniserConfig:
     """
 
     widths: tuple[int, ...] = (64, 96, 128)
-    steps: int = 1400
+    steps: int = 2000
     batch: int = 64
     learning_rate: float = 2e-3
     matrix_learning_rate: float = 0.02
@@ -84,6 +84,20 @@ class RecogniserConfig:
     heard: tuple[float, float] = (0.3, 8.0)
     again: tuple[float, float] = (0.1, 2.0)
     weight: float = 0.04
+
+
+@dataclass(frozen=True)
+class DrawingConfig:
+    """The pictures that the denoiser draws itself while it learns: how many at once, what their captions' recognition weighs.
+
+    start, end: sigmas at which one begins and is done. stride: how far one step goes, in ln sigma, between the two.
+    """
+
+    count: int = 8
+    start: float = 40.0
+    end: float = 0.3
+    stride: tuple[float, float] = (0.25, 0.6)
+    weight: float = 0.06
 
 
 @dataclass(frozen=True)
@@ -139,6 +153,7 @@ class TrainConfig(RunConfig):
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     unet: UnetConfig = field(default_factory=UnetConfig)
     recogniser: RecogniserConfig = field(default_factory=RecogniserConfig)
+    drawing: DrawingConfig = field(default_factory=DrawingConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     data: DataConfig = field(default_factory=DataConfig)
 

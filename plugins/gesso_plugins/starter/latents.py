@@ -90,8 +90,12 @@ class LatentSet:
             torch.roll(self._latents[i // shard][i % shard], shift, (1, 2)) if shift != (0, 0) else self._latents[i // shard][i % shard]
             for i, shift in zip(index, shifts, strict=True)
         ]
-        ids = torch.stack([self._ids[i // shard][i % shard] for i in index])
-        return torch.stack(rows).float(), ids.long()
+        return torch.stack(rows).float(), self.words(index)
+
+    def words(self, index: Sequence[int]) -> torch.Tensor:
+        """Token ids (N, L) of captions."""
+        shard = self.store.shard
+        return torch.stack([self._ids[i // shard][i % shard] for i in index]).long()
 
     def _shard(self, number: int) -> tuple[torch.Tensor, list[str]]:
         """One shard's latents and captions, from disk or freshly encoded."""

@@ -34,3 +34,9 @@ class NoiseSchedule:
         alpha = self.alpha[time][:, None, None, None]
         sigma = self.sigma[time][:, None, None, None]
         return alpha * noisy - sigma * velocity
+
+    def noise(self, noisy: torch.Tensor, velocity: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+        """The eps that a velocity means: sigma x_t + alpha v."""
+        alpha = self.alpha[time][:, None, None, None]
+        sigma = self.sigma[time][:, None, None, None]
+        return sigma * noisy + alpha * velocity

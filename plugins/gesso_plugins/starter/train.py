@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from transformers import CLIPTokenizer
@@ -25,6 +26,7 @@ from gesso.training.tokenizer import encode, train_tokenizer
 from gesso_plugins.starter.autoencoder import draw_pools, measure_psnr, normalise_latents, train_autoencoder
 from gesso_plugins.starter.config import TrainConfig
 from gesso_plugins.starter.diffusion import draw_step, validation_loss, velocity_loss
+from gesso_plugins.starter.drawings import Drawings
 from gesso_plugins.starter.export import Parts, export_pipeline, load_pipeline
 from gesso_plugins.starter.latents import Growth, LatentSet, grow
 from gesso_plugins.starter.networks import Denoiser, build_autoencoder, build_text_encoder, build_unet
@@ -67,6 +69,8 @@ class Training:
             self.validation = facts["validation"]
         self.data.refresh(None if facts is None else facts["shards"])
         self.recogniser = self._recogniser() if config.recogniser.weight else None
+        self.drawings = Drawings(self.data, self.levels, config.drawing)
+        self.drawings.load_tensors(self.run.kept)
 
     def loop(self) -> None:
         """Stage 5 until time is up, the steps are done or the process is asked to end."""
@@ -84,7 +88,7 @@ class Training:
 
     def save(self) -> None:
         """A checkpoint and the pipeline directory."""
-        self.run.save(self.record() | {"shards": self.data.shards})
+        self.run.save(self.record() | {"shards": self.data.shards}, self.drawings.tensors())
         with self.run.average.applied():
             export_pipeline(self.config.out / "export", self._parts(), self.config.diffusion)
 
@@ -106,6 +110,9 @@ class Training:
         if self.recogniser is not None and batch.wrap:
             said = recognition_loss(self.recogniser, guess, self.levels, self.config.recogniser)
             terms["recognition"] = self.config.recogniser.weight * said
+        if self.recogniser is not None and self.config.drawing.count:
+            drawn = self.drawings.guess(self.model, np.random.default_rng([self.config.seed, 41, step]), self.config.half)
+            terms["drawn"] = self.config.drawing.weight * recognition_loss(self.recogniser, drawn, self.levels, self.config.recogniser)
         warm = rate(step - self.run.warm_step, warmup=diffusion.warmup)
         decay = rate(step, warmup=0, start_decay=diffusion.decay_start, steps=diffusion.decay_end, final=diffusion.final_rate)
         self.run.learn(torch.stack(list(terms.values())).sum(), warm * decay, len(batch.ids))
