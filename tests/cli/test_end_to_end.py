@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -183,6 +184,15 @@ def test_show_prints_the_recipe(desk: Desk) -> None:
     recipe = desk.json("show", "first/mossy-grey-cobblestone-7-1.png")["recipe"]
     assert recipe["operation"] == "generate"
     assert recipe["params"]["seed"] == 7
+
+
+def test_show_prints_several_recipes_each_under_its_name(desk: Desk) -> None:
+    names = ["first/mossy-grey-cobblestone-7-1.png", "copied.png"]
+    shutil.copy(desk.folder / names[0], desk.folder / names[1])
+    done = desk.run("show", *names)
+    assert done.returncode == 0
+    assert [line for line in done.stdout.splitlines() if line.endswith(".png")] == names
+    assert [shown["recipe"]["params"]["seed"] for shown in desk.json("show", *names)["pictures"]] == [7, 7]
 
 
 BAD: Sequence[tuple[tuple[str, ...], int, str, str | None]] = (

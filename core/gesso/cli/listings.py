@@ -121,26 +121,40 @@ def _catalogue(args: argparse.Namespace, surface: Surface, kind: str, row: Any, 
 
 
 def show(args: argparse.Namespace, _surface: Surface) -> int:
-    """How a picture was made: our own recipe, or what a peer wrote into it."""
+    """How pictures were made: our own recipe, or what a peer wrote into them."""
+    paths = [Path(picture) for picture in args.pictures]
+    if args.json:
+        found = [_document(path) for path in paths]
+        report.document(found[0] if len(found) == 1 else {"pictures": found})
+        return 0
+    for i, path in enumerate(paths):
+        if len(paths) > 1:
+            print(path if i == 0 else f"\n{path}")
+        _print_recipe(path)
+    return 0
+
+
+def _document(path: Path) -> dict[str, Any]:
     from gesso.recipe import infotext, read_params, read_recipe
 
-    path = Path(args.picture)
+    recipe = read_recipe(path)
+    if recipe is None:
+        return {"recipe": None, "params": read_params(path)}
+    return {"recipe": asdict(recipe), "parameters": infotext(recipe)}
+
+
+def _print_recipe(path: Path) -> None:
+    from gesso.recipe import read_params, read_recipe
+
     recipe = read_recipe(path)
     if recipe is None:
         params = read_params(path)
-        if args.json:
-            report.document({"recipe": None, "params": params})
-        else:
-            report.note(f"{path} was not made by Gesso; this much can be read from it")
-            _print_fields(params)
-        return 0
-    if args.json:
-        report.document({"recipe": asdict(recipe), "parameters": infotext(recipe)})
-        return 0
+        report.note(f"{path} was not made by Gesso; this much can be read from it")
+        _print_fields(params)
+        return
     head = {"operation": recipe.operation, "role": recipe.role, "level": recipe.level, "gesso": recipe.version}
     digest = {"model": f"{recipe.model} ({recipe.model_digest[:16] or 'no weights'})"}
     _print_fields({**head, **recipe.params, **digest, **{f"environment {key}": value for key, value in recipe.environment.items()}})
-    return 0
 
 
 def _print_fields(fields: Mapping[str, Any]) -> None:

@@ -69,10 +69,12 @@ def planned(document: Document, mask: Document | None, params: EditParams, card:
         grown = np.pad(document.pixels, (*sides, (0, 0)), mode="edge")
         document = Document(grown, document.profile, document.kind)
     region = shade.bounds()
+    if region is None and mask is None:
+        what = "No mask was given, and nothing of the picture is transparent: nothing would be edited."
+        raise InvalidRequest(what, field="mask", hint="Give a mask that is white where the picture is to change, or sides to grow by.")
     if region is None:
-        raise InvalidRequest(
-            "The mask is black all over: nothing would be edited.", field="mask", hint="Paint white what is to change, or invert the mask."
-        )
+        what = "The mask is black all over: nothing would be edited."
+        raise InvalidRequest(what, field="mask", hint="Paint white what is to change, or invert the mask.")
     width, height = document.size
     wishes = Wishes(params.grow, params.feather, params.blend, params.padding)
     geometry = plan(region, Box(0, 0, width, height), card, params.strength, wishes)

@@ -218,7 +218,7 @@ def test_a_large_region_is_painted_twice(tiny: Any) -> None:
     [
         (mask_file(np.zeros((80, 96), np.uint8)), {}, "black all over"),
         (mask_file(np.full((80, 96), 255, np.uint8)), {"invert": True}, "black all over"),
-        (None, {}, "black all over"),
+        (None, {}, "No mask was given, and nothing of the picture is transparent"),
         (mask_file(np.zeros((10, 20), np.uint8)), {}, "20 x 10 pixels, and the image 96 x 80"),
         (b"no picture", {}, "mask is not a picture"),
         (mask_file(), {"strength": 0}, "greater than 0"),
