@@ -217,6 +217,10 @@ BAD: Sequence[tuple[tuple[str, ...], int, str, str | None]] = (
     (("generate", "moss", "-o", "/proc/nowhere/x.png"), 1, "output", "output"),
     (("generate", "moss", "-o", "missing/x.png"), 1, "output", "output"),
     (("generate", "--from", "nothing.png"), 2, "invalid", None),
+    (("generate", "first/mossy-grey-cobblestone-7-1.png"), 2, "usage", "prompt"),
+    (("edit", "moss", "first/mossy-grey-cobblestone-7-1.png"), 2, "usage", "prompt"),
+    (("vary", "first/mossy-grey-cobblestone-7-1.png", "-o", "one.png"), 2, "usage", "output"),
+    (("rerank", "moss", "first/mossy-grey-cobblestone-7-1.png", "first/text.png"), 2, "invalid", "images.1"),
     (("jobs", "show", "nothing"), 1, "unknown_job", None),
     (("jobs", "cancel", "nothing"), 1, "unknown_job", None),
     (("jobs", "result", "nothing"), 1, "unknown_job", None),
@@ -227,8 +231,10 @@ BAD: Sequence[tuple[tuple[str, ...], int, str, str | None]] = (
 
 @pytest.mark.parametrize(("words", "code", "name", "field"), BAD, ids=[" ".join(row[0])[:40] for row in BAD])
 def test_bad_input_is_one_line_with_its_field(desk: Desk, words: tuple[str, ...], code: int, name: str, field: str | None) -> None:
+    (desk.folder / "first/text.png").write_text("no picture")
     found, error = desk.error(*words)
     assert (found, error["code"]) == (code, name), error
+    assert field != "images.1" or error["hint"].startswith("That is first/text.png.")
     if field is not None:
         assert error["field"] == field
 

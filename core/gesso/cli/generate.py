@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,14 @@ from gesso.cli import work
 from gesso.cli.options import given
 from gesso.cli.output import Destination, Picture, asked
 from gesso.cli.schema import OperationSchema, Surface
-from gesso.errors import InvalidRequest, UsageError
+from gesso.errors import GessoError, InvalidRequest, UsageError
 from gesso.naming import folded
 
 if TYPE_CHECKING:
     from gesso.client import Result
     from gesso.recipe import Recipe
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".exr")
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ def run(args: argparse.Namespace, surface: Surface) -> int:
         job = client.submit(operation.name, params, level=asked.level, output=codec["name"])
         if place is None:
             return work.detached(job.id, as_json=args.json)
-        result = work.follow(job, operation.name, quiet=args.quiet)
+        with _typed_pictures(asked.params):
+            result = work.follow(job, operation.name, quiet=args.quiet)
         outcome = work.save(job.id, operation.name, job.params, result, place)
     outcome = replace(outcome, notes=tuple(_incomparable(asked.recipe, result)), inputs=_typed(operation, asked.params))
     return work.tell(outcome, as_json=args.json, quiet=args.quiet)
@@ -49,7 +53,8 @@ def run(args: argparse.Namespace, surface: Surface) -> int:
 def request(args: argparse.Namespace, operation: OperationSchema) -> Request:
     """The job inside ``--from``, overlaid by what was typed."""
     base = Request({}, "exact") if args.source is None else _embedded(args.source, operation)
-    params = {**base.params, **given(args)}
+    typed = given(args)
+    params = {**base.params, **typed}
     prompt = operation.prompt
     if prompt is not None and prompt not in params:
         needed = any(p.required for p in operation.properties if p.name == prompt)
@@ -57,7 +62,16 @@ def request(args: argparse.Namespace, operation: OperationSchema) -> Request:
             raise UsageError(
                 f"`gesso {operation.name}` needs a {prompt.upper()}.", field=prompt, hint=f"See `gesso {operation.name} --help`."
             )
+    if prompt is not None and _is_picture(typed.get(prompt)):
+        in_order = f"`gesso {operation.name} --help` shows the order of words and pictures."
+        hint = in_order if any(p.positional for p in operation.properties) else "A picture is given as --image FILE."
+        raise UsageError(f"The {prompt} {typed[prompt]!r} is the name of a picture.", field=prompt, hint=hint)
     return Request(params, args.level or base.level, base.recipe)
+
+
+def _is_picture(prompt: object) -> bool:
+    """Whether what was typed as a prompt names a picture that is there: surely a slip."""
+    return isinstance(prompt, str) and Path(prompt).suffix.lower() in PICTURES and Path(prompt).is_file()
 
 
 def _embedded(source: str, operation: OperationSchema) -> Request:
@@ -105,7 +119,7 @@ def _codec(args: argparse.Namespace, surface: Surface) -> Mapping[str, Any]:
 
 def _place(args: argparse.Namespace, operation: OperationSchema, params: dict[str, Any], ending: str) -> Destination:
     """The checked destination; files that a known seed will surely name are refused now, not after the work."""
-    count = params.get("keep") or params.get("count", 1)
+    count = params.get("keep") or params.get("count", next((p.default for p in operation.properties if p.name == "count"), 1))
     place = asked(args, count)
     several = next((p for p in operation.properties if p.several and params.get(p.name, p.default)), None)
     if several is not None and place.file is not None:
@@ -141,6 +155,19 @@ def _typed(operation: OperationSchema, params: dict[str, Any]) -> tuple[str, ...
     """The pictures of the one parameter that takes several, as they were typed."""
     several = [params[name] for name in operation.images if isinstance(params.get(name), list)]
     return tuple(str(item) for item in several[0]) if several else ()
+
+
+@contextmanager
+def _typed_pictures(params: Mapping[str, Any]) -> Iterator[None]:
+    """An error about one picture of several names its file."""
+    try:
+        yield
+    except GessoError as fault:
+        name, _, number = (fault.field or "").partition(".")
+        typed = params.get(name)
+        if isinstance(typed, list) and number.isdecimal() and isinstance(typed[int(number)], str):
+            fault.hint = f"That is {typed[int(number)]}.{f' {fault.hint}' if fault.hint else ''}"
+        raise
 
 
 def _image(name: str, typed: str) -> Path:

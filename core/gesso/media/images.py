@@ -51,20 +51,26 @@ def _decoded(data: bytes, field: str, read: Callable[[Image.Image], npt.NDArray[
                 picture.load()
                 return read(ImageOps.exif_transpose(picture))
     except UnidentifiedImageError as fault:
-        raise InvalidRequest(f"The {field} is not a picture that Gesso reads; it reads {', '.join(FORMATS)}.", field=field) from fault
+        raise InvalidRequest(f"{subject(field)} is not a picture that Gesso reads; it reads {', '.join(FORMATS)}.", field=field) from fault
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as fault:
         raise InvalidRequest(
-            f"The {field} has too many pixels; at most {MAX_PIXELS // 1_000_000} million are allowed.", field=field
+            f"{subject(field)} has too many pixels; at most {MAX_PIXELS // 1_000_000} million are allowed.", field=field
         ) from fault
     except (OSError, SyntaxError, ValueError) as fault:
-        raise InvalidRequest(f"The {field} is damaged and cannot be read: {fault}.", field=field) from fault
+        raise InvalidRequest(f"{subject(field)} is damaged and cannot be read: {fault}.", field=field) from fault
+
+
+def subject(field: str) -> str:
+    """A field as a sentence begins with it: ``mask`` is "The mask", ``images.2`` "Picture 3 of `images`"."""
+    name, _, number = field.partition(".")
+    return f"Picture {int(number) + 1} of `{name}`" if number.isdecimal() else f"The {field}"
 
 
 def check_size(width: int, height: int, field: str, most: int = MAX_PIXELS) -> None:
     """Refuse a picture of more than 16384 pixels a side or ``most`` in all, before a pixel of it is decoded."""
     if width > MAX_SIDE or height > MAX_SIDE or width * height > most:
         raise InvalidRequest(
-            f"The {field} has {width} x {height} pixels; {MAX_SIDE} a side and {most // 1_000_000} million in all are allowed.",
+            f"{subject(field)} has {width} x {height} pixels; {MAX_SIDE} a side and {most // 1_000_000} million in all are allowed.",
             field=field,
             hint="Make it smaller first.",
         )
