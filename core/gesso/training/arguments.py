@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
@@ -27,14 +31,27 @@ def train_parser(training: Training) -> argparse.ArgumentParser:
     until = "stop at this step" if training.steps is None else "steps in all; the learning rate falls towards them (default: %(default)s)"
     option("--out", type=Path, default=Path("runs") / training.name, help="folder of the run (default: %(default)s)")
     option("--continue", dest="go_on", action="store_true", help=training.resumes)
-    option("--minutes", type=float, help="stop after so many minutes; --continue goes on later")
-    option("--steps", type=int, default=training.steps, help=until)
+    option("--minutes", type=above_zero(float), help="stop after so many minutes; --continue goes on later")
+    option("--steps", type=above_zero(int), default=training.steps, help=until)
     option("--seed", type=int, default=1, help="seed of data and weights (default: %(default)s)")
-    option("--threads", type=int, default=1, help="processor threads (default: %(default)s)")
+    option("--threads", type=above_zero(int), default=1, help="processor threads (default: %(default)s)")
     if training.beside:
         about = "1: a second process goes on rendering (default: %(default)s)"
         option("--workers", type=int, choices=(0, 1), default=1, help=about)
     return parser
+
+
+def above_zero(number: type[Number]) -> Callable[[str], Number]:
+    """What reads a number of an option that must be above zero."""
+
+    def read(text: str) -> Number:
+        value = number(text)
+        if not value > 0:
+            raise argparse.ArgumentTypeError(f"must be above 0, not {text}")
+        return value
+
+    read.__name__ = number.__name__  # argparse says "invalid int value"
+    return read
 
 
 def has_checkpoint(folder: Path) -> bool:

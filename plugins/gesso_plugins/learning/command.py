@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gesso.errors import OutputError, UsageError
-from gesso.training.arguments import has_checkpoint
+from gesso.training.arguments import above_zero, has_checkpoint
 from gesso_plugins.learning.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -55,23 +55,23 @@ def _parser() -> argparse.ArgumentParser:
     option("--out", type=Path, required=True, metavar="FILE", help="the LoRA, a .safetensors file")
     option("--prompt", metavar="WORDS", help="the caption of every picture, whatever lies beside it")
     option("--held-out", type=Path, metavar="FOLDER", help="pictures that are not learned from: the run ends when these get no better")
-    option("--steps", type=int, default=DEFAULTS.steps, help="steps in all; the learning rate falls towards them (default: %(default)s)")
-    option("--rank", type=int, default=DEFAULTS.rank, help="numbers between the two factors (default: %(default)s)")
+    option("--steps", type=above_zero(int), default=DEFAULTS.steps, help="steps in all; the rate falls towards them (default: %(default)s)")
+    option("--rank", type=above_zero(int), default=DEFAULTS.rank, help="numbers between the two factors (default: %(default)s)")
     option("--alpha", type=float, help="the change is scaled by alpha / rank (default: as the rank)")
     option("--layers", choices=("attention", "all"), default=DEFAULTS.layers, help="which layers change (default: %(default)s)")
-    option("--rate", type=float, default=DEFAULTS.learning_rate, help="learning rate (default: %(default)s)")
+    option("--rate", type=above_zero(float), default=DEFAULTS.learning_rate, help="learning rate (default: %(default)s)")
     option("--warmup", type=int, default=DEFAULTS.warmup, help="steps until the rate is whole (default: %(default)s)")
-    option("--batch", type=int, default=DEFAULTS.batch, help="pictures a step (default: %(default)s)")
+    option("--batch", type=above_zero(int), default=DEFAULTS.batch, help="pictures a step (default: %(default)s)")
     option("--dropout", type=float, default=DEFAULTS.dropout, help="share of the steps without words (default: %(default)s)")
-    option("--size", type=int, metavar="N", help="learn at pictures of the area N x N (default: the model's own)")
+    option("--size", type=above_zero(int), metavar="N", help="learn at pictures of the area N x N (default: the model's own)")
     option("--tile", choices=("none", "x", "y", "xy"), default="none", help="the axes along which the pictures wrap around")
     option("--ema", type=float, default=0.0, help="decay of an average that is kept instead of the newest; 0: none (default: %(default)s)")
     option("--half", action="store_true", help="compute in bfloat16 on a processor too")
     option("--patience", type=int, default=6, help="looks at held-out pictures without a better one (default: %(default)s)")
     option("--seed", type=int, default=1, help="seed of what is drawn (default: %(default)s)")
-    option("--threads", type=int, default=1, help="processor threads (default: %(default)s)")
+    option("--threads", type=above_zero(int), default=1, help="processor threads (default: %(default)s)")
     option("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
-    option("--minutes", type=float, help="stop after so many minutes; --continue goes on later")
+    option("--minutes", type=above_zero(float), help="stop after so many minutes; --continue goes on later")
     option("--run", type=Path, metavar="FOLDER", help="where checkpoints, record and sheets lie (default: beside --out)")
     option("--continue", dest="go_on", action="store_true", help="go on from the run's checkpoint")
     option("--force", action="store_true", help="write over --out")
