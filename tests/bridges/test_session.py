@@ -183,10 +183,13 @@ def test_history_is_kept_newest_first_and_each_once(home: Path) -> None:
         first.add(prompt)
     again = history.History("test", Home.find(home))
     assert again.prompts == ["moss", "brick"]
-    assert again.path.stat().st_mode & 0o077 == 0 or again.path.parent.stat().st_mode & 0o077 == 0
-    again.path.write_text("{broken")
+    path = Home.find(home).state / "bridges/test-prompts.json"
+    assert path.stat().st_mode & 0o077 == 0 or path.parent.stat().st_mode & 0o077 == 0
+    path.write_text("{broken")
     assert history.History("test", Home.find(home)).prompts == []
+    again.add("moss")
     again.clear()
+    assert not path.exists()
     assert history.History("test", Home.find(home)).prompts == []
 
 
