@@ -33,9 +33,12 @@ LISTED = 40
 
 
 class Controller(QtCore.QObject):
-    """``changed``: state, schemas or lists are new; ``moved``: one task is; ``said``: a sentence for the user (kind, sentence, detail)."""
+    """``changed``: state, schemas or lists are new; ``moved``: one task is; ``said``: a sentence for the user (kind, sentence, detail);
+    ``closing``: Krita quits.
+    """
 
     changed = Signal()
+    closing = Signal()
     moved = Signal(object)
     said = Signal(str, str, str)
     _woken = Signal()
@@ -71,6 +74,7 @@ class Controller(QtCore.QObject):
 
     def close(self) -> None:
         """Krita quits. Jobs go on, and are found again at the next start."""
+        self.closing.emit()
         self.session.close()
 
     def forms(self) -> dict[str, Form]:

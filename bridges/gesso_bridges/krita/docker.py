@@ -27,7 +27,6 @@ from .regions import Regions
 from .widgets import FormPanel, Halves
 
 ID = "gesso"
-LIVE_SEES = "Live painting sees every visible layer, the ones left out included: hide those."
 
 
 class Docker(DockWidget):
@@ -226,7 +225,7 @@ class Docker(DockWidget):
             return
         self.live_button.setChecked(True)
         self.live_box.open()
-        self.foot.say("notice", LIVE_SEES, "") if self.place.hidden else self.foot.say("", "", "")
+        self.foot.say("", "", "")
 
     def _live_stopped(self, why: str) -> None:
         self.live_button.setChecked(False)

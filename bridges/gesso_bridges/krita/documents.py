@@ -65,27 +65,7 @@ def notices(document: Any) -> list[str]:
     return []
 
 
-def read(document: Any, box: Box, hidden: frozenset[str] = frozenset()) -> Picture:
-    """What the document shows in a box of its canvas, as sRGB of `depth` bytes a sample. ``hidden``: ids of layers to leave out.
-
-    Krita composes no picture without some of its layers but in a document of its own. A clone shares its layers' pixels with the original
-    until one of the two writes; it is cut to the box before anything is drawn, so that no more than the box is composed anew.
-    """
-    if not _shown(document, hidden):
-        return converted(document, document.pixelData(box.x, box.y, box.width, box.height), box)
-    copy = document.clone()
-    try:
-        copy.resizeImage(box.x, box.y, box.width, box.height)
-        for node in _shown(copy, hidden):
-            node.setVisible(False)
-        copy.refreshProjection()  # a group that has just been added has no extent yet: to hide it changes nothing by itself
-        copy.waitForDone()
-        return converted(document, copy.pixelData(0, 0, box.width, box.height), box)
-    finally:
-        copy.close()
-
-
-def _shown(document: Any, hidden: frozenset[str]) -> list[Any]:
+def shown(document: Any, hidden: frozenset[str]) -> list[Any]:
     """Those of the hidden layers that the document shows itself: there is nothing to do about the others."""
     return [node for node in every_node(document.rootNode()) if node.visible() and node_id(node) in hidden] if hidden else []
 

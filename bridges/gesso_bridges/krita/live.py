@@ -17,10 +17,11 @@ from ..panel.session import Options
 from ..panel.task import Task
 from . import documents, orders
 from .boxes import Box
+from .composed import LEAVES, Without
 from .controller import Controller
 from .frames import Frames
 from .orders import Wanted
-from .planes import png
+from .pngfile import Png
 from .qt import QtCore, Signal
 from .strips import Strips
 
@@ -42,6 +43,7 @@ class Live(QtCore.QObject):
         """What each tick took on Krita's thread: seconds by the clock, and of the processor."""
         self.last: Task | None = None
         self._strips: Strips | None = None
+        self._without: Without | None = None
         self._task: Task | None = None
         self._document: Any = None
         self._frames = Frames()
@@ -49,6 +51,7 @@ class Live(QtCore.QObject):
         self._timer.setInterval(TICK_MS)
         self._timer.timeout.connect(self.tick)
         controller.moved.connect(self._moved)
+        controller.closing.connect(self.stop)
 
     @property
     def running(self) -> bool:
@@ -56,21 +59,22 @@ class Live(QtCore.QObject):
         return bool(self._timer.isActive())
 
     def start(self, form: Form, values: Mapping[str, Any], wanted: Wanted) -> None:
-        """Follow what is selected in the active document (the whole, where nothing is); control layers and regions stay as they are now.
-
-        Raises InvalidRequest.
+        """Follow what is selected in the active document (the whole, where nothing is). Control layers, regions and which layers are left
+        out stay as they are now. Raises InvalidRequest.
         """
         document = self.controller.document
         if not orders.paints_regions(form):
             raise InvalidRequest("Live painting needs an operation that paints what is selected.", hint="Choose Edit.")
-        order = orders.order(form, {**values, "count": 1}, document, replace(wanted, beyond="inside", hidden=frozenset()))
+        order = orders.order(form, {**values, "count": 1}, document, replace(wanted, beyond="inside"))
         box = Box(*order.memo["box"])
         if box.width * box.height > MOST_PIXELS:
             raise InvalidRequest("The region is too large to be followed live.", hint="Select at most 2048 x 2048 pixels.")
         self._order, self._document = order, document
-        self._box = box
+        self._file = Png(box.width, box.height, documents.depth(document))
         self._frames, self._task = Frames(), None
         self._strips = Strips(box, self._read, self._converted)
+        if documents.shown(document, wanted.hidden):
+            self._without = Without(document, wanted.hidden, box.width, self._strips.boxes[0].height, LEAVES)
         self.times.clear()
         self._timer.start()
 
@@ -80,6 +84,9 @@ class Live(QtCore.QObject):
         if self._strips is not None and self._task is not None and not self._task.ended:
             self.controller.session.cancel(self._task)
         self._strips = None
+        if self._without is not None:
+            self._without.close()
+            self._without = None
         self.stopped.emit(why)
 
     def tick(self) -> None:
@@ -91,7 +98,7 @@ class Live(QtCore.QObject):
         try:
             strips.tick()
         except ValueError:
-            self.stop("The document was closed or has another size now: live painting has stopped.")
+            self.stop("The document was closed, or has another size or depth now: live painting has stopped.")
             return
         if strips.complete:
             self._decide(strips)
@@ -102,8 +109,8 @@ class Live(QtCore.QObject):
         wish = self._frames.wants(mark, 0.0 if self._task is None else self._task.fraction)
         if wish == "send":
             self._frames.began(mark)
-            parts, box, depth = list(strips.data), self._box, documents.depth(self._document)
-            params = {**self._order.params, "image": lambda: png(box.width, box.height, depth, parts, 0)}
+            parts, file = list(strips.data), self._file
+            params = {**self._order.params, "image": lambda: file.file(parts)}
             memo = {**self._order.memo, "live": True}
             self._task = self.controller.session.submit(self._order.operation, params, Options(output="raw"), **memo)
         elif wish == "cancel" and self._task is not None:
@@ -111,8 +118,8 @@ class Live(QtCore.QObject):
             self.controller.session.cancel(self._task)
 
     def _read(self, box: Box) -> bytes:
-        data = bytes(self._document.pixelData(box.x, box.y, box.width, box.height))
-        if not data:
+        data = self._without.read(box) if self._without else bytes(self._document.pixelData(box.x, box.y, box.width, box.height))
+        if not data or documents.depth(self._document) != self._file.depth:
             raise ValueError("there is no such document any more")
         return data
 

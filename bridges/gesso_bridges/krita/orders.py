@@ -12,9 +12,9 @@ from typing import Any
 from gesso.errors import InvalidRequest
 
 from ..panel.form import Form
-from . import documents
+from . import composed, documents
 from .boxes import Box, NothingToEdit, Plan, Wishes, plan
-from .planes import mask_png
+from .pngfile import mask_png
 
 BEYOND = ("paint", "grow", "inside")
 """What a selection that crosses the border of the canvas means: paint outside as well, let the canvas grow too, or stay inside."""
@@ -115,7 +115,7 @@ def _region(form: Form, values: Mapping[str, Any], document: Any, wanted: Wanted
         found = plan(None if selected is None else selected.box, documents.canvas(document), wishes)
     except NothingToEdit as fault:
         raise InvalidRequest(str(fault), field="mask") from fault
-    picture = documents.read(document, found.read, wanted.hidden)
+    picture = composed.read(document, found.read, wanted.hidden)
     mask = bytes([255]) * (found.context.width * found.context.height) if selected is None else selected.laid_into(found.context)
     if not any(mask):
         raise InvalidRequest("Nothing is selected firmly enough to be painted.", field="mask", hint="Select again, or with less feather.")
@@ -201,8 +201,7 @@ def _steered(wanted: Wanted, document: Any, box: Box) -> dict[str, Any]:
             hint = "Choose another one, or remove the control layer."
             raise InvalidRequest("The layer that should steer the picture is not in this document.", field="control", hint=hint)
         place = documents.canvas(document) if steer.whole else box
-        seen = documents.read(document, place, wanted.hidden) if node is None else documents.read_layer(document, node, place)
-        pictures[steer.net] = seen
+        pictures[steer.net] = composed.read(document, place, wanted.hidden) if node is None else documents.read_layer(document, node, place)
     found: dict[str, Any] = {"control": lambda: {net: picture.png() for net, picture in pictures.items()}}
     for name, default in (("strength", 1.0), ("start", 0.0), ("end", 1.0)):
         changed = {steer.net: getattr(steer, name) for steer in wanted.steers if getattr(steer, name) != default}
@@ -223,7 +222,7 @@ def _slot(source: str, document: Any, box: Box | None, wanted: Wanted) -> Any:
     if document is None or box is None:
         raise InvalidRequest("No document is open.", hint="Open one: this operation starts from what it shows.")
     if source == CANVAS:
-        return documents.read(document, box, wanted.hidden).png
+        return composed.read(document, box, wanted.hidden).png
     return documents.read_layer(document, node or document.activeNode(), box).png
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gesso_bridges.krita.planes import Picture, mask_png, picture, sampled, trimmed
+from gesso_bridges.krita.planes import Picture, picture, sampled, trimmed
+from gesso_bridges.krita.pngfile import Png, mask_png
 
 
 @pytest.mark.parametrize("depth", [1, 2])
@@ -22,6 +23,29 @@ def test_a_picture_becomes_the_same_picture_as_a_file(depth: int, opaque: bool) 
     read = imagecodecs.png_decode(Picture(7, 5, depth, bgra.tobytes()).png())
     assert read.dtype == kind
     assert np.array_equal(read, bgra[..., [2, 1, 0] if opaque else [2, 1, 0, 3]])
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_of_a_file_that_is_made_again_only_new_rows_are_packed(depth: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails without `known.get(id(part))` in `Png.file`, or `known = {}` there (rows of RGBA would stand among rows of RGB)."""
+    kind = {1: np.uint8, 2: np.uint16}[depth]
+    whole = np.random.default_rng(5).integers(0, np.iinfo(kind).max, (70, 9, 4), dtype=kind)
+    whole[..., 3] = np.iinfo(kind).max
+    parts = [whole[:40].tobytes(), whole[40:64].tobytes(), whole[64:].tobytes()]
+    packed: list[int] = []
+    packs = Png._packed
+    monkeypatch.setattr(Png, "_packed", lambda self, part: (packed.append(len(part)), packs(self, part))[1])
+    file = Png(9, 70, depth)
+    assert np.array_equal(imagecodecs.png_decode(file.file(parts)), whole[..., [2, 1, 0]])
+    assert len(packed) == 3
+    whole[50, 3, :3] = 7
+    parts[1] = whole[40:64].tobytes()
+    assert np.array_equal(imagecodecs.png_decode(file.file(parts)), whole[..., [2, 1, 0]])
+    assert packed[3:] == [len(parts[1])]
+    whole[66, 2, 3] = 9
+    parts[2] = whole[64:].tobytes()
+    assert np.array_equal(imagecodecs.png_decode(file.file(parts)), whole[..., [2, 1, 0, 3]])
+    assert len(packed) == 7
 
 
 def test_a_mask_becomes_a_grey_file() -> None:

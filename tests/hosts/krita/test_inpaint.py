@@ -16,9 +16,9 @@ pytestmark = [pytest.mark.krita, pytest.mark.timeout(900)]
 
 
 def test_every_depth_every_kind_of_selection_and_documents_that_go(krita: Any, gesso: Path) -> None:
-    """Fails without: `layer.setColorSpace(document...)` in `layers._filled`, `picture.depth` in `documents._converted`, the test of the
+    """Fails without: `layer.setColorSpace(document...)` in `layers._filled`, `picture.depth` in `documents.converted`, the test of the
     identity in `placing.document_of` (a result would land in whatever is in front), `Homeless` (it would raise in a slot),
-    `copy.resizeImage` in `documents.read` (all of a large canvas would be drawn anew for a box of it)."""
+    `clone.resizeImage` in `Without._make` (all of a large canvas would be drawn anew for a box of it)."""
     facts = krita("inpaint").check()
     check_depths(facts["depths"])
     check_kinds(facts["kinds"])

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.krita, pytest.mark.timeout(900)]
 
 def test_from_no_daemon_to_pictures_of_every_kind(krita: Any, program: Path, home: Path, tmp_path: Path, keep_pictures: Any) -> None:
     """Fails without: the `start` of `Session.fix` (nothing would start), `slots.setdefault` in `orders._plain` (upscale would lack its
-    picture), `node.setVisible(False)` in `documents.read` (the cover would be seen),
+    picture), `node.setVisible(False)` in `Without._make` (the cover would be seen),
     `Memory.keep` (the result that outlived Krita would have lost its name and place), `self._painted(index)` in `Asking.paint` (earlier
     results would have no picture), `self._asked = set(self._found)` in
     `Thumbnails.keep_only` with `set()` in its place (each would be read again with every list)."""

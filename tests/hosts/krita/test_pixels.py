@@ -19,8 +19,8 @@ def test_a_run_that_fails_is_seen_to_fail(krita: Any) -> None:
 
 
 def test_every_depth_is_read_and_keeps_what_lies_below(krita: Any) -> None:
-    """Fails without the conversion in `documents._converted` (deep and grey documents read wrong), without filling a layer before it is
-    added in `layers.add_group` (redo would bring an empty one back), and without `copy.refreshProjection` in `documents.read` (a group that
+    """Fails without the conversion in `documents.converted` (deep and grey documents read wrong), without filling a layer before it is
+    added in `layers.add_group` (redo would bring an empty one back), and without `refreshProjection` in `Without.read` (a group that
     was added just now would be seen though it is left out)."""
     facts = krita("pixels").check()
     assert len(facts["spaces"]) == 7

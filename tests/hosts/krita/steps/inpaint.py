@@ -2,7 +2,7 @@
 
 import time
 
-from gesso_krita.krita import documents
+from gesso_krita.krita import composed, documents
 from gesso_krita.krita.boxes import Box
 from hands import begin, close, hatched, landed, select
 from krita import Selection
@@ -189,7 +189,7 @@ def left_out(document, box):
     document.refreshProjection()
     document.waitForDone()
     drawn, began = [], (time.perf_counter(), time.process_time())
-    data = bytes(documents.read(Watched(document, drawn), box, frozenset([documents.node_id(cover)])).data)
+    data = bytes(composed.read(Watched(document, drawn), box, frozenset([documents.node_id(cover)])).data)
     took = [time.perf_counter() - began[0], time.process_time() - began[1]]
     rows = b"".join(data[4 * ((30 + y) * box.width + 50) :][:128] for y in range(32))
     return {"same": rows == patch, "drawn": drawn, "took": took, "visible": cover.visible()}

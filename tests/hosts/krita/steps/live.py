@@ -1,8 +1,13 @@
-"""Live painting on 1024 x 1024 with strokes of the X server; what each tick takes; the document is closed while it runs."""
+"""Live painting on 1024 x 1024 with strokes of the X server, then below a layer that is left out; what each tick takes; the document is
+closed while it runs.
+"""
 
 import subprocess
+import threading
 from pathlib import Path
 
+from gesso_krita.krita import documents
+from gesso_krita.krita.pngfile import Png
 from gesso_krita.krita.qt import QtCore, QtWidgets
 from hands import begin
 
@@ -26,7 +31,7 @@ def steps(lab):
     yield 1.0
     panel.set(prompt="mossy stones", steps=2, guidance=1.0, seed=5, strength=0.5, match_border=False)
     live = panel.docker.live
-    together, sent = [], []
+    together, sent, files = [], [], packing()
 
     def watch():
         going = [task for task in panel.tasks if task.memo.get("live") and not task.ended]
@@ -42,29 +47,97 @@ def steps(lab):
     first = live.last.number
     children = lab.window.qwindow().findChildren(QtWidgets.QWidget)
     canvas = next(child for child in children if child.metaObject().className().startswith("KisOpenGLCanvas"))
-    corner = canvas.mapToGlobal(QtCore.QPoint(canvas.width() // 2 - 200, canvas.height() // 2 - 150))
     before = bytes(document.pixelData(0, 0, 1024, 1024))
+    yield from strokes(lab, canvas, 0)
+    yield from look(lab, panel, document, before, {"sent": sent, "together": together, "first": first})
+    lab.note(packed=[len(file) for file in files], packers=sorted({name for file in files for name in file}))
+    yield from below(lab, panel, document, canvas)
+    yield from keep_and_close(lab, panel, document)
+
+
+def packing():
+    """A list for each file that live painting makes: on which thread each of the strips was packed that were not known."""
+    files, packed, file = [], Png._packed, Png.file
+
+    def noted(self, part):
+        files[-1].append(threading.current_thread().name.rstrip("0123456789"))
+        return packed(self, part)
+
+    def begun(self, parts):
+        files.append([])
+        return file(self, parts)
+
+    Png._packed, Png.file = noted, begun
+    return files
+
+
+def strokes(lab, canvas, shift):
+    """Six of them, about the middle of the canvas."""
+    corner = canvas.mapToGlobal(QtCore.QPoint(canvas.width() // 2 - 200 + shift, canvas.height() // 2 - 150))
     for number in range(6):
         hand = stroke(lab, corner.x() + 30 * number, corner.y() + 50 * number, 260, 40)
         yield (lambda hand=hand: hand.poll() is not None), 30
         yield 0.25
-    yield from look(lab, panel, document, before, {"sent": sent, "together": together, "first": first})
-    yield from keep_and_close(lab, panel, document)
+
+
+def settled(panel):
+    """The newest pixels have been sent, and their picture is there."""
+    live = panel.docker.live
+    return (lambda: live._frames.state == "idle" and live._frames.sent == live._strips.mark), 180
+
+
+def below(lab, panel, document, canvas):
+    """Below an opaque layer that is left out: what is painted there is seen by the model, and the layer is not."""
+    live = panel.docker.live
+    base = document.topLevelNodes()[0]
+    lab.click(panel.button("live"))
+    yield (lambda: not live.running), 30
+    cover = document.createNode("cover", "paintlayer")
+    cover.setPixelData(b"\xff\xff\xff\xff" * 1024 * 1024, 0, 0, 1024, 1024)
+    document.rootNode().addChildNode(cover, None)
+    yield 0.5
+    document.setActiveNode(base)
+    yield 0.5
+    panel.docker.place.toggle(documents.node_id(cover))
+    last = live.last.number
+    lab.click(panel.button("live"))
+    yield (lambda: live.last is not None and live.last.number > last), 180
+    before = bytes(base.pixelData(0, 0, 1024, 1024))
+    yield from strokes(lab, canvas, 40)
+    document.waitForDone()
+    yield 1.5
+    painted = bytes(base.pixelData(0, 0, 1024, 1024))
+    yield settled(panel)
+    shown = bytes(document.pixelData(0, 0, 1024, 1024))
+    times = sorted((cpu, cpu) for _, cpu in live.times)
+    lab.photograph("below.png")
+    lab.note(
+        below_painted=painted != before,
+        below_job=live.last.job,
+        below_ms=quantiles(times),
+        below_wall_ms=quantiles(sorted(live.times)),
+        below_ticks=len(times),
+        still_covered=shown.count(0xFF) == len(shown),
+    )
+    with open(Path(lab.folder) / "below.bgra", "wb") as file:
+        file.write(painted)
+    panel.docker.place.toggle(documents.node_id(cover))
 
 
 def look(lab, panel, document, before, seen):
-    """The strokes are over: the newest pixels have been sent, and their picture is there."""
+    """The strokes are over."""
     live = panel.docker.live
     document.waitForDone()
     yield 1.5  # a whole round of the strips
     painted = bytes(document.pixelData(0, 0, 1024, 1024))
-    yield (lambda: live._frames.state == "idle" and live._frames.sent == live._strips.mark), 180
+    yield settled(panel)
     times = sorted(live.times)
     processor = sorted((cpu, cpu) for _, cpu in live.times)
     yield 0.5  # until it is drawn
     lab.note(least=panel.docker.widget().minimumSizeHint().height())
     lab.photograph("live.png")
     job = live.last.job
+    live.last.memo["kept"] = True  # else the daemon would be told to forget it once there is a newer one
     lab.note(
         painted=painted != before,
         frames=len(seen["sent"]),

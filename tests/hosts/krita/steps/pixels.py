@@ -2,7 +2,7 @@
 
 import struct
 
-from gesso_krita.krita import documents, layers
+from gesso_krita.krita import composed, documents, layers
 from gesso_krita.krita.boxes import Box
 from gesso_krita.krita.planes import Picture
 from hands import close
@@ -43,7 +43,7 @@ def steps(lab):
         document, base = painted(lab, model, depth, profile)
         yield 0.3
         before = bytes(base.pixelData(0, 0, 96, 80))
-        picture = documents.read(document, Box(10, 12, 4, 3))
+        picture = composed.read(document, Box(10, 12, 4, 3))
         red = b"\0\0\xff\xff" if picture.depth == 1 else struct.pack("<4H", 0, 0, 65535, 65535)
         whole = Picture(8, 6, picture.depth, red * 48)
         layers.add_group(document, "made", [layers.Sheet("one", 20, 30, whole), layers.Sheet("two", 20, 30, whole)], base)
@@ -106,11 +106,11 @@ def selections(lab):
     document.refreshProjection()
     document.waitForDone()
     box = Box(0, 0, 1, 1)
-    seen["with_cover"] = bytes(documents.read(document, box).data).hex()
-    seen["without_cover"] = bytes(documents.read(document, box, frozenset([cover.uniqueId().toString()])).data).hex()
+    seen["with_cover"] = bytes(composed.read(document, box).data).hex()
+    seen["without_cover"] = bytes(composed.read(document, box, frozenset([cover.uniqueId().toString()])).data).hex()
     seen["cover_still_visible"] = cover.visible()
     cover.setVisible(False)
     group = layers.add_group(document, "made", [layers.Sheet("white", 0, 0, Picture(96, 80, 1, b"\xff" * 4 * 96 * 80))], None)
-    seen["without_group"] = bytes(documents.read(document, Box(40, 30, 1, 1), frozenset([documents.node_id(group)])).data).hex()
+    seen["without_group"] = bytes(composed.read(document, Box(40, 30, 1, 1), frozenset([documents.node_id(group)])).data).hex()
     seen["documents_after"] = len(lab.krita.documents())
     lab.note(selections=seen)
