@@ -13,6 +13,9 @@ from gesso.errors import ModelError
 from gesso.model import Conditioning, Factors, Lesson, Parametrisation, Plan
 from gesso_plugins.diffusion.lora_file import Change
 
+KOHYA = {"add_embedding.linear_1": "label_emb.0.0", "add_embedding.linear_2": "label_emb.0.2"}
+"""Layers of a UNet that peers know by their name in the original layout alone."""
+
 
 def planned(network: nn.Module, plan: Plan, device: torch.device) -> Factors:
     """Factors for the layers of a denoiser."""
@@ -34,15 +37,19 @@ def changes(factors: Factors) -> dict[str, Change]:
 
 
 def tensors(factors: Factors, network: nn.Module) -> dict[str, Tensor]:
-    """What a file holds: of a UNet in kohya's layout, which every peer reads; of a transformer in that of diffusers, with kohya's alpha."""
+    """What a file holds: of a UNet in kohya's layout with its alpha, which every peer reads; of a transformer in that of diffusers, whose
+    loaders refuse an alpha: there ``up`` is scaled.
+    """
     unet = type(network).__name__.startswith("UNet")
-    down_name, up_name = ("lora_down", "lora_up") if unet else ("lora_A", "lora_B")
     found = {}
     for place, (name, down, up) in enumerate(zip(factors.layers, factors.down, factors.up, strict=True)):
-        key = f"lora_unet_{name.replace('.', '_')}" if unet else f"transformer.{name}"
-        found[f"{key}.{down_name}.weight"] = _kept(down)
-        found[f"{key}.{up_name}.weight"] = _kept(up)
-        found[f"{key}.alpha"] = torch.tensor(factors.scale(place) * len(down), dtype=torch.float16)
+        if unet:
+            key = f"lora_unet_{KOHYA.get(name, name).replace('.', '_')}"
+            found[f"{key}.lora_down.weight"], found[f"{key}.lora_up.weight"] = _kept(down), _kept(up)
+            found[f"{key}.alpha"] = torch.tensor(factors.scale(place) * len(down), dtype=torch.float16)
+        else:
+            key = f"transformer.{name}"
+            found[f"{key}.lora_A.weight"], found[f"{key}.lora_B.weight"] = _kept(down), _kept(factors.scale(place) * up)
     return found
 
 
