@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
+from collections.abc import Iterator
 
 import imagecodecs
 import numpy as np
@@ -27,7 +30,9 @@ def test_a_picture_becomes_the_same_picture_as_a_file(depth: int, opaque: bool) 
 
 @pytest.mark.parametrize("depth", [1, 2])
 def test_of_a_file_that_is_made_again_only_new_rows_are_packed(depth: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fails without `known.get(id(part))` in `Png.file`, or `known = {}` there (rows of RGBA would stand among rows of RGB)."""
+    """Fails without `known.get(id(part))` in `Png.file`, without `known = {}` there (rows of RGBA would stand among rows of RGB), or
+    without `low - 1` in `_joined` (readers that look at the checksum would refuse the file).
+    """
     kind = {1: np.uint8, 2: np.uint16}[depth]
     whole = np.random.default_rng(5).integers(0, np.iinfo(kind).max, (70, 9, 4), dtype=kind)
     whole[..., 3] = np.iinfo(kind).max
@@ -44,8 +49,21 @@ def test_of_a_file_that_is_made_again_only_new_rows_are_packed(depth: int, monke
     assert packed[3:] == [len(parts[1])]
     whole[66, 2, 3] = 9
     parts[2] = whole[64:].tobytes()
-    assert np.array_equal(imagecodecs.png_decode(file.file(parts)), whole[..., [2, 1, 0, 3]])
+    again = file.file(parts)
+    assert np.array_equal(imagecodecs.png_decode(again), whole[..., [2, 1, 0, 3]])
     assert len(packed) == 7
+    assert len(zlib.decompress(b"".join(data for name, data in chunks(again) if name == b"IDAT"))) == 70 * (1 + 9 * 4 * depth)
+
+
+def chunks(file: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Of a PNG file, each with its checksum looked at."""
+    at = 8
+    while at < len(file):
+        (length,) = struct.unpack_from(">I", file, at)
+        name, data = file[at + 4 : at + 8], file[at + 8 : at + 8 + length]
+        assert struct.unpack_from(">I", file, at + 8 + length) == (zlib.crc32(name + data),)
+        yield name, data
+        at += 12 + length
 
 
 def test_a_mask_becomes_a_grey_file() -> None:

@@ -1,4 +1,4 @@
-"""What `gesso bridge pack krita` writes is taken by Krita's own importer of plugins."""
+"""What `gesso bridge pack krita` writes is taken by Krita's own importer of plugins, and works in a real Krita."""
 
 from __future__ import annotations
 
@@ -8,23 +8,46 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-pytestmark = pytest.mark.krita
+from gesso.client import Client
+
+from .conftest import HERE, RESOURCES, Host
+
+pytestmark = [pytest.mark.krita, pytest.mark.timeout(900)]
+PARTS = ("gesso_krita.desktop", "gesso_krita/krita/plugin.py", "gesso_krita/gesso/client/__init__.py")
 
 
-def test_kritas_own_importer_takes_the_packed_bridge(tmp_path: Path, home: Path) -> None:
+def test_kritas_own_importer_takes_the_packed_bridge(host: Host, gesso: Path, tmp_path: Path) -> None:
     """Fails without `folders` in `commands.zipped`: the importer would find no plugin in the file."""
+    resources = imported(host, gesso, tmp_path)
+    (tmp_path / "lab").mkdir()
+    verdict = Host(tmp_path / "profile").run(HERE / "steps/imported.py", tmp_path / "lab", GESSO_HOME=str(gesso))
+    facts = verdict.check()
+    assert Path(facts["plugin"]).parts[-3:] == ("pykrita", "gesso_krita", "__init__.py")
+    assert [part for part in PARTS if not (resources / "pykrita" / part).is_file()] == []
+    state, number = facts["task"]
+    with Client(home=gesso, start=False) as client:
+        job, image = client.job(number), client.attach(number).result(60).images[0]
+    assert (job["client"], job["operation"], job["params"]["prompt"], job["params"]["seed"]) == ("krita", "generate", "red brick", 3)
+    assert (state, facts["box"], facts["below"]) == ("done", [32, 16, 32, 32], True)
+    layer = np.frombuffer(bytes.fromhex(facts["pixels"]), np.uint8).reshape(32, 32, 4)
+    assert np.array_equal(layer[..., [2, 1, 0]], np.asarray(image.plane())[..., :3])
+    assert (layer[..., 3] == 255).all()
+
+
+def imported(host: Host, home: Path, folder: Path) -> Path:
+    """A HOME with what the importer unpacked in the place of what `gesso bridge install` puts there; gives its folder for resources."""
+    resources = shutil.copytree(host.profile, folder / "profile") / RESOURCES
+    shutil.rmtree(resources / "pykrita/gesso_krita")
+    (resources / "pykrita/gesso_krita.desktop").unlink()
     program = shutil.which("krita")
-    assert program, "krita is missing: apt install krita"
+    assert program is not None
     importer = Path(program).resolve().parents[1] / "share/krita/pykrita/plugin_importer/plugin_importer.py"
-    words = [sys.executable, "-m", "gesso", "bridge", "pack", "krita", "-o", str(tmp_path)]
+    words = [sys.executable, "-m", "gesso", "bridge", "pack", "krita", "-o", str(folder)]
     subprocess.run(words, check=True, env={**os.environ, "GESSO_HOME": str(home)}, stdout=subprocess.DEVNULL)
-    resources = tmp_path / "krita"
-    resources.mkdir()
-    told = subprocess.run(
-        [sys.executable, str(importer), str(tmp_path / "gesso-krita.zip"), str(resources)], check=True, capture_output=True
-    )
+    told = subprocess.run([sys.executable, str(importer), str(folder / "gesso-krita.zip"), str(resources)], check=True, capture_output=True)
     assert told.stdout.decode().strip() == "Imported plugin: Gesso"
-    parts = ("pykrita/gesso_krita.desktop", "pykrita/gesso_krita/krita/plugin.py", "pykrita/gesso_krita/gesso/client/__init__.py")
-    assert [part for part in (*parts, "actions/gesso_krita.action") if not (resources / part).is_file()] == []
+    assert (resources / "actions/gesso_krita.action").is_file()
+    return resources

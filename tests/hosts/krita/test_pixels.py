@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from gesso.client import Client
 
 pytestmark = [pytest.mark.krita, pytest.mark.timeout(600)]
 
 
 def test_a_run_that_fails_is_seen_to_fail(krita: Any) -> None:
-    """The negative control. Without `self.lab.faults.append` in the driver's `_uncaught` the first fault would be lost."""
+    """The negative control; it asks the daemon for nothing. Without `self.lab.faults.append` in the driver's `_uncaught` the first fault
+    would be lost."""
     verdict = krita("failing")
     assert not verdict.ok
     assert verdict.facts == {"reached": "before"}
@@ -18,10 +22,10 @@ def test_a_run_that_fails_is_seen_to_fail(krita: Any) -> None:
     assert "the condition was not met in time" in verdict.faults[1]
 
 
-def test_every_depth_is_read_and_keeps_what_lies_below(krita: Any) -> None:
+def test_every_depth_is_read_and_keeps_what_lies_below(krita: Any, gesso: Path) -> None:
     """Fails without the conversion in `documents.converted` (deep and grey documents read wrong), without filling a layer before it is
     added in `layers.add_group` (redo would bring an empty one back), and without `refreshProjection` in `Without.read` (a group that
-    was added just now would be seen though it is left out)."""
+    was added just now would be seen though it is left out), and without `_plain` in `Without._make` (vector layers would be missing)."""
     facts = krita("pixels").check()
     assert len(facts["spaces"]) == 7
     for space in facts["spaces"]:
@@ -46,6 +50,8 @@ def test_every_depth_is_read_and_keeps_what_lies_below(krita: Any) -> None:
     assert "CMYK" in ink["notices"][0]
     assert (lab["depth"], "LAB" in lab["notices"][0]) == (2, True)
     check_selections(facts["selections"])
+    with Client(home=gesso, start=False) as client:
+        assert client.jobs() == [], "nobody asked for anything"
 
 
 def check_selections(seen: dict[str, Any]) -> None:
@@ -59,4 +65,6 @@ def check_selections(seen: dict[str, Any]) -> None:
     assert (seen["with_cover"], seen["without_cover"]) == ("ffffffff", "204080ff")
     assert seen["cover_still_visible"] is True
     assert seen["without_group"] == "204080ff", "a group that has just been added"
+    assert seen["without_vector"][0] == "0000ffff", "a vector layer"
+    assert seen["without_vector"][1] == "204080ff"
     assert seen["documents_after"] == 1

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from gesso.client import Client
 from gesso.wire.message import PACKAGE_VERSION
 
 pytestmark = [pytest.mark.krita, pytest.mark.timeout(900)]
@@ -18,7 +22,7 @@ READABLE = 4.5
 def test_readable_at_twice_the_size_in_both_themes_and_by_keyboard(krita: Any, gesso: Path, tmp_path: Path, keep_pictures: Any) -> None:
     """Fails without: `setWordWrap` of the docker's message (it would be cut off), `setFont` in `Foot.say` (a style sheet would keep the
     colours of the other theme), `_tone` of `Halves` (empty fields would hardly be read), `fold.grown.connect` of the docker (the rows of a
-    region would come after the buttons), `setText` in `Foot._copy`."""
+    region would come after the buttons), `setText` in `Foot._copy`, `_open` in `placing.apply` (the larger picture would be a layer)."""
     verdict = krita("seen", QT_SCALE_FACTOR="2")
     keep_pictures(tmp_path)
     facts = verdict.check()
@@ -28,6 +32,7 @@ def test_readable_at_twice_the_size_in_both_themes_and_by_keyboard(krita: Any, g
     check_contrast(facts["contrast"])
     check_keyboard(facts["walked"], facts["able"])
     check_foot(facts, gesso)
+    check_enlarged(facts, gesso)
 
 
 def check_contrast(found: dict[str, dict[str, float]]) -> None:
@@ -55,3 +60,15 @@ def check_foot(facts: dict[str, Any], home: Path) -> None:
     assert (home / "run/nonce").read_text().strip() not in report
     assert not re.search(r"[0-9a-f]{32}", report)
     assert facts["opened"] == [str(home / "logs/daemon.log")]
+
+
+def check_enlarged(facts: dict[str, Any], home: Path) -> None:
+    """What the daemon received, and what became of it in Krita."""
+    state, number, *size = facts["enlarged"]
+    assert (state, size, facts["colours"]) == ("done", [128, 128], ["204080ff"])
+    with Client(home=home, start=False) as client:
+        job = client.job(number)
+        sent = np.asarray(Image.open(io.BytesIO(client.download(job["params"]["image"]["sha256"]))))
+    assert (job["operation"], job["client"], job["params"]["scale"]) == ("upscale", "krita", 2)
+    assert sent.shape == (64, 64, 3)
+    assert (sent == (0x80, 0x40, 0x20)).all()

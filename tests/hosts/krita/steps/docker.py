@@ -36,8 +36,9 @@ def words(lab, panel):
     yield (lambda: prompt.toPlainText() == "red brick wall"), 20
     order = ["gesso_field_prompt"]
     for _ in range(3):
+        before = QtWidgets.QApplication.focusWidget()
         lab.press("Tab")
-        yield 0.4
+        yield (lambda before=before: QtWidgets.QApplication.focusWidget() not in (before, None)), 20
         order.append(QtWidgets.QApplication.focusWidget().objectName())
     lab.note(order=order)
 

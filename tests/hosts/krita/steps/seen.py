@@ -1,12 +1,12 @@
 """What the eye and the keyboard find at 200 %: nothing cut off, text that stands out in a dark and a light theme, the tabulator row by
-row, and what the buttons at the foot copy and open.
+row, what the buttons at the foot copy and open, and a job that is asked for by a click.
 """
 
 from collections import Counter
 
 from gesso_krita.krita.qt import QAction, QtCore, QtGui, QtWidgets
 from gesso_krita.krita.tabs import stops
-from hands import begin
+from hands import begin, landed
 
 NARROW = 340
 """Pixels of a docker that leaves room to paint."""
@@ -22,6 +22,7 @@ def steps(lab):
     yield from themes(lab, panel)
     yield from keyboard(lab, panel)
     yield from foot(lab, panel)
+    yield from enlarging(lab, panel)
 
 
 def filled(lab, panel):
@@ -197,3 +198,24 @@ def foot(lab, panel):
     lab.click(panel.button("open_log"))
     yield (lambda: desktop.opened), 60
     lab.note(report=clipboard.text(), opened=desktop.opened, krita=lab.krita.version())
+
+
+def enlarging(lab, panel):
+    """A picture of one colour becomes a larger document."""
+    document = panel.controller.document
+    document.topLevelNodes()[0].setPixelData(b"\x20\x40\x80\xff" * 64 * 64, 0, 0, 64, 64)
+    document.refreshProjection()
+    document.waitForDone()
+    panel.choose("upscale")
+    yield 0.5
+    panel.set(upscaler="lanczos", scale=2)
+    before = len(panel.tasks)
+    lab.click(panel.button("generate"))
+    yield (lambda: len(panel.tasks) > before), 30
+    task = panel.tasks[-1]
+    yield landed(task)
+    yield 0.5
+    made = lab.krita.documents()[-1]
+    width, height = made.width(), made.height()
+    colours = sorted({bytes(made.pixelData(x, y, 1, 1)).hex() for x in range(4, width, 16) for y in range(4, height, 16)})
+    lab.note(enlarged=[task.state, task.job, width, height], colours=colours)
