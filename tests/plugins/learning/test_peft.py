@@ -13,9 +13,10 @@ from safetensors.torch import save_file
 from tests.plugins.diffusion import transformers as tiny
 from tests.plugins.diffusion.unets import build_xl
 
-from gesso.manifest import first_party
+from gesso.manifest import ModelEntry, first_party
 from gesso.model import Factors, Plan
 from gesso.plugin import build_plugins
+from gesso_plugins.diffusion.lora import LoraFamily, PutOn
 from gesso_plugins.learning.base import Base, load_base
 
 pytest.importorskip("peft")
@@ -37,6 +38,10 @@ def check(folder: Path, layers: str, path: Path) -> None:
     model: Any = load_base(str(folder), build_plugins(first_party()), (), CPU)
     factors = learned(model, layers)
     save_file(model.lora_tensors(factors), path)
+    family = LoraFamily()
+    ours = family.load(family.inspect(ModelEntry("made", "lora", "made", path, ("lora",), kind="lora")), CPU)
+    PutOn(model.layers, [(ours, 1.0)], model.card).eject()  # refuses what it finds no layer for
+    assert len(ours.changes) == len(factors.layers)
     pipeline = DiffusionPipeline.from_pretrained(folder, local_files_only=True)
     network = getattr(pipeline, "unet", None) or pipeline.transformer
     before = {name: network.get_submodule(name).weight.detach().clone() for name in factors.layers}
