@@ -101,9 +101,9 @@ def evaluate(argv: Sequence[str], source: CaptionedSource) -> int:
     option = parser.add_argument
     option("--model", type=Path, default=None, help="a pipeline directory (default: the shipped weights)")
     option("--out", type=Path, default=DEFAULT_OUT / "evaluation", help="folder of the report (default: %(default)s)")
-    option("--size", type=int, default=128, help="pixels (default: %(default)s)")
-    option("--steps", type=int, default=20, help="sampling steps (default: %(default)s)")
-    option("--guidance", type=float, default=1.5, help="guidance (default: %(default)s)")
+    option("--size", type=int, help="pixels (default, as for the next two: as docs/starter.md measures)")
+    option("--steps", type=int, help="sampling steps")
+    option("--guidance", type=float, help="guidance")
     option("--count", type=int, help="only so many prompts")
     option("--threads", type=int, default=1, help="processor threads (default: %(default)s)")
     option("--train-judge", action="store_true", help="train the judge anew, from its seed, and keep it beside the prompts")
@@ -156,7 +156,7 @@ def _measure(options: argparse.Namespace, judge: Judge) -> None:
     from gesso_plugins.starter.sampling import SamplingConfig, load_sampler
 
     prompts = load_prompts(evaluation_file(PROMPTS_FILE))[: options.count]
-    sampling = SamplingConfig(size=options.size, steps=options.steps, guidance=options.guidance)
+    sampling = SamplingConfig(**{name: value for name in ("size", "steps", "guidance") if (value := getattr(options, name)) is not None})
     sampler = load_sampler(options.model or shipped_weights())
     report, images = run(lambda texts, seeds: sampler.images(texts, seeds, sampling), prompts, judge)
     options.out.mkdir(parents=True, exist_ok=True)
