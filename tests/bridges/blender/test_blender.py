@@ -148,7 +148,7 @@ def picture_of(client: Client, blob: dict[str, str]) -> NDArray[np.float32]:
 
 def test_a_projection_starts_from_what_is_there_or_is_steered_by_depth(blender: Blender, tiny: None, client: Client) -> None:
     """Fails without `params["image"] = ...` or `params["control"] = ...` in `projection.Project`, or `_shine(tree, node)` in `albedo`."""
-    blender.run("steered")
+    verdict = blender.run("steered")
     begun, again, steered = (job["params"] for job in received(client, "generate"))
     assert [params.get("control", {}) for params in (begun, again)] == [{}, {}]
     blue = np.array([0.349, 0.484, 0.954], np.float32)  # (0.1, 0.2, 0.9) of light, in sRGB
@@ -161,6 +161,8 @@ def test_a_projection_starts_from_what_is_there_or_is_steered_by_depth(blender: 
     depth = picture_of(client, steered["control"]["tiny-depth"])
     assert depth.shape == (64, 64, 3)
     assert depth[24:40, 24:40].max() > depth[4:-4, 4:-4].min() + 0.2  # the cube is nearer than the floor
+    colours = np.array(verdict["colours"])
+    assert np.abs(np.diff(colours, axis=0)).max(axis=1).min() > 0.001, "each projection changed what the floor shows"
 
 
 def test_frames_of_an_animation_are_stylised_from_the_same_noise(blender: Blender, client: Client, tmp_path: Path) -> None:
@@ -224,12 +226,13 @@ def test_the_open_picture_is_changed_extended_enlarged_and_mended(blender: Blend
 
 def test_the_first_run_is_clicked_through(blender: Blender, home: Path) -> None:
     """Fails without `box.operator("gesso.fix", ...)` in `panels.draw_state`, or without `name == "example"` in `operators.Fix`."""
-    blender.run("first", window=True)
+    verdict = blender.run("first", window=True)
     for name in ("stopped", "connected", "done"):
         photograph(blender, f"first-{name}.png")
     with Client(start=False) as client:
         (example,) = received(client, "texture")
         assert (example["params"]["prompt"], example["state"]) == ("mossy grey cobblestone", "done")
+        assert made_as(client, example["job"], verdict["colour"])
         client.stop()
 
 
@@ -246,11 +249,16 @@ def test_jobs_of_a_blender_that_was_killed_are_taken_up_by_the_next(blender: Ble
     jobs = json.loads(kept.read_text())
     assert [entry["operation"] for entry in jobs.values()] == ["texture", "generate", "generate"]
     client.resume()
-    blender.run("reopened", window=True, FRAMES=str(frames))
+    verdict = blender.run("reopened", window=True, FRAMES=str(frames))
     assert [client.job(job)["state"] for job in jobs] == ["done"] * 3
     assert list((home / "state/bridges").glob("blender-jobs-*.json")) == []
     with Image.open(frames / "gesso/0001.png") as frame:
         assert frame.size == (64, 64)
+        assert np.abs(np.asarray(frame.convert("RGB"), np.float32) - (200, 30, 30)).mean() > 2, "the frame as it was"
+    texture, projection, _ = jobs
+    assert made_as(client, texture, verdict["colour"])
+    assert not made_as(client, texture, verdict["painted"]), "the projection came last"
+    assert client.job(projection)["params"]["prompt"] == "red brick"
     photograph(blender, "reopened.png")
 
 
@@ -264,11 +272,24 @@ def test_two_blenders_share_one_daemon(blender: Blender, client: Client, tmp_pat
     textures = received(client, "texture")
     assert sorted(job["params"]["seed"] for job in textures) == [100, 101, 102, 200, 201, 202]
     assert {job["state"] for job in textures} == {"done"}
+    colours = {seed: colour for verdict in verdicts for seed, colour in zip(verdict["made"], verdict["colours"], strict=True)}
+    assert all(made_as(client, job["job"], colours[job["params"]["seed"]]) for job in textures)
+
+
+def made_as(client: Client, job: str, colour: list[float]) -> bool:
+    """Whether what Blender holds has the mean colour of a job's first picture."""
+    with Image.open(io.BytesIO(client.attach(job).result(60).images[0].read())) as picture:
+        wanted = np.asarray(picture.convert("RGB"), np.float64).mean((0, 1)) / 255
+    return bool(np.abs(wanted - colour).max() < 0.002)
 
 
 def test_a_preview_is_seen_on_the_object_and_leaves_nothing(blender: Blender, client: Client) -> None:
     """Fails without `shown.batch.draw(shader)` in `overlay._draw_one`, or without `redraw(views=...)` in `Runtime.tick`."""
     blender.run("previewed", window=True)
+    asked = [
+        (job["params"]["prompt"], job["params"]["seed"], job["state"]) for kind in ("texture", "generate") for job in received(client, kind)
+    ]
+    assert asked == [("mossy stone", 5, "cancelled")] * 2 + [("mossy stone", 6, "cancelled")]
     before, after = photograph(blender, "preview-before.png"), photograph(blender, "preview-after.png")
     cube = np.s_[560:600, 680:720]
     assert np.abs(before[cube].astype(int) - after[cube]).max() < 8

@@ -45,6 +45,18 @@ def photograph(path):
     subprocess.run(["import", "-window", "root", path], check=True)
 
 
+def mean_colour(image):
+    """Of all its texels, as they are kept."""
+    values = [0.0] * len(image.pixels)
+    image.pixels.foreach_get(values)
+    return [sum(values[channel :: image.channels]) / (len(values) // image.channels) for channel in range(3)]
+
+
+def base_colour(material):
+    """The picture of a material that was made by `texture`."""
+    return next(node.image for node in material.node_tree.nodes if node.label == "Base color")
+
+
 class Drive:
     def __init__(self, script):
         self.script = script

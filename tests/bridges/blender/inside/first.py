@@ -3,7 +3,7 @@
 import os
 
 import bpy
-from drive import log, photograph
+from drive import base_colour, log, mean_colour, photograph
 from gesso_blender.blender import runtime
 from window import click, front_tab, material, view
 
@@ -40,3 +40,4 @@ def script():
     assert material().name == task.memo["made"][0]
     yield 1.0
     photograph(os.path.join(FOLDER, "first-done.png"))
+    return {"colour": mean_colour(base_colour(material()))}

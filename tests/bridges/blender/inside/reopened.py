@@ -3,7 +3,7 @@
 import os
 
 import bpy
-from drive import photograph
+from drive import base_colour, mean_colour, photograph
 from gesso_blender.blender import runtime
 from window import front_tab, material, view
 
@@ -28,9 +28,12 @@ def script():
         assert bpy.ops.gesso.place("EXEC_DEFAULT", number=texture.number) == {"FINISHED"}
         assert material().name == "slate"
         assert material()["gesso_recipe"].count('"seed": 8') == 1
+        colour = mean_colour(base_colour(material()))
         mapping = next(node for node in material().node_tree.nodes if node.type == "MAPPING")
         assert tuple(mapping.inputs["Scale"].default_value) == (2.0, 2.0, 2.0)
         assert bpy.ops.gesso.place("EXEC_DEFAULT", number=projection.number) == {"FINISHED"}
     yield lambda: projection.number in now.messages
     assert now.messages[projection.number] == "Projected onto Cube.", now.messages
     assert now.unfinished.jobs == {}
+    painted = next(node.image for node in material().node_tree.nodes if node.name == "Gesso projection")
+    return {"colour": colour, "painted": mean_colour(painted)}

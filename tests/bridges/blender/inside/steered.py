@@ -1,6 +1,7 @@
 """Projections that begin with what is there, or are steered by the depth of the view: what the daemon is given, and what comes of it."""
 
 import bpy
+from drive import mean_colour
 from projected import scene
 
 
@@ -17,11 +18,19 @@ def script():
     assert bpy.ops.gesso.project(**words, start="CURRENT", parameters=picture % "starter") == {"FINISHED"}
     first = floor.active_material
     assert first.name == "Plane projected", first.name
+    colours = [_painted(floor)]
     yield 0
     # By itself: the object shows a picture by now, and the model takes one.
     assert bpy.ops.gesso.project(**words, control="NONE", parameters=picture % "starter") == {"FINISHED"}
+    colours.append(_painted(floor))
     yield 0
     # By itself as well: there is a ControlNet whose name says depth, and the model listens to one.
     assert bpy.ops.gesso.project(**words, parameters=picture.replace(', "strength": 0.5', "") % "tiny") == {"FINISHED"}
+    colours.append(_painted(floor))
     assert floor.active_material.node_tree.nodes["Gesso projection"].image.packed_file is not None
     assert [world.name for world in bpy.data.worlds] == ["World"]
+    return {"colours": colours}
+
+
+def _painted(floor):
+    return mean_colour(floor.active_material.node_tree.nodes["Gesso projection"].image)
