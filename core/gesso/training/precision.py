@@ -12,6 +12,14 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 
+def lowered(half: bool) -> torch.autocast:
+    """Where convolutions and matrix products of forwards are computed in bfloat16: for networks that change their own buffers as they go
+    (spectral norm), whose copies `call` would change. Everything between them takes what it gets. No cast is kept, since weights change
+    between forwards.
+    """
+    return torch.autocast("cpu", torch.bfloat16, enabled=half, cache_enabled=False)
+
+
 class _SingleAttention(TorchFunctionMode):
     """Attention in float32, whatever its inputs: torch's fused kernel for processors is several times slower in bfloat16, and spelled
     out in matrix products it writes every weight to memory (2.6 times slower over 256 tokens).

@@ -125,12 +125,13 @@ class WatchConfig:
 
 @dataclass(frozen=True)
 class VaeganConfig(RunConfig):
-    """One run of `gesso train vaegan`. The critic's rate is the higher of the two time scales."""
+    """One run of `gesso train vaegan`. The critic's rate is the higher of the two time scales. half: forwards in bfloat16."""
 
     steps: int = 4_000
+    half: bool = False
     batch: int = 16
-    learning_rate: float = 2e-4
-    critic_rate: float = 4e-4
+    learning_rate: float = 6e-4
+    critic_rate: float = 1.2e-3
     betas: tuple[float, float] = (0.5, 0.99)
     warmup: int = 100
     decay_start: float = 0.5
@@ -147,7 +148,7 @@ class VaeganConfig(RunConfig):
     def identity(self) -> dict[str, Any]:
         """What a checkpoint must agree with to be gone on with; how long and where it runs may change."""
         values: dict[str, Any] = json.loads(json.dumps(self.as_json()))
-        for name in ("minutes", "threads", "steps", "log_every", "save_minutes", "sheet_minutes", "watch"):
+        for name in ("minutes", "threads", "steps", "log_every", "save_minutes", "sheet_minutes", "watch", "half"):
             del values[name]
         for name in ("workers", "target"):
             del values["data"][name]

@@ -78,7 +78,7 @@ class TextEncoder(nn.Module):
     def forward(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The states of all tokens (N, L, D), and the vector."""
         out = self.model(input_ids=ids)
-        return out.last_hidden_state, functional.layer_norm(out.text_embeds, out.text_embeds.shape[1:])
+        return out.last_hidden_state, functional.layer_norm(out.text_embeds.float(), out.text_embeds.shape[1:])
 
 
 class ImageEncoder(nn.Module):
@@ -96,7 +96,7 @@ class ImageEncoder(nn.Module):
         for convolution in self.down:
             x = convolution(functional.silu(level(x)))
         mean, log_variance = self.leave(functional.silu(level(x))).chunk(2, 1)
-        return Spread(mean, log_variance.clamp(-LOUDEST, LOUDEST))
+        return Spread(mean.float(), log_variance.float().clamp(-LOUDEST, LOUDEST))
 
 
 class Block(nn.Module):
@@ -133,7 +133,7 @@ class Generator(nn.Module):
         x = self.enter(torch.cat([seeds, words], 1))
         for block in self.up:
             x = block(x, words)
-        return torch.tanh(self.leave(functional.silu(level(x))))
+        return torch.tanh(self.leave(functional.silu(level(x))).float())
 
 
 class Critic(nn.Module):
@@ -156,7 +156,7 @@ class Critic(nn.Module):
         for convolution in self.down:
             features, x = x, functional.leaky_relu(convolution(x), SLOPE)
         x = functional.leaky_relu(self.join(torch.cat([x, spread_words(words, x)], 1)), SLOPE)
-        return Judged(self.leave(x).mean((1, 2, 3)), features)
+        return Judged(self.leave(x).float().mean((1, 2, 3)), features.float())
 
 
 def _free(layer: nn.Conv2d) -> nn.Conv2d:

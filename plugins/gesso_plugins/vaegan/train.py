@@ -20,6 +20,7 @@ from torch.nn import functional
 from gesso.errors import InvalidRequest
 from gesso.model.seamless import make_seamless
 from gesso.plugin.datasets import CaptionedSource
+from gesso.training import precision
 from gesso.training.arguments import has_checkpoint
 from gesso.training.beside import grow_renders, start_beside
 from gesso.training.muon import Muon
@@ -155,7 +156,7 @@ class Training:
         rng = torch.Generator().manual_seed(config.seed * 1_000_003 + self.run.step)
         moment = Moment(draw_batch(self.pool, config.batch, (config.seed, self.run.step)), rng, factor)
         wrap = bool(torch.rand((), generator=rng) >= config.zero_padding_share)
-        with wrapping([networks.encoder, networks.generator, networks.critic], wrap=wrap):
+        with wrapping([networks.encoder, networks.generator, networks.critic], wrap=wrap), precision.lowered(config.half):
             terms, made = self._teach_makers(moment)
             return terms | {"critic": self._teach_critic(moment, made)}
 

@@ -11,11 +11,13 @@ import pytest
 from gesso.manifest import first_party
 from gesso.plugin import build_plugins
 from gesso.plugin.datasets import CaptionedSource, PromptedSource
-from gesso.training.renders import RenderStore, Universe
+from gesso.training.materials import MATERIALS as TWELVE
+from gesso.training.renders import RenderStore, Request, Universe, draw
 from gesso_plugins.starter import command
 from gesso_plugins.starter.classifier import ClassifierConfig, held_out_accuracy, load_judge, new_judge, save_judge, train_judge
 from gesso_plugins.starter.config import CORE_MATERIALS
 from gesso_plugins.starter.evaluate import Prompt, evaluation_file, load_prompts, make_prompts, measure, render_prompts
+from gesso_plugins.starter.judging import StarterJudge
 
 MATERIALS, COLOURS = ("columns", "rows"), ("blue", "green", "red")
 
@@ -65,6 +67,14 @@ def test_the_judge_knows_true_renders_of_the_fixed_prompts() -> None:
     assert report.colour > 0.85
     assert sum(report.miscoloured.values()) == round((1 - report.colour) * len(prompts))
     assert not np.array_equal(images[0], source.picture(prompts[0].text, 128, prompts[0].seed))
+
+
+def test_small_pictures_are_enlarged_for_the_judge() -> None:
+    """As they are, it names the material of half of them."""
+    source = build_plugins(first_party()).dataset("procedural")
+    drawn = [draw(source, Request(Universe.PROMPTS, 64, (name,)), 5, i) for i, name in enumerate(TWELVE * 3)]
+    seen = StarterJudge().judge(np.stack([image for image, _, _ in drawn]))
+    assert np.mean([found["material"] == labels["material"] for found, (_, _, labels) in zip(seen, drawn, strict=True)]) > 0.95
 
 
 def test_prompts_are_drawn_the_same_again(stripes: CaptionedSource) -> None:

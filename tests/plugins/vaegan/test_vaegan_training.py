@@ -221,3 +221,16 @@ def test_the_command_says_what_is_missing(run: Path, tmp_path: Path, capsys: pyt
         with pytest.raises(SystemExit):
             command.train(words, Stripes())
         assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("adversary", ["bce", "wasserstein"])
+def test_half_precision_learns_the_same_but_rounded(tmp_path: Path, adversary: str) -> None:
+    """Three steps: weights stay float32, and every term is near that of full precision."""
+    whole, halved = (prepared(dataclasses.replace(tiny(tmp_path / str(half), 5, adversary), half=half)) for half in (False, True))
+    for _ in range(3):
+        wanted, found = whole._one_step(), halved._one_step()
+    assert found != wanted
+    assert found == pytest.approx(wanted, rel=0.1, abs=0.03)
+    assert all(value.dtype == torch.float32 for value in halved.networks.named_tensors().values())
+    for training in (whole, halved):
+        training.run.journal.close()
