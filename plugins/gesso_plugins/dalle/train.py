@@ -28,7 +28,7 @@ from gesso.training.renders import RenderStore, Request, Universe, draw
 from gesso.training.run import Chore, Run
 from gesso.training.vocabulary import digest, kept, refuse_other_words
 from gesso_plugins.dalle import sheets
-from gesso_plugins.dalle.autoencoder import annealed, divergence, relaxed, surprise, tokens_of
+from gesso_plugins.dalle.autoencoder import annealed, begin, divergence, relaxed, surprise, tokens_of, unevenness
 from gesso_plugins.dalle.config import DalleConfig
 from gesso_plugins.dalle.data import Batch, draw_batch, to_tensor
 from gesso_plugins.dalle.storage import Networks, save_networks
@@ -62,6 +62,8 @@ class Training:
         self.networks = Networks.new(network, tokenizer)
         self.run.journal.say(f"drawing the first {data.minimum} renders")
         self.store.ensure(self.source, self.request, data.minimum)
+        shown = to_tensor(self.store.load(Universe.TRAIN, network.image, 0).images)
+        begin(self.networks.encoder, self.networks.decoder, shown, torch.Generator().manual_seed(config.seed))
         self.pool = Pool(self.store, network.image, tokenizer)
         self.run.train(self.networks, self.networks.parts.values(), self._optimiser(), config.ema)
         stood = self.run.resume()
@@ -159,9 +161,11 @@ class Training:
             statistics = precision.call(self.networks.decoder, relaxed(logits, temperature, rng), half=config.half)
         seen = surprise(statistics, pictures).mean()
         apart = divergence(logits).mean()
-        loss = seen + weight * apart
+        uneven = unevenness(logits)
+        loss = seen + weight * apart + own.unevenness * uneven
         self.run.learn(loss, self._factor(step, own.steps), len(pictures))
-        return {"loss": float(loss.detach()), "surprise": float(seen.detach()), "divergence": float(apart.detach())}
+        terms = {"loss": loss, "surprise": seen, "divergence": apart, "unevenness": uneven}
+        return {name: float(term.detach()) for name, term in terms.items()}
 
     def _teach_transformer(self) -> dict[str, float]:
         """One step of stage 2, on the likeliest tokens of pictures."""
@@ -169,7 +173,7 @@ class Training:
         first = config.autoencoder.steps
         batch = self._batch(own.batch)
         with torch.no_grad(), wrapping(networks):
-            image = tokens_of(networks.encoder(batch.pictures)).flatten(1)
+            image = tokens_of(precision.call(networks.encoder, batch.pictures, half=config.half)).flatten(1)
         text = networks.padded(batch.ids)
         said, shown = losses(precision.call(networks.transformer, text, image, half=config.half), text, image)
         loss = own.text * said + own.image * shown

@@ -11,7 +11,21 @@ import torch
 from tests.plugins.dalle.conftest import TINY, fresh
 from torch.nn import functional
 
-from gesso_plugins.dalle.autoencoder import EDGE, Decoder, Encoder, annealed, divergence, inward, outward, relaxed, surprise
+from gesso_plugins.dalle.autoencoder import (
+    BROAD,
+    EDGE,
+    Decoder,
+    Encoder,
+    annealed,
+    begin,
+    divergence,
+    inward,
+    outward,
+    relaxed,
+    surprise,
+    tokens_of,
+    unevenness,
+)
 from gesso_plugins.dalle.config import PAPER, NetworkConfig
 from gesso_plugins.dalle.masks import Kind, image_mask, kinds, seen, whole_mask
 from gesso_plugins.dalle.transformer import Transformer, losses, padded
@@ -50,6 +64,32 @@ def test_the_divergence_from_even_tokens() -> None:
     assert float(divergence(shares.log().view(1, 3, 1, 1))) == pytest.approx(by_hand, rel=1e-5)
     assert float(divergence(torch.zeros(1, 5, 1, 1))) == pytest.approx(0, abs=1e-6)
     assert float(divergence(torch.tensor([50.0, 0, 0, 0]).view(1, 4, 1, 1))) == pytest.approx(math.log(4), rel=1e-5)
+
+
+def test_the_unevenness_is_the_divergence_of_the_mean() -> None:
+    certain = torch.tensor([[50.0, 0, 0, 0], [0, 50.0, 0, 0]]).T.view(1, 4, 2, 1)
+    assert float(unevenness(certain)) == pytest.approx(math.log(2), rel=1e-5)
+    assert float(divergence(certain).mean()) == pytest.approx(math.log(4), rel=1e-5)
+    assert float(unevenness(certain[:, :, :1])) == pytest.approx(math.log(4), rel=1e-5)
+
+
+def test_the_autoencoder_begins_as_a_codebook_of_squares() -> None:
+    """Of pictures that have as many squares as there are tokens, each comes back as it was; scales are equal."""
+    torch.manual_seed(2)
+    encoder, decoder = Encoder(TINY), Decoder(TINY)
+    squares = torch.rand(TINY.vocabulary, 3, 4, 4, generator=torch.Generator().manual_seed(5))
+    order = torch.randint(TINY.vocabulary, (40, 4, 4), generator=torch.Generator().manual_seed(6))
+    pictures = functional.pixel_shuffle(squares.flatten(1)[order].movedim(-1, 1), 4)
+    begin(encoder, decoder, pictures, torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        tokens = tokens_of(encoder(pictures))
+        again = decoder.picture(tokens)
+        shares = functional.one_hot(tokens, TINY.vocabulary).movedim(-1, 1).float()
+        assert decoder(shares)[:, 3:].unique().tolist() == [BROAD]
+    hit = (again - pictures).abs().amax(1) < 1e-3
+    assert len(tokens.unique()) > TINY.vocabulary / 2
+    assert float(hit.float().mean()) > 0.4
+    assert bool((again - pictures).square().mean() < 0.5 * pictures.var())
 
 
 def test_the_relaxation_is_a_softmax_of_gumbel_noise() -> None:
