@@ -40,8 +40,8 @@ def smooth(points: Points, weight: float = 0.8) -> Points:
     return result
 
 
-def draw_curves(curves: dict[str, Points]) -> Image.Image:
-    """The curves on a logarithmic scale of loss."""
+def draw_curves(curves: dict[str, Points], shown: str) -> Image.Image:
+    """The curves on a logarithmic scale of loss. shown: what that is."""
     sheet = Image.new("RGB", SIZE, PAPER)
     pen = ImageDraw.Draw(sheet)
     drawn = {name: smooth(points) if name == "loss" else points for name, points in curves.items() if points}
@@ -60,13 +60,13 @@ def draw_curves(curves: dict[str, Points]) -> Image.Image:
         if len(points) > 1:
             pen.line([place(*point) for point in points], fill=LINES[name], width=2)
         pen.text((SIZE[0] - 150, 14 + 14 * row), name, fill=LINES[name])
-    pen.text((MARGIN, 14), "velocity error over samples seen", fill=INK)
+    pen.text((MARGIN, 14), f"{shown} over samples seen", fill=INK)
     return sheet
 
 
-def save_chart(csv_path: Path, picture: Path) -> None:
-    """Draw a run's curves into a WebP file."""
-    sheet = draw_curves(read_curves(csv_path))
+def save_chart(csv_path: Path, picture: Path, stage: str = "denoiser", shown: str = "velocity error") -> None:
+    """Draw the curves of a run's stage into a WebP file."""
+    sheet = draw_curves(read_curves(csv_path, stage), shown)
     write_atomically(picture, lambda temporary: sheet.save(temporary, "WEBP", lossless=True))
 
 

@@ -55,9 +55,9 @@ def divergence(logits: torch.Tensor) -> torch.Tensor:
 
 
 def unevenness(logits: torch.Tensor) -> torch.Tensor:
-    """The KL divergence from the uniform distribution of the tokens' mean distribution over all places of (N, V, h, w): log V where one token
-    stands for everything, 0 where all are equally often used. It is one of the two terms that the mean of `divergence` falls into; the other
-    is what tokens tell of pictures (Hoffman and Johnson 2016, section 2), which is what they are for.
+    """The KL divergence from the uniform distribution of the tokens' mean distribution over all places of (N, V, h, w): log V where one
+    token stands for everything, 0 where all are equally often used. It is one of the two terms that the mean of `divergence` falls into;
+    the other is what tokens tell of pictures (Hoffman and Johnson 2016, section 2), which is what they are for.
     """
     shares = logits.float().softmax(1).mean((0, 2, 3))
     return (shares * (shares.clamp(min=torch.finfo(torch.float32).tiny).log() + math.log(logits.shape[1]))).sum()
@@ -155,9 +155,9 @@ class Decoder(nn.Module):
 
 @torch.no_grad()
 def begin(encoder: Encoder, decoder: Decoder, pictures: torch.Tensor, rng: torch.Generator) -> None:
-    """Let both begin as a codebook of these pictures' squares (N, 3, H, W): a token is likelier the nearer a square is to its own, by minus
-    half of the squared distance, which is linear but for what all tokens share; and it is drawn as its own square. The convolutions are
-    silent at first. So all tokens are in use from the start, and mean something.
+    """Let both begin as a codebook of the squares of pictures (N, 3, H, W) in 0..1: a token is likelier the nearer a square is to its own,
+    by minus half of the squared distance, which is linear but for what all tokens share; and it is drawn as its own square. The
+    convolutions are silent at first. So all tokens are in use from the start, and mean something.
     """
     side = encoder.shortcut.kernel_size[0]
     squares = functional.pixel_unshuffle(inward(pictures), side).movedim(1, -1).flatten(0, 2)
@@ -174,7 +174,7 @@ def begin(encoder: Encoder, decoder: Decoder, pictures: torch.Tensor, rng: torch
 
 
 def centres(rows: torch.Tensor, count: int, rng: torch.Generator) -> torch.Tensor:
-    """`count` rows that (N, D) lie around: Lloyd's algorithm from random ones of them. Those that nothing is nearest to stay where they are."""
+    """`count` rows that (N, D) lie around, by Lloyd's algorithm from random ones of them. Those that nothing is nearest to stay."""
     found = rows[torch.randint(len(rows), (count,), generator=rng)]
     for _ in range(ROUNDS):
         nearest = torch.cat([(part @ found.mT - found.square().sum(1) / 2).argmax(1) for part in torch.split(rows, AT_ONCE)])

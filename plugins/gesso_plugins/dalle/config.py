@@ -105,8 +105,8 @@ class DataConfig:
 class AutoencoderConfig:
     """Stage 1 (appendix A.2). steps: how many of the run's are its own. temperature: of the relaxation, at first and once it is annealed,
     which takes `annealing` of its steps; divergence: what a token's KL divergence weighs against the mean surprise of a sample once it is
-    annealed, which takes `rising` of them. The paper's 6.6 is a sum over samples, of which there are 192 for each of its tokens: 30 times as
-    much, and far more than a short run can bear. unevenness: what the divergence of the tokens' mean weighs, which keeps all in use.
+    annealed, which takes `rising` of them. The paper's 6.6 is a sum over samples, of which there are 192 for each of its tokens: 30 times
+    as much, and more than a short run can bear. unevenness: what the divergence of the tokens' mean weighs, which keeps all in use.
     """
 
     steps: int = 1_500

@@ -20,10 +20,11 @@ def train(argv: Sequence[str], source: CaptionedSource, clip: Path) -> int:
     option = parser.add_argument
     option("--half", action="store_true", help="compute in bfloat16: twice as fast where the processor multiplies it natively")
     option("--clip", type=Path, default=clip, help="directory of a transformers CLIPModel (default: the one that ships)")
+    option("--no-upsampler", action="store_true", help="make pictures of 64 pixels alone, in two stages")
     option("--materials", nargs="+", metavar="NAME", help="what is learned (default: twelve of the starter's)")
     options = parser.parse_args(argv)
     from gesso.training.materials import MATERIALS
-    from gesso_plugins.unclip.config import STAGES, DataConfig, UnclipConfig
+    from gesso_plugins.unclip.config import STAGES, DataConfig, NetworkConfig, UnclipConfig
 
     begun = any(has_checkpoint(options.out / stage) for stage in STAGES)
     if begun and not options.go_on:
@@ -40,6 +41,7 @@ def train(argv: Sequence[str], source: CaptionedSource, clip: Path) -> int:
         steps=options.steps,
         half=options.half,
         clip=options.clip,
+        network=NetworkConfig(factor=1) if options.no_upsampler else NetworkConfig(),
         data=DataConfig(materials=tuple(options.materials or MATERIALS), workers=options.workers),
     )
     print(train_unclip(source, config))

@@ -27,9 +27,9 @@ class ClipConfig:
 class NetworkConfig:
     """The networks that are trained. About 3.3 million numbers: 7 MB in half precision. The CLIP's come beside them, as they are.
 
-    image: the decoder's pixels a side; factor: how many times as large the upsampler makes that. prior: heads, numbers of each, layers.
-    decoder, upsampler: channels from fine to coarse. attends: at how many of the decoder's coarsest levels words and embedding are
-    attended to. context: the width of that; tokens: as how many the embedding stands there.
+    image: the decoder's pixels a side; factor: how many times as large the upsampler makes that (1: there is none). prior: heads, numbers
+    of each, layers. decoder, upsampler: channels from fine to coarse. attends: at how many of the decoder's coarsest levels words and
+    embedding are attended to. context: the width of that; tokens: as how many the embedding stands there.
     """
 
     image: int = 64
@@ -114,6 +114,11 @@ class UnclipConfig(RunConfig):
     def as_json(self) -> dict[str, Any]:
         """The numbers alone; of the CLIP its folder's name."""
         return super().as_json() | {"clip": self.clip.name}
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """What is trained, in order."""
+        return STAGES if self.network.factor > 1 else STAGES[:2]
 
     def steps_of(self, stage: str) -> int:
         """How many steps a stage takes."""

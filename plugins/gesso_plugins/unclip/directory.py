@@ -44,6 +44,7 @@ WANTED: Mapping[str, frozenset[str]] = {
 }
 """What a pipeline cannot be run without. An upsampler may be left out; an image encoder may come beside a prior."""
 UPSAMPLER = ("super_res_first", "super_res_last")
+"""Where the second is left out, the first takes the last step as well."""
 
 
 @dataclass(frozen=True)
@@ -144,8 +145,8 @@ class Directory:
         missing = sorted(WANTED[kind] - self.parts.keys())
         if missing:
             raise ModelError(f"The model in {self.path} lacks its {' and its '.join(missing)}.", hint=HINT)
-        if self.has(UPSAMPLER[0]) != self.has(UPSAMPLER[1]):
-            raise ModelError(f"The upsampler in {self.path} is half there: it needs {' and '.join(UPSAMPLER)}.", hint=HINT)
+        if self.has(UPSAMPLER[1]) and not self.has(UPSAMPLER[0]):
+            raise ModelError(f"The upsampler in {self.path} is half there: its {UPSAMPLER[1]} needs a {UPSAMPLER[0]}.", hint=HINT)
         for name in self.networks:
             if self.parts[name] != NETWORKS[name] and self.parts[name] not in OF_PIPELINES:
                 found, wanted = self.parts[name][1], NETWORKS[name][1]

@@ -15,7 +15,7 @@ from gesso.library import read_json
 from gesso.manifest import ModelEntry
 from gesso.media.preparing import Preparing
 from gesso.model import Conditioning, ModelCard, Patch, Seamless
-from gesso_plugins.unclip.directory import HINT, Directory
+from gesso_plugins.unclip.directory import HINT, UPSAMPLER, Directory
 from gesso_plugins.unclip.parts import Decoder, Prior, Upsampler, Wrapped
 from gesso_plugins.unclip.reading import cascade_of, sizes_of
 
@@ -88,7 +88,8 @@ class UnclipModel:
         self._prior = Prior(networks["prior"], cascade.prior) if cascade.prior is not None else None
         self._upsampler: Upsampler | None = None
         if cascade.upsampler is not None:
-            self._upsampler = Upsampler(networks["super_res_first"], networks["super_res_last"], cascade.upsampler)
+            first = networks[UPSAMPLER[0]]
+            self._upsampler = Upsampler(first, networks.get(UPSAMPLER[1], first), cascade.upsampler)
         if "image_encoder" in networks:
             settings = directory.path / "feature_extractor" / "preprocessor_config.json"
             side = int(networks["image_encoder"].config.image_size)
@@ -106,7 +107,7 @@ class UnclipModel:
         for patch in patches:
             if patch not in wraps:
                 raise InvalidRequest(f"The model {self.card.name!r} cannot take {type(patch).__name__}.")
-        painters = [self._networks[name] for name in ("decoder", "super_res_first", "super_res_last") if name in self._networks]
+        painters = [self._networks[name] for name in ("decoder", *UPSAMPLER) if name in self._networks]
         axes = Seamless(any(patch.x for patch in wraps), any(patch.y for patch in wraps))
         wrapped = Wrapped(painters, self._upsampler, axes)
         try:

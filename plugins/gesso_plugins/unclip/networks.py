@@ -158,10 +158,11 @@ def build(config: NetworkConfig, clip: ClipConfig) -> dict[str, Any]:
             cross_attention_dim=config.context,
         )
         decoder = network_class("UNet2DConditionModel")(**_decoder(config))
-        upsampler = network_class("UNet2DModel")(**_upsampler(config))
+        upsampler = network_class("UNet2DModel")(**_upsampler(config)) if config.factor > 1 else None
     for frozen in (prior.clip_mean, prior.clip_std):
         frozen.requires_grad_(False)
-    return {"prior": PriorStep(prior), "decoder": DecoderStep(decoder, projection), "upsampler": UpsamplerStep(upsampler)}
+    steps = {"prior": PriorStep(prior), "decoder": DecoderStep(decoder, projection)}
+    return steps if upsampler is None else steps | {"upsampler": UpsamplerStep(upsampler)}
 
 
 def _decoder(config: NetworkConfig) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def _prior(directory: Directory, width: int) -> Part:
 
 
 def _upsampler(directory: Directory) -> Part:
-    first, last = (directory.settings(name) for name in UPSAMPLER)
+    first, last = (directory.settings(name if directory.has(name) else UPSAMPLER[0]) for name in UPSAMPLER)
     channels = directory.settings("decoder").get("in_channels")
     for settings in (first, last):
         _same(directory, {"the upsampler takes channels": settings.get("in_channels"), "two pictures have": 2 * int(channels or 0)})

@@ -25,9 +25,8 @@ class Painter:
     def __init__(self, steps: dict[str, Any], timesteps: int) -> None:
         standard, noise = levels_of(timesteps, "sample"), levels_of(timesteps, "epsilon")
         self._prior = Prior(steps["prior"].network, Part(standard, STEPS, clip=CLIP_RANGE))
-        self._decoder = Decoder(steps["decoder"].network, steps["decoder"].projection, Part(noise, STEPS, clip=1.0))
-        upsampler = steps["upsampler"].network
-        self._upsampler = Upsampler(upsampler, upsampler, Part(noise, STEPS, clip=1.0))
+        self._noisy, self._steps = Part(noise, STEPS, clip=1.0), steps
+        self._decoder = Decoder(steps["decoder"].network, steps["decoder"].projection, self._noisy)
         self._standard, self._noise = standard, noise
 
     def imagined(self, words: Conditioning, noise: Tensor) -> Tensor:
@@ -44,7 +43,8 @@ class Painter:
     def grown(self, small: Tensor, noise: Tensor) -> Tensor:
         """The same, larger."""
         cond = Conditioning(torch.zeros(len(small), 1, 1), None, {"small": small})
-        return sampled(self._upsampler.x0, noise, cond, self._noise, 1.0)
+        network = self._steps["upsampler"].network
+        return sampled(Upsampler(network, network, self._noisy).x0, noise, cond, self._noise, 1.0)
 
 
 @torch.no_grad()

@@ -1,11 +1,12 @@
 """Trained networks as a directory in Karlo's format, which is served like any other: the networks in half precision, the CLIP's towers
-beside them, and the record of the training.
+beside them, and the record of the training. The upsampler's one network lies there once, for its last step as well.
 """
 
 from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,17 @@ CLIP_RANGE = 5.0
 
 def save_directory(folder: Path, steps: dict[str, Any], clip: Clip, config: UnclipConfig, record: dict[str, Any]) -> int:
     """Write the directory in the place of what was there; the answer is its size in bytes."""
-    decoder, upsampler = steps["decoder"], steps["upsampler"].network
+    decoder, upsampler = steps["decoder"], steps.get("upsampler")
     parts = {
         "text_encoder": clip.text,
         "image_encoder": clip.eye,
         "prior": steps["prior"].network,
         "text_proj": decoder.projection,
         "decoder": decoder.network,
-        **dict.fromkeys(UPSAMPLER, upsampler),
     }
+    if upsampler is not None:
+        parts[UPSAMPLER[0]] = upsampler.network
+    scheduled = ("prior", "decoder", "super_res") if upsampler is not None else ("prior", "decoder")
 
     def write(target: Path) -> None:
         target.mkdir(parents=True)
@@ -42,10 +45,10 @@ def save_directory(folder: Path, steps: dict[str, Any], clip: Clip, config: Uncl
         clip.tokenizer.save_pretrained(target / "tokenizer")
         (target / "feature_extractor").mkdir()
         write_json(target / "feature_extractor" / "preprocessor_config.json", {"do_center_crop": clip.preparing.crop} | clip.settings)
-        for part in ("prior", "decoder", "super_res"):
+        for part in scheduled:
             (target / f"{part}_scheduler").mkdir()
             write_json(target / f"{part}_scheduler" / "scheduler_config.json", _schedule(part, config))
-        write_json(target / INDEX, _index())
+        write_json(target / INDEX, _index([*parts], scheduled))
         write_json(target / RECORD, record)
 
     write_atomically(folder, write)
@@ -65,7 +68,7 @@ def _schedule(part: str, config: UnclipConfig) -> dict[str, Any]:
     }
 
 
-def _index() -> dict[str, Any]:
-    schedulers = {f"{part}_scheduler": ["diffusers", "UnCLIPScheduler"] for part in ("prior", "decoder", "super_res")}
+def _index(networks: Sequence[str], scheduled: Sequence[str]) -> dict[str, Any]:
+    schedulers = {f"{part}_scheduler": ["diffusers", "UnCLIPScheduler"] for part in scheduled}
     words = {"tokenizer": ["transformers", "CLIPTokenizer"]}
-    return {"_class_name": "UnCLIPPipeline", **{name: list(kind) for name, kind in NETWORKS.items()}, **schedulers, **words}
+    return {"_class_name": "UnCLIPPipeline", **{name: list(NETWORKS[name]) for name in networks}, **schedulers, **words}

@@ -51,16 +51,16 @@ class Training:
 
     def prepare(self) -> None:
         """The CLIP, the first renders, the networks; what earlier stages have learned is taken from their checkpoints."""
-        config = self.config
+        config, network = self.config, self.config.network
         refuse_unknown(self.source, config.data.materials)
-        if config.crop % 2 ** len(config.network.upsampler) or config.crop > self.size:
+        if network.factor > 1 and (config.crop % 2 ** len(network.upsampler) or config.crop > self.size):
             raise InvalidRequest(f"Crops of {config.crop} pixels do not fit pictures of {self.size}.", field="crop")
-        for stage in STAGES:
+        for stage in config.stages:
             if has_checkpoint(config.out / stage):
                 refuse_other(config.out / stage, config.identity())
         self.clip = Clip.read(config.clip)
         torch.manual_seed(config.seed)
-        self.networks = build(config.network, self.clip.config)
+        self.networks = build(network, self.clip.config)
         self.store.ensure(self.source, self.request, config.data.minimum)
         self.pool = Seen(self.store, self.size, self.clip)
         self.pool.refresh(-(-config.data.minimum // config.data.shard))
@@ -72,7 +72,7 @@ class Training:
     def run(self) -> Path:
         """Every stage to its end, or until time is up; the answer is the directory."""
         started = time.monotonic()
-        for stage in STAGES:
+        for stage in self.config.stages:
             spent = (time.monotonic() - started) / 60
             left = None if self.config.minutes is None else max(0.0, self.config.minutes - spent)
             if not self._stage(stage, left):

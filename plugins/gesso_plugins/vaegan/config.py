@@ -104,10 +104,10 @@ class LossConfig:
     """
 
     adversary: Adversary = "bce"
-    prior: float = 0.02
+    prior: float = 0.002
     likeness: float = 1.0
     pixels: float = 1.0
-    adversarial: float = 0.3
+    adversarial: float = 0.05
     penalty: float = 10.0
 
 
@@ -130,10 +130,10 @@ class VaeganConfig(RunConfig):
     steps: int = 4_000
     half: bool = False
     batch: int = 16
-    learning_rate: float = 6e-4
-    critic_rate: float = 1.2e-3
+    learning_rate: float = 5e-4
+    critic_rate: float = 1e-3
     betas: tuple[float, float] = (0.5, 0.99)
-    warmup: int = 100
+    warmup: int = 20
     decay_start: float = 0.5
     final_rate: float = 0.05
     ema: float = 0.998

@@ -21,6 +21,8 @@ from gesso_plugins.vaegan.config import NetworkConfig
 
 SMALL = 1e-6
 SLOPE = 0.2
+QUIET = -3.0
+"""The logarithm of the variance at the start: seeds that are mostly noise teach nobody to look at them."""
 LOUDEST = 6.0
 """The largest logarithm of a variance, either way."""
 
@@ -89,6 +91,8 @@ class ImageEncoder(nn.Module):
         self.enter = nn.Conv2d(3, channels[0], 3, padding=1)
         self.down = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in _pairs((channels[0], *channels)))
         self.leave = nn.Conv2d(channels[-1], 2 * latent, 3, padding=1)
+        assert self.leave.bias is not None
+        nn.init.constant_(self.leave.bias[latent:], QUIET)
 
     def forward(self, pictures: torch.Tensor) -> Spread:
         """One place of the seed for each square of pixels."""

@@ -221,7 +221,7 @@ def test_what_only_others_can_do_names_them(studio: Studio, karlo: Path, parts: 
     [
         (lambda f: shutil.rmtree(f / "prior"), "prior"),
         (lambda f: pipelines.change(f / "model_index.json", prior=None), "lacks its prior"),
-        (lambda f: pipelines.change(f / "model_index.json", super_res_last=None), "half there"),
+        (lambda f: pipelines.change(f / "model_index.json", super_res_first=None), "half there"),
         (lambda f: pipelines.change(f / "model_index.json", decoder=["diffusers", "UNet2DModel"]), "takes UNet2DConditionModel"),
         (lambda f: pipelines.change(f / "model_index.json", _class_name="DiTPipeline"), "runs UnCLIPPipeline"),
         (lambda f: pipelines.change(f / "text_encoder/config.json", projection_dim=16), "projects to 16"),

@@ -133,6 +133,19 @@ def test_what_was_trained_is_served(run: Path, studio: Studio) -> None:
     assert (scheduler["prediction_type"], scheduler["num_train_timesteps"]) == ("sample", 100)
 
 
+def test_the_upsampler_lies_there_once_and_can_be_left_out(run: Path, tmp_path: Path, clip: Path, studio: Studio) -> None:
+    assert (run / FOLDER / "super_res_first").is_dir()
+    assert not (run / FOLDER / "super_res_last").exists()
+    small = dataclasses.replace(tiny(tmp_path / "small", clip), network=dataclasses.replace(TINY, factor=1), crop=64)
+    folder = train_unclip(Stripes(), small)
+    assert not (folder / "super_res_first").exists()
+    assert not (tmp_path / "small" / "upsampler").exists()
+    studio.add("small", folder, "unclip")
+    few = {"unclip": {"prior_steps": 2}}
+    (output,) = studio.make("generate", {"prompt": "red rows", "model": "small", "seed": 3, "steps": 2, "options": few}).outputs
+    assert output.pixels.shape == (16, 16, 3)
+
+
 def test_the_served_prior_is_the_trained_one(run: Path, clip: Path) -> None:
     """In half precision, the average, with the statistics of the renders' embeddings."""
     from gesso_plugins.unclip.directory import Directory
