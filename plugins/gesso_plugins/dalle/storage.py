@@ -25,7 +25,7 @@ from gesso_plugins.dalle.config import NetworkConfig
 from gesso_plugins.dalle.transformer import Transformer, padded
 
 FORMAT, VERSION = "gesso.dalle", "1"
-BUDGET = 3_000_000
+BUDGET = 3_200_000
 """Bytes of a file that may ship, of the 8 MB that all families of DALL-E's lineage have together."""
 TOKENS = "transformer.text_embedding.weight"
 HINT = "Give a file that `gesso train dalle` wrote."
