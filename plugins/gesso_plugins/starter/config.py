@@ -93,11 +93,11 @@ class DrawingConfig:
     start, end: sigmas at which one begins and is done. stride: how far one step goes, in ln sigma, between the two.
     """
 
-    count: int = 8
+    count: int = 16
     start: float = 40.0
     end: float = 0.3
     stride: tuple[float, float] = (0.25, 0.6)
-    weight: float = 0.06
+    weight: float = 0.1
 
 
 @dataclass(frozen=True)
