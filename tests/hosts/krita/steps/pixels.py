@@ -113,16 +113,17 @@ def selections(lab):
     group = layers.add_group(document, "made", [layers.Sheet("white", 0, 0, Picture(96, 80, 1, b"\xff" * 4 * 96 * 80))], None)
     seen["without_group"] = bytes(composed.read(document, Box(40, 30, 1, 1), frozenset([documents.node_id(group)])).data).hex()
     cover.setVisible(True)
-    seen["without_vector"] = beside_a_cover(document, cover, group)
+    seen["without_vector"] = yield from beside_a_cover(document, cover, group)
     seen["documents_after"] = len(lab.krita.documents())
     lab.note(selections=seen)
 
 
 def beside_a_cover(document, *covers):
-    """What a vector layer draws, where the layers that cover it are left out."""
+    """What a vector layer draws, where the layers that cover it are left out. Krita draws shapes when its own loop comes to it."""
     drawn = document.createVectorLayer("drawn")
     document.rootNode().addChildNode(drawn, document.topLevelNodes()[0])
     drawn.addShapesFromSvg('<svg xmlns="http://www.w3.org/2000/svg"><rect x="30" y="40" width="20" height="20" fill="#ff0000"/></svg>')
+    yield 1.0
     document.refreshProjection()
     document.waitForDone()
     hidden = frozenset(map(documents.node_id, covers))
