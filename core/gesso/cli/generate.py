@@ -165,8 +165,9 @@ def _typed_pictures(params: Mapping[str, Any]) -> Iterator[None]:
     except GessoError as fault:
         name, _, number = (fault.field or "").partition(".")
         typed = params.get(name)
-        if isinstance(typed, list) and number.isdecimal() and isinstance(typed[int(number)], str):
-            fault.hint = f"That is {typed[int(number)]}.{f' {fault.hint}' if fault.hint else ''}"
+        at = int(number) if number.isdecimal() else 0
+        if number and isinstance(typed, list) and at < len(typed) and isinstance(typed[at], str):
+            fault.hint = " ".join(filter(None, (f"That is {typed[at]}.", fault.hint)))
         raise
 
 
