@@ -6,7 +6,7 @@ import pytest
 
 from gesso.training.arguments import Training, train_parser
 
-PARSER = train_parser(Training("moss", "Train moss.", steps=100))
+PARSER = train_parser(Training("moss", "Train moss.", steps=100, layouts=8))
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,7 @@ PARSER = train_parser(Training("moss", "Train moss.", steps=100))
         (("--steps", "-3"), "argument --steps: must be above 0, not -3"),
         (("--minutes", "0"), "argument --minutes: must be above 0, not 0"),
         (("--minutes", "nan"), "argument --minutes: must be above 0, not nan"),
+        (("--layouts", "-1"), "argument --layouts: must not be below 0, not -1"),
         (("--threads", "0"), "argument --threads: must be above 0, not 0"),
         (("--steps", "many"), "argument --steps: invalid int value: 'many'"),
     ],

@@ -61,6 +61,15 @@ class MappedSource(Protocol):
 
 
 @runtime_checkable
+class LaidOutSource(Protocol):
+    """A source whose variety can be held down for small models."""
+
+    def with_layouts(self, count: int) -> CaptionedSource:
+        """The same source, showing only ``count`` layouts of each of its subjects, always at the same place of the tile."""
+        ...
+
+
+@runtime_checkable
 class PromptedSource(Protocol):
     """A source that also knows what a prompt asks for."""
 

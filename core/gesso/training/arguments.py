@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TypeVar
 
 Number = TypeVar("Number", int, float)
+LAYOUTS_ABOUT = "layouts of each material that it learns, always at the same place; 0: endless ones, anywhere (default: %(default)s)"
 
 
 @dataclass(frozen=True)
 class Training:
     """A training as its command line tells of it. steps: how many by default; None: until it is interrupted. beside: whether a second
-    process can go on rendering.
+    process can go on rendering. layouts: how many of each material are learned by default; None: nobody can choose.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Training:
     steps: int | None
     resumes: str = "go on from the run's checkpoint"
     beside: bool = True
+    layouts: int | None = None
 
 
 def train_parser(training: Training) -> argparse.ArgumentParser:
@@ -38,7 +40,17 @@ def train_parser(training: Training) -> argparse.ArgumentParser:
     if training.beside:
         about = "1: a second process goes on rendering (default: %(default)s)"
         option("--workers", type=int, choices=(0, 1), default=1, help=about)
+    if training.layouts is not None:
+        option("--layouts", type=not_negative, default=training.layouts, help=LAYOUTS_ABOUT)
     return parser
+
+
+def not_negative(text: str) -> int:
+    """What reads a whole number of an option that may be 0."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must not be below 0, not {text}")
+    return value
 
 
 def above_zero(number: type[Number]) -> Callable[[str], Number]:

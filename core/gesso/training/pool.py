@@ -14,10 +14,10 @@ from gesso.training.tokenizer import encode
 
 
 class Pool:
-    """Renders of one size with their captions, their ids and their labels."""
+    """Renders of one size with their captions, their ids and their labels. still: they are shown as they are, never rolled or mirrored."""
 
-    def __init__(self, store: RenderStore, size: int, tokenizer: CLIPTokenizer) -> None:
-        self.store, self.size, self.tokenizer = store, size, tokenizer
+    def __init__(self, store: RenderStore, size: int, tokenizer: CLIPTokenizer, still: bool = False) -> None:
+        self.store, self.size, self.tokenizer, self.still = store, size, tokenizer, still
         self.captions: list[str] = []
         self.labels: list[Mapping[str, str]] = []
         self._images: list[npt.NDArray[np.uint8]] = []
@@ -54,6 +54,8 @@ class Pool:
         return torch.stack([self._ids[i // self.store.shard][i % self.store.shard] for i in index])
 
     def moved(self, index: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-        """One picture rolled over its torus and, every second time, mirrored."""
+        """One picture rolled over its torus and, every second time, mirrored; as it is where all are to stay still."""
+        if self.still:
+            return self.image(index)
         rolled = np.roll(self.image(index), rng.integers(0, self.size, 2), (0, 1))
         return rolled[:, ::-1] if rng.random() < 0.5 else rolled

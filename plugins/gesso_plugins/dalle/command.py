@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gesso.training.arguments import Training, has_checkpoint, refuse_overwriting, train_parser
+from gesso.training.layouts import LAYOUTS
 
 if TYPE_CHECKING:
     from gesso.plugin.datasets import CaptionedSource
 
 ABOUT = "Train a discrete autoencoder, then a transformer that draws its tokens after words, on captioned renders of 64 pixels."
-TRAINING = Training("dalle", ABOUT, steps=6_000)
+TRAINING = Training("dalle", ABOUT, steps=6_000, layouts=LAYOUTS)
 
 
 def train(argv: Sequence[str], source: CaptionedSource) -> int:
@@ -39,7 +40,7 @@ def train(argv: Sequence[str], source: CaptionedSource) -> int:
         steps=options.steps,
         half=options.half,
         autoencoder=AutoencoderConfig(steps=options.autoencoder_steps),
-        data=DataConfig(materials=tuple(options.materials or MATERIALS), workers=options.workers),
+        data=DataConfig(materials=tuple(options.materials or MATERIALS), layouts=options.layouts, workers=options.workers),
     )
     print(train_dalle(source, config))
     return 0

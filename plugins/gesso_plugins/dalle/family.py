@@ -15,7 +15,7 @@ from gesso.manifest import ModelEntry
 from gesso.model import Conditioning, Defaults, Latent, Limits, ModelCard, Patch, Seamless
 from gesso.model.seamless import make_seamless
 from gesso_plugins.dalle.autoencoder import tokens_of
-from gesso_plugins.dalle.storage import HINT, Networks, load_networks, read_told
+from gesso_plugins.dalle.storage import FILE, Networks
 from gesso_plugins.dalle.transformer import Remembered
 
 CAPABILITIES = frozenset({"encode_text", "next_tokens", "encode_image", "decode"})
@@ -30,8 +30,8 @@ class DalleFamily:
         """The card; raises ModelError with the fix."""
         path = entry.path
         if path is None or not path.is_file():
-            raise ModelError(f"The model {entry.name!r} has no file at {path}.", hint=HINT)
-        told = read_told(path)
+            raise ModelError(f"The model {entry.name!r} has no file at {path}.", hint=FILE.hint)
+        told = FILE.told(path)
         side = told.config.image
         return ModelCard(
             name=entry.name,
@@ -50,7 +50,7 @@ class DalleFamily:
     def load(self, card: ModelCard, on: torch.device) -> DalleModel:
         """All three networks on the device."""
         assert card.path is not None
-        return DalleModel(card, load_networks(card.path)[0], on)
+        return DalleModel(card, FILE.load(card.path)[0], on)
 
 
 def _info(path: Path, record: dict[str, object]) -> dict[str, str]:

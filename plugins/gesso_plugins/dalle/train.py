@@ -20,6 +20,7 @@ from gesso.training import precision
 from gesso.training.arguments import has_checkpoint
 from gesso.training.beside import grow_renders, start_beside
 from gesso.training.ema import Average
+from gesso.training.layouts import laid_out
 from gesso.training.muon import Muon, build_optimiser
 from gesso.training.pool import Pool
 from gesso.training.rate import rate
@@ -31,7 +32,7 @@ from gesso_plugins.dalle import sheets
 from gesso_plugins.dalle.autoencoder import annealed, begin, divergence, relaxed, surprise, tokens_of, unevenness
 from gesso_plugins.dalle.config import DalleConfig
 from gesso_plugins.dalle.data import Batch, draw_batch, to_tensor
-from gesso_plugins.dalle.storage import Networks, save_networks
+from gesso_plugins.dalle.storage import FILE, Networks
 from gesso_plugins.dalle.transformer import losses
 
 WEIGHTS = "dalle.safetensors"
@@ -42,7 +43,7 @@ class Training:
     """One run: its renders, its networks, and what one step of either stage teaches them."""
 
     def __init__(self, source: CaptionedSource, config: DalleConfig) -> None:
-        self.source, self.config = source, config
+        self.source, self.config = laid_out(source, config.data.layouts), config
         self.run = Run(STAGES[0], config)
         self.store = RenderStore(config.out / "renders", config.seed, config.data.shard)
         self.request = Request(Universe.TRAIN, config.network.image, config.data.materials)
@@ -64,7 +65,7 @@ class Training:
         self.store.ensure(self.source, self.request, data.minimum)
         shown = to_tensor(self.store.load(Universe.TRAIN, network.image, 0).images)
         begin(self.networks.encoder, self.networks.decoder, shown, torch.Generator().manual_seed(config.seed))
-        self.pool = Pool(self.store, network.image, tokenizer)
+        self.pool = Pool(self.store, network.image, tokenizer, still=bool(data.layouts))
         self.run.train(self.networks, self.networks.parts.values(), self._optimiser(), config.ema)
         stood = self.run.resume()
         self.pool.refresh(None if stood is None else stood["shards"])
@@ -97,7 +98,7 @@ class Training:
         facts = {"shards": self.pool.shards, "identity": self.config.identity(), "vocabulary": digest(self.networks.tokenizer)}
         self.run.save(self.record() | facts)
         with self.run.average.applied():
-            save_networks(self.config.out / WEIGHTS, self.networks, self.record())
+            FILE.save(self.config.out / WEIGHTS, self.networks, self.record())
 
     def record(self) -> dict[str, Any]:
         """The facts that go with the weights."""
@@ -199,7 +200,7 @@ def train_dalle(source: CaptionedSource, config: DalleConfig) -> Path:
         stack.enter_context(training.run.opened())
         training.prepare()
         if config.data.workers:
-            stack.callback(start_beside(grow_renders, source, training.store, training.request, config.data.target).terminate)
+            stack.callback(start_beside(grow_renders, training.source, training.store, training.request, config.data.target).terminate)
         training.loop()
     return config.out / WEIGHTS
 

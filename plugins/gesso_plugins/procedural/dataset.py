@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ class Sample:
     """One training pair, with the maps behind the picture where they were asked for."""
 
     image: NDArray[np.uint8]
-    """(size, size, 3), the lit picture, rolled by a random offset of the torus."""
+    """(size, size, 3), the lit picture."""
     caption: str
     labels: Mapping[str, str]
     """`material` and `colour`, as named by the source."""
@@ -30,10 +31,13 @@ class Sample:
     """(size, size) each: `height` as a share of the side, `roughness`, `metallic`."""
 
 
+@dataclass(frozen=True)
 class ProceduralSource:
     """The training source of seamless materials. It holds no state, so any number of processes may share the work."""
 
-    name = "procedural"
+    layouts: int | None = None
+    """How many seeds a recipe is rendered with, unrolled; None: any seed, rolled by a random offset of the torus."""
+    name: ClassVar[str] = "procedural"
 
     @property
     def materials(self) -> tuple[str, ...]:
@@ -53,6 +57,10 @@ class ProceduralSource:
         """The same sample with its maps."""
         return self._draw(rng, size, materials, with_maps=True)
 
+    def with_layouts(self, count: int) -> ProceduralSource:
+        """The same source with `count` layouts of every recipe: in any colours and wear, never rolled."""
+        return replace(self, layouts=count)
+
     def picture(self, prompt: str, size: int, seed: int) -> NDArray[np.uint8]:
         """What `prompt` asks for at size x size, uint8 (size, size, 3); `seed` chooses what it leaves open."""
         return to_uint8(shade(render(parse(prompt, seed).recipe, size, size, seed)))
@@ -60,8 +68,8 @@ class ProceduralSource:
     def _draw(self, rng: np.random.Generator, size: int, materials: Sequence[str] | None, *, with_maps: bool) -> Sample:
         entry = find_material(one_of(rng, materials or self.materials))
         recipe = random_recipe(entry, rng)
-        maps = render(recipe, size, size, int(rng.integers(1 << 62)))
-        rows, columns = (int(shift) for shift in rng.integers(size, size=2))
+        maps = render(recipe, size, size, int(rng.integers(self.layouts or 1 << 62)))
+        rows, columns = (0, 0) if self.layouts else (int(shift) for shift in rng.integers(size, size=2))
         image = np.roll(to_uint8(shade(maps)), (rows, columns), (0, 1))
         words, labels = caption(recipe, rng), {"material": recipe.material, "colour": recipe.colour}
         if not with_maps:

@@ -10,7 +10,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gesso.training.arguments import Training, has_checkpoint, refuse_overwriting, train_parser
+from gesso.training.arguments import Training, has_checkpoint, not_negative, refuse_overwriting, train_parser
+from gesso.training.layouts import LAYOUTS
 
 if TYPE_CHECKING:
     from gesso.plugin.datasets import CaptionedSource
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 DEFAULT_OUT = Path("runs/starter")
 RESUMES = "go on from the run's checkpoint, else from the shipped weights"
-TRAINING = Training("starter", "Train the starter model on captioned renders.", steps=None, resumes=RESUMES)
+TRAINING = Training("starter", "Train the starter model on captioned renders.", steps=None, resumes=RESUMES, layouts=LAYOUTS)
 JUDGE_FILE = "classifier.safetensors"
 PROMPTS_FILE = "prompts.json"
 
@@ -59,6 +60,8 @@ def _train_parser() -> argparse.ArgumentParser:
     option("--rate", type=float, default=1.0, help="factor on both learning rates (default: %(default)s)")
     option("--decay", type=int, default=0, help="let the learning rates fall to 3 %% over so many last steps before --steps")
     option("--recognition", type=float, help="weight of the recogniser's word on the denoiser's guesses; 0: none (default: 0.04)")
+    drawings = "how many pictures it draws itself beside each batch, for the recogniser to speak of; 0: none (default: 16)"
+    option("--drawings", type=not_negative, help=drawings)
     option("--half", action="store_true", help="compute in bfloat16; quicker where the processor multiplies it natively")
     about = "train only the decoder of --from (or of the shipped weights), the encoder held, for so many steps; give it an --out of its own"
     option("--refine-decoder", type=int, metavar="STEPS", help=about)
@@ -68,7 +71,7 @@ def _train_parser() -> argparse.ArgumentParser:
 
 def _config(options: argparse.Namespace) -> TrainConfig:
     """The recipe with what was asked for on the command line."""
-    from gesso_plugins.starter.config import DataConfig, DecoderConfig, DiffusionConfig, RecogniserConfig, TrainConfig
+    from gesso_plugins.starter.config import DataConfig, DecoderConfig, DiffusionConfig, DrawingConfig, RecogniserConfig, TrainConfig
 
     recipe = DiffusionConfig()
     changes: dict[str, Any] = {
@@ -78,8 +81,9 @@ def _config(options: argparse.Namespace) -> TrainConfig:
     changes |= {name: value for name in ("batch", "crop_share") if (value := getattr(options, name)) is not None}
     if options.decay:
         changes |= {"decay_start": options.steps - options.decay, "decay_end": options.steps}
-    data = DataConfig(workers=options.workers)
+    data = DataConfig(layouts=options.layouts, workers=options.workers)
     recogniser = RecogniserConfig() if options.recognition is None else RecogniserConfig(weight=options.recognition)
+    drawing = DrawingConfig() if options.drawings is None else DrawingConfig(count=options.drawings)
     return TrainConfig(
         out=options.out,
         seed=options.seed,
@@ -89,6 +93,7 @@ def _config(options: argparse.Namespace) -> TrainConfig:
         max_steps=options.steps,
         decoder=DecoderConfig(steps=options.refine_decoder or DecoderConfig.steps),
         recogniser=recogniser,
+        drawing=drawing,
         diffusion=dataclasses.replace(recipe, **changes),
         data=dataclasses.replace(data, materials=()) if options.all_materials else data,
     )

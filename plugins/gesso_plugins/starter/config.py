@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 
+from gesso.training.layouts import LAYOUTS
 from gesso.training.run import RunConfig
 
 CORE_MATERIALS = tuple(
@@ -128,6 +129,7 @@ class DataConfig:
     """How many renders are drawn; `minimum` must exist before the denoiser starts, the rest grow beside it."""
 
     materials: tuple[str, ...] = CORE_MATERIALS
+    layouts: int = LAYOUTS
     size: int = 128
     small_size: int = 64
     minimum: int = 6_144

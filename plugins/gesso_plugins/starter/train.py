@@ -17,6 +17,7 @@ from transformers import CLIPTokenizer
 from gesso.plugin.datasets import CaptionedSource
 from gesso.training.arguments import has_checkpoint
 from gesso.training.beside import start_beside
+from gesso.training.layouts import laid_out
 from gesso.training.muon import build_optimiser
 from gesso.training.rate import rate
 from gesso.training.renders import RenderStore, Request, Universe, draw
@@ -40,9 +41,11 @@ class Training:
 
     def __init__(self, source: CaptionedSource, config: TrainConfig) -> None:
         self.source = source
+        self.shown = laid_out(source, config.data.layouts)
         self.config = config
         self.run = Run("denoiser", config)
-        self.store = RenderStore(config.out / "renders", config.seed, config.data.shard)
+        folder = f"renders-{config.data.layouts}" if config.data.layouts else "renders"
+        self.store = RenderStore(config.out / folder, config.seed, config.data.shard)
         self.levels = NoiseSchedule(config.diffusion)
         self.validation = float("nan")
 
@@ -180,8 +183,8 @@ class Training:
         data = self.config.data
         self.run.journal.say(f"drawing and encoding the first {data.minimum} renders")
         materials = data.materials or None
-        self.store.ensure(self.source, Request(Universe.TRAIN, data.size, materials), data.minimum)
-        self.store.ensure(self.source, Request(Universe.VALIDATION, data.size, materials), data.validation)
+        self.store.ensure(self.shown, Request(Universe.TRAIN, data.size, materials), data.minimum)
+        self.store.ensure(self.shown, Request(Universe.VALIDATION, data.size, materials), data.validation)
         self.data = LatentSet(self.store, Universe.TRAIN, data.size, self.vae, self.tokenizer)
         self.held_out = LatentSet(self.store, Universe.VALIDATION, data.size, self.vae, self.tokenizer)
         self.held_out.refresh()
@@ -206,7 +209,7 @@ def train_starter(source: CaptionedSource, config: TrainConfig, start: Path | No
         data = config.data
         if data.workers:
             growth = Growth(data.target, data.size, data.materials or None, config.out / "autoencoder")
-            process = start_beside(grow, source, training.store, growth)
+            process = start_beside(grow, training.shown, training.store, growth)
             stack.callback(process.terminate)
         training.loop()
     return config.out / "export"

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gesso.training.arguments import Training, has_checkpoint, train_parser
+from gesso.training.layouts import LAYOUTS
 
 if TYPE_CHECKING:
     from gesso.plugin.datasets import CaptionedSource
 
-TRAINING = Training("unclip", "Train an unCLIP on captioned renders: prior, decoder and upsampler, one after the other.", steps=3_000)
+ABOUT = "Train an unCLIP on captioned renders: prior, decoder and upsampler, one after the other."
+TRAINING = Training("unclip", ABOUT, steps=3_000, layouts=LAYOUTS)
 
 
 def train(argv: Sequence[str], source: CaptionedSource, clip: Path) -> int:
@@ -42,7 +44,7 @@ def train(argv: Sequence[str], source: CaptionedSource, clip: Path) -> int:
         half=options.half,
         clip=options.clip,
         network=NetworkConfig(factor=1) if options.no_upsampler else NetworkConfig(),
-        data=DataConfig(materials=tuple(options.materials or MATERIALS), workers=options.workers),
+        data=DataConfig(materials=tuple(options.materials or MATERIALS), layouts=options.layouts, workers=options.workers),
     )
     print(train_unclip(source, config))
     return 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gesso.training.layouts import LAYOUTS
 from gesso.training.materials import MATERIALS
 from gesso.training.run import RunConfig
 
@@ -67,6 +68,7 @@ class DataConfig:
     """Renders: `minimum` must exist before training starts, the rest grow beside it."""
 
     materials: tuple[str, ...] = MATERIALS
+    layouts: int = LAYOUTS
     minimum: int = 2_048
     target: int = 8_192
     shard: int = 128

@@ -16,8 +16,8 @@ from gesso_plugins.unclip.networks import Clip
 class Seen(Pool):
     """Renders in memory with their embeddings."""
 
-    def __init__(self, store: RenderStore, size: int, clip: Clip) -> None:
-        super().__init__(store, size, clip.tokenizer)
+    def __init__(self, store: RenderStore, size: int, clip: Clip, still: bool = False) -> None:
+        super().__init__(store, size, clip.tokenizer, still)
         self.clip = clip
         self._embeddings: list[torch.Tensor] = []
 

@@ -22,6 +22,7 @@ from gesso.plugin.datasets import CaptionedSource
 from gesso.training import precision
 from gesso.training.arguments import has_checkpoint
 from gesso.training.beside import grow_renders, start_beside
+from gesso.training.layouts import laid_out
 from gesso.training.muon import build_optimiser
 from gesso.training.rate import rate
 from gesso.training.refusals import refuse_other, refuse_unknown
@@ -41,7 +42,7 @@ class Training:
     """All stages of one run: its renders, its networks, and what a step of each teaches."""
 
     def __init__(self, source: CaptionedSource, config: UnclipConfig) -> None:
-        self.source, self.config = source, config
+        self.source, self.config = laid_out(source, config.data.layouts), config
         network = config.network
         self.size = network.image * network.factor
         self.store = RenderStore(config.out / "renders", config.seed, config.data.shard)
@@ -62,7 +63,7 @@ class Training:
         torch.manual_seed(config.seed)
         self.networks = build(network, self.clip.config)
         self.store.ensure(self.source, self.request, config.data.minimum)
-        self.pool = Seen(self.store, self.size, self.clip)
+        self.pool = Seen(self.store, self.size, self.clip, still=bool(config.data.layouts))
         self.pool.refresh(-(-config.data.minimum // config.data.shard))
         mean, deviation = self.pool.statistics(config.data.minimum)
         with torch.no_grad():
@@ -211,5 +212,5 @@ def train_unclip(source: CaptionedSource, config: UnclipConfig) -> Path:
     with ExitStack() as stack:
         training.prepare()
         if config.data.workers:
-            stack.callback(start_beside(grow_renders, source, training.store, training.request, config.data.target).terminate)
+            stack.callback(start_beside(grow_renders, training.source, training.store, training.request, config.data.target).terminate)
         return training.run()

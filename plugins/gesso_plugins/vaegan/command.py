@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gesso.training.arguments import Training, has_checkpoint, refuse_overwriting, train_parser
+from gesso.training.layouts import LAYOUTS
 
 if TYPE_CHECKING:
     from gesso.plugin.datasets import CaptionedSource
 
-TRAINING = Training("vaegan", "Train a VAE-GAN, which makes a picture in one forward, on captioned renders of 64 pixels.", steps=4_000)
+ABOUT = "Train a VAE-GAN, which makes a picture in one forward, on captioned renders of 64 pixels."
+TRAINING = Training("vaegan", ABOUT, steps=4_000, layouts=LAYOUTS)
 
 
 def train(argv: Sequence[str], source: CaptionedSource) -> int:
@@ -42,7 +44,7 @@ def train(argv: Sequence[str], source: CaptionedSource) -> int:
         half=options.half,
         loss=LossConfig(adversary=options.adversary),
         network=NetworkConfig(spectral=options.adversary == "bce"),
-        data=DataConfig(materials=tuple(options.materials or MATERIALS), workers=options.workers),
+        data=DataConfig(materials=tuple(options.materials or MATERIALS), layouts=options.layouts, workers=options.workers),
     )
     print(train_vaegan(source, config, options.start))
     return 0

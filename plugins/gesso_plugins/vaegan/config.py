@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from gesso.training.layouts import LAYOUTS
 from gesso.training.materials import MATERIALS
 from gesso.training.run import RunConfig
 
@@ -89,6 +90,7 @@ class DataConfig:
     """Renders: `minimum` must exist before training starts, the rest grow beside it. captions: how many the vocabulary is learned from."""
 
     materials: tuple[str, ...] = MATERIALS
+    layouts: int = LAYOUTS
     captions: int = 6_000
     minimum: int = 3_072
     target: int = 24_576

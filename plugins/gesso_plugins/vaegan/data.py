@@ -30,8 +30,8 @@ class Batch:
 class KindPool(Pool):
     """Renders by their kinds."""
 
-    def __init__(self, store: RenderStore, size: int, tokenizer: CLIPTokenizer) -> None:
-        super().__init__(store, size, tokenizer)
+    def __init__(self, store: RenderStore, size: int, tokenizer: CLIPTokenizer, still: bool = False) -> None:
+        super().__init__(store, size, tokenizer, still)
         self.kinds: list[Kind] = []
         self.members: dict[Kind, list[int]] = defaultdict(list)
 

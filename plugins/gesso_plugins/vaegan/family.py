@@ -14,7 +14,7 @@ from gesso.manifest import ModelEntry
 from gesso.model import Conditioning, Defaults, Latent, Limits, ModelCard, Patch, Seamless
 from gesso.model.seamless import make_seamless
 from gesso.training.tokenizer import encode
-from gesso_plugins.vaegan.storage import HINT, Networks, load_networks, read_told
+from gesso_plugins.vaegan.storage import FILE, Networks
 
 CAPABILITIES = frozenset({"encode_text", "draw", "decode"})
 LARGEST = 1024
@@ -29,8 +29,8 @@ class VaeganFamily:
         """The card; raises ModelError with the fix."""
         path = entry.path
         if path is None or not path.is_file():
-            raise ModelError(f"The model {entry.name!r} has no file at {path}.", hint=HINT)
-        told = read_told(path)
+            raise ModelError(f"The model {entry.name!r} has no file at {path}.", hint=FILE.hint)
+        told = FILE.told(path)
         config = told.config
         return ModelCard(
             name=entry.name,
@@ -49,7 +49,7 @@ class VaeganFamily:
     def load(self, card: ModelCard, on: torch.device) -> VaeganModel:
         """The text encoder and the generator on the device."""
         assert card.path is not None
-        return VaeganModel(card, load_networks(card.path)[0], on)
+        return VaeganModel(card, FILE.load(card.path)[0], on)
 
 
 def _info(path: Path, record: dict[str, object]) -> dict[str, str]:

@@ -23,6 +23,7 @@ from gesso.plugin.datasets import CaptionedSource
 from gesso.training import precision
 from gesso.training.arguments import has_checkpoint
 from gesso.training.beside import grow_renders, start_beside
+from gesso.training.layouts import laid_out
 from gesso.training.muon import Muon
 from gesso.training.rate import rate
 from gesso.training.refusals import refuse_other, refuse_unknown
@@ -36,7 +37,7 @@ from gesso_plugins.vaegan.config import VaeganConfig
 from gesso_plugins.vaegan.data import Batch, KindPool, draw_batch
 from gesso_plugins.vaegan.losses import Scores, critic_loss, likeness, maker_loss, prior, slope_penalty
 from gesso_plugins.vaegan.networks import spread_words
-from gesso_plugins.vaegan.storage import Networks, load_networks, save_networks
+from gesso_plugins.vaegan.storage import FILE, Networks
 from gesso_plugins.vaegan.watch import Health, health, made_diversity, render_diversity
 
 WEIGHTS = "vaegan.safetensors"
@@ -55,7 +56,7 @@ class Training:
     """One run: its renders, its networks, and what one step teaches them."""
 
     def __init__(self, source: CaptionedSource, config: VaeganConfig) -> None:
-        self.source, self.config = source, config
+        self.source, self.config = laid_out(source, config.data.layouts), config
         self.run = Run("vaegan", config)
         self.store = RenderStore(config.out / "renders", config.seed, config.data.shard)
         self.request = Request(Universe.TRAIN, config.network.image, config.data.materials)
@@ -73,7 +74,7 @@ class Training:
             refuse_other_words(config.out, self.networks.tokenizer)
         self.run.journal.say(f"drawing the first {config.data.minimum} renders")
         self.store.ensure(self.source, self.request, config.data.minimum)
-        self.pool = KindPool(self.store, config.network.image, self.networks.tokenizer)
+        self.pool = KindPool(self.store, config.network.image, self.networks.tokenizer, still=bool(config.data.layouts))
         networks = self.networks
         makers: list[nn.Module] = [networks.words, networks.encoder, networks.generator]
         groups = ((makers, config.learning_rate), ([networks.critic], config.critic_rate))
@@ -107,7 +108,7 @@ class Training:
         words = digest(self.networks.tokenizer)
         self.run.save(self.record() | {"shards": self.pool.shards, "identity": self.config.identity(), "vocabulary": words})
         with self.run.average.applied():
-            save_networks(self.config.out / WEIGHTS, self.networks, self.record())
+            FILE.save(self.config.out / WEIGHTS, self.networks, self.record())
 
     def record(self) -> dict[str, Any]:
         """The facts that go with the weights."""
@@ -205,7 +206,7 @@ class Training:
     def _begun(self, start: Path | None) -> tuple[Networks, dict[str, Any]]:
         network, out = self.config.network, self.config.out
         if start is not None:
-            networks, facts = load_networks(start)
+            networks, facts = FILE.load(start)
             if networks.config != network:
                 raise InvalidRequest(f"The networks in {start} have other sizes than this run's.", field="from", hint="Begin from nothing.")
             keep(out, networks.tokenizer)
@@ -233,6 +234,6 @@ def train_vaegan(source: CaptionedSource, config: VaeganConfig, start: Path | No
         stack.enter_context(training.run.opened())
         training.prepare(start)
         if config.data.workers:
-            stack.callback(start_beside(grow_renders, source, training.store, training.request, config.data.target).terminate)
+            stack.callback(start_beside(grow_renders, training.source, training.store, training.request, config.data.target).terminate)
         training.loop()
     return config.out / WEIGHTS

@@ -9,7 +9,7 @@ import torch
 
 from gesso.training.tokenizer import train_tokenizer
 from gesso_plugins.dalle.config import AutoencoderConfig, DalleConfig, DataConfig, NetworkConfig, SheetConfig, TransformerConfig
-from gesso_plugins.dalle.storage import Networks, save_networks
+from gesso_plugins.dalle.storage import FILE, Networks
 
 TINY = NetworkConfig(
     image=16, words=600, length=8, vocabulary=24, channels=(8, 8, 8), bottleneck=2, width=16, layers=4, heads=2, kernel=3
@@ -19,7 +19,7 @@ CAPTIONS = [f"{colour} {material}" for colour in ("red", "green", "blue") for ma
 
 def tiny(out: Path, steps: int, first: int) -> DalleConfig:
     """A run of so many steps, of which the first are the autoencoder's."""
-    data = DataConfig(materials=("rows", "columns"), captions=40, minimum=64, shard=32, workers=0)
+    data = DataConfig(materials=("rows", "columns"), layouts=0, captions=40, minimum=64, shard=32, workers=0)
     return DalleConfig(
         out=out,
         steps=steps,
@@ -48,5 +48,5 @@ def fresh() -> Networks:
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of such networks."""
     path = tmp_path_factory.mktemp("dalle") / "dalle.safetensors"
-    save_networks(path, fresh(), {"step": 3, "stage": "transformer"})
+    FILE.save(path, fresh(), {"step": 3, "stage": "transformer"})
     return path

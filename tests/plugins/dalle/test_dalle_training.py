@@ -24,7 +24,7 @@ from gesso_plugins.dalle import command, sheets
 from gesso_plugins.dalle.autoencoder import tokens_of
 from gesso_plugins.dalle.config import DalleConfig, DataConfig, NetworkConfig, TransformerConfig
 from gesso_plugins.dalle.data import to_tensor
-from gesso_plugins.dalle.storage import BUDGET, Networks, load_networks, read_told, save_networks
+from gesso_plugins.dalle.storage import BUDGET, FILE, Networks
 from gesso_plugins.dalle.train import WEIGHTS, Training, train_dalle, wrapping
 
 EndedAfter = Callable[[int, Callable[[], object]], None]
@@ -85,7 +85,7 @@ def test_a_resumed_run_equals_an_unbroken_one(tmp_path: Path, ended_after: Ended
     assert all(torch.equal(value, whole.tensors[name]) for name, value in broken.tensors.items())
     assert (tmp_path / "broken" / "loss.csv").exists()
     assert (tmp_path / "broken" / "sheets" / "000006.webp").exists()
-    assert read_told(tmp_path / "broken" / WEIGHTS).record["stage"] == "transformer"
+    assert FILE.told(tmp_path / "broken" / WEIGHTS).record["stage"] == "transformer"
 
 
 def test_the_second_stage_leaves_the_averaged_autoencoder_as_it_is(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ({"transformer": TransformerConfig(batch=8, text=0.5)}, "invalid", r"begun with another transformer.text \(0.125, not 0.5\)"),
         ({"network": dataclasses.replace(TINY, kernel=5)}, "invalid", r"begun with another network.kernel \(3, not 5\)"),
-        ({"data": DataConfig(materials=("rows", "velvet"))}, "invalid", "no material 'velvet'"),
+        ({"data": DataConfig(materials=("rows", "velvet"), layouts=0)}, "invalid", "no material 'velvet'"),
     ],
 )
 def test_a_run_does_not_go_on_with_another_recipe(run: Path, change: dict[str, Any], code: str, said: str) -> None:
@@ -166,9 +166,9 @@ def test_a_run_does_not_go_on_with_another_vocabulary(run: Path) -> None:
 
 
 def test_a_file_keeps_the_networks(untrained: Path, tmp_path: Path) -> None:
-    networks, record = load_networks(untrained)
+    networks, record = FILE.load(untrained)
     assert record["step"] == 3
-    save_networks(tmp_path / "again.safetensors", networks, record)
+    FILE.save(tmp_path / "again.safetensors", networks, record)
     again = tmp_path / "again.safetensors"
     assert metadata(again) == metadata(untrained)
     before = load_file(untrained)
@@ -196,12 +196,12 @@ def test_a_file_that_is_none_is_told_from_one(untrained: Path, tmp_path: Path, w
     path = tmp_path / "odd.safetensors"
     save_file(load_file(untrained), path, metadata(untrained) | words)
     with pytest.raises(ModelError, match=said):
-        load_networks(path)
+        FILE.load(path)
 
 
 def test_the_recipe_fits_its_budget(tmp_path: Path) -> None:
     words = train_tokenizer(CAPTIONS, vocabulary=NetworkConfig.words, length=NetworkConfig.length)
-    size = save_networks(tmp_path / "own.safetensors", Networks.new(NetworkConfig(), words), {})
+    size = FILE.save(tmp_path / "own.safetensors", Networks.new(NetworkConfig(), words), {})
     missing = 2 * (NetworkConfig.words - len(words)) * 2 * NetworkConfig.width
     assert size + missing < BUDGET
 

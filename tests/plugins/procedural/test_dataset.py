@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gesso_plugins.procedural import dataset
 from gesso_plugins.procedural.chance import random_recipe
 from gesso_plugins.procedural.dataset import ProceduralSource
 from gesso_plugins.procedural.grammar import parse
+from gesso_plugins.procedural.maps import Maps, shade, to_uint8
+from gesso_plugins.procedural.recipe import Recipe
 from gesso_plugins.procedural.registry import find_material
+from gesso_plugins.procedural.render import render
 
 SOURCE = ProceduralSource()
 
@@ -43,3 +47,19 @@ def test_every_material_and_colour_can_come_up() -> None:
     rng = np.random.default_rng(3)
     entries = [find_material(name) for name in SOURCE.materials]
     assert {random_recipe(one, rng).colour for one in entries for _ in range(3)} == set(SOURCE.colours)
+
+
+def test_layouts_hold_seeds_and_places_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[int, Maps]] = []
+
+    def watched(recipe: Recipe, width: int, height: int, seed: int) -> Maps:
+        drawn.append((seed, render(recipe, width, height, seed)))
+        return drawn[-1][1]
+
+    monkeypatch.setattr(dataset, "render", watched)
+    held, rng = SOURCE.with_layouts(2), np.random.default_rng(4)
+    samples = [held.sample(rng, 16, ("brick",)) for _ in range(20)]
+    assert {seed for seed, _ in drawn} == {0, 1}
+    assert all(np.array_equal(sample.image, to_uint8(shade(maps))) for sample, (_, maps) in zip(samples, drawn, strict=True))
+    assert len({sample.labels["colour"] for sample in samples}) > 3
+    assert SOURCE.layouts is None

@@ -30,7 +30,16 @@ def tiny_config(out: Path, steps: int) -> TrainConfig:
         recogniser=RecogniserConfig(widths=(8, 16, 16), steps=2, batch=4),
         diffusion=DiffusionConfig(batch=8, crop=4, warmup=2),
         data=DataConfig(
-            materials=(), size=64, small_size=32, minimum=16, shard=8, autoencoder_small=8, autoencoder_large=8, validation=8, workers=0
+            materials=(),
+            layouts=0,
+            size=64,
+            small_size=32,
+            minimum=16,
+            shard=8,
+            autoencoder_small=8,
+            autoencoder_large=8,
+            validation=8,
+            workers=0,
         ),
     )
 

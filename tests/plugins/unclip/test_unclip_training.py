@@ -64,7 +64,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tiny(out: Path, clip: Path, steps: int = 2, **more: Any) -> UnclipConfig:
-    data = DataConfig(materials=("rows", "columns"), minimum=64, shard=32, workers=0)
+    data = DataConfig(materials=("rows", "columns"), layouts=0, minimum=64, shard=32, workers=0)
     stage = StageConfig(1.0, 8)
     told: dict[str, Any] = {"network": TINY, "data": data, "prior": stage, "decoder": stage, "upsampler": stage, "captions": 2}
     return UnclipConfig(out=out, clip=clip, steps=steps, warmup=2, ema=0.9, timesteps=100, crop=16, **{**told, **more})
@@ -199,7 +199,7 @@ def test_the_shapes_of_both_sizes(config: NetworkConfig, clip_config: ClipConfig
     [
         ({"network": dataclasses.replace(TINY, context=24)}, "begun with another network.context"),
         ({"ema": 0.5}, r"begun with another ema \(0.9, not 0.5\)"),
-        ({"data": DataConfig(materials=("rows", "velvet"))}, "no material 'velvet'"),
+        ({"data": DataConfig(materials=("rows", "velvet"), layouts=0)}, "no material 'velvet'"),
         ({"crop": 64}, "Crops of 64 pixels"),
     ],
 )

@@ -9,7 +9,7 @@ import torch
 
 from gesso.training.tokenizer import train_tokenizer
 from gesso_plugins.vaegan.config import DataConfig, LossConfig, NetworkConfig, VaeganConfig, WatchConfig
-from gesso_plugins.vaegan.storage import Networks, save_networks
+from gesso_plugins.vaegan.storage import FILE, Networks
 
 TINY = NetworkConfig(
     image=16,
@@ -29,7 +29,7 @@ CAPTIONS = [f"{colour} {material}" for colour in ("red", "green", "blue") for ma
 
 def tiny(out: Path, steps: int, adversary: str = "bce") -> VaeganConfig:
     assert adversary in ("bce", "wasserstein")
-    data = DataConfig(materials=("rows", "columns"), captions=40, minimum=64, shard=32, workers=0)
+    data = DataConfig(materials=("rows", "columns"), layouts=0, captions=40, minimum=64, shard=32, workers=0)
     watch = WatchConfig(every=1000, prompts=4, seeds=3)
     return VaeganConfig(
         out=out, steps=steps, batch=8, warmup=2, ema=0.9, network=TINY, data=data, loss=LossConfig(adversary=adversary), watch=watch
@@ -42,5 +42,5 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(11)
     networks = Networks.new(TINY, train_tokenizer(CAPTIONS, vocabulary=TINY.vocabulary, length=TINY.length))
     path = tmp_path_factory.mktemp("vaegan") / "vaegan.safetensors"
-    save_networks(path, networks, {"step": 3, "diversity": 0.5})
+    FILE.save(path, networks, {"step": 3, "diversity": 0.5})
     return path

@@ -25,7 +25,7 @@ from gesso.training.vocabulary import spelled
 from gesso_plugins.vaegan import command
 from gesso_plugins.vaegan.config import DataConfig, LossConfig, VaeganConfig
 from gesso_plugins.vaegan.data import draw_batch
-from gesso_plugins.vaegan.storage import Networks, load_networks, read_told, save_networks
+from gesso_plugins.vaegan.storage import FILE, Networks
 from gesso_plugins.vaegan.train import WEIGHTS, Training, train_vaegan
 
 EndedAfter = Callable[[int, Callable[[], object]], None]
@@ -111,7 +111,7 @@ def test_collapse_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     training.save()
     assert training.health.share < 0.01
     assert "COLLAPSED" in capsys.readouterr().err
-    record = read_told(tmp_path / WEIGHTS).record
+    record = FILE.told(tmp_path / WEIGHTS).record
     assert (record["collapsed"], record["diversity"]) == (True, 0.0)
     training.run.journal.close()
 
@@ -119,9 +119,9 @@ def test_collapse_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 def test_a_run_starts_from_a_file(untrained: Path, tmp_path: Path) -> None:
     config = dataclasses.replace(tiny(tmp_path, 4), learning_rate=0.0, critic_rate=0.0)
     warm = train_vaegan(Stripes(), config, untrained)
-    told = read_told(warm)
+    told = FILE.told(warm)
     assert told.record["step"] == 4  # on from the file's third
-    assert spelled(told.tokenizer) == spelled(read_told(untrained).tokenizer)
+    assert spelled(told.tokenizer) == spelled(FILE.told(untrained).tokenizer)
     before, after = load_file(untrained), load_file(warm)
     assert all(torch.equal(value, after[name]) for name, value in before.items() if not name.endswith(("._u", "._v")))
     narrow = dataclasses.replace(tiny(tmp_path / "other", 4), network=dataclasses.replace(TINY, words=4))
@@ -139,7 +139,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ({"loss": LossConfig(adversary="wasserstein")}, "invalid", r'begun with another loss.adversary \("bce", not "wasserstein"\)'),
         ({"batch": 4}, "invalid", r"begun with another batch \(8, not 4\)"),
-        ({"data": DataConfig(materials=("rows", "velvet"))}, "invalid", "no material 'velvet'"),
+        ({"data": DataConfig(materials=("rows", "velvet"), layouts=0)}, "invalid", "no material 'velvet'"),
     ],
 )
 def test_a_run_does_not_go_on_with_another_recipe(run: Path, change: dict[str, Any], code: str, said: str) -> None:
@@ -170,9 +170,9 @@ def test_one_material_in_one_colour_teaches_no_words(tmp_path: Path) -> None:
 
 
 def test_a_file_keeps_the_networks(untrained: Path, tmp_path: Path) -> None:
-    networks, record = load_networks(untrained)
+    networks, record = FILE.load(untrained)
     assert record["step"] == 3
-    save_networks(tmp_path / "again.safetensors", networks, record)
+    FILE.save(tmp_path / "again.safetensors", networks, record)
     again = tmp_path / "again.safetensors"
     assert metadata(again) == metadata(untrained)
     before = load_file(untrained)
@@ -199,7 +199,7 @@ def test_a_file_that_is_none_is_told_from_one(untrained: Path, tmp_path: Path, w
     path = tmp_path / "odd.safetensors"
     save_file(load_file(untrained), path, metadata(untrained) | words)
     with pytest.raises(ModelError, match=said):
-        load_networks(path)
+        FILE.load(path)
 
 
 def test_the_recipe_fits_its_budget(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_the_recipe_fits_its_budget(tmp_path: Path) -> None:
     from gesso_plugins.vaegan.storage import BUDGET
 
     words = train_tokenizer(CAPTIONS, vocabulary=NetworkConfig.vocabulary, length=NetworkConfig.length)
-    size = save_networks(tmp_path / "own.safetensors", Networks.new(NetworkConfig(), words), {})
+    size = FILE.save(tmp_path / "own.safetensors", Networks.new(NetworkConfig(), words), {})
     missing = 2 * (NetworkConfig.vocabulary - len(words)) * NetworkConfig.text_width
     assert size + missing < BUDGET
 

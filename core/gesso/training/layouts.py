@@ -1,0 +1,20 @@
+"""How much of a source's variety a small model is shown."""
+
+from __future__ import annotations
+
+from gesso.errors import InvalidRequest
+from gesso.plugin.datasets import CaptionedSource, LaidOutSource
+
+LAYOUTS = 8
+"""How many layouts of each material models of a few megabytes learn. Endless ones, at any place of the tile, are more than hours of a core
+can teach them: what they draw then has the grain of a material and none of its lines.
+"""
+
+
+def laid_out(source: CaptionedSource, layouts: int) -> CaptionedSource:
+    """The source with so many layouts of each material; as it is for 0. InvalidRequest where its variety is its own."""
+    if not layouts:
+        return source
+    if not isinstance(source, LaidOutSource):
+        raise InvalidRequest(f"The pictures of {source.name!r} have no layouts to choose from.", field="layouts", hint="Give --layouts 0.")
+    return source.with_layouts(layouts)
