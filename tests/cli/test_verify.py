@@ -44,6 +44,10 @@ def test_bytes_are_compared_or_it_is_said_why_not(desk: Desk) -> None:
     assert other.returncode == 1
     assert json.loads(other.stdout)["verdict"] == "different"
 
+    both = desk.run("verify", str(made), str(changed), "--json")
+    assert both.returncode == 1
+    assert [one["verdict"] for one in json.loads(both.stdout)["pictures"]] == ["verified", "different"]
+
     recipe = read_recipe(made)
     assert recipe is not None
     elsewhere = rewritten(made, replace(recipe, environment={**recipe.environment, "torch": "0.1"}), "elsewhere.png")
@@ -53,7 +57,7 @@ def test_bytes_are_compared_or_it_is_said_why_not(desk: Desk) -> None:
 
     Image.new("RGB", (4, 4)).save(desk.folder / "plain.png")
     code, error = desk.error("verify", "plain.png")
-    assert (code, error["field"]) == (2, "picture")
+    assert (code, error["field"]) == (2, "pictures")
     assert "no recipe" in error["message"]
 
 

@@ -326,8 +326,8 @@ def _add_jobs(group: Callable[[str, str], Commands]) -> None:
 def _add_pictures(add: Commands) -> None:
     show = add("show", "gesso.cli.listings:show", "print how pictures were made")
     show.add_argument("pictures", metavar="PNG", nargs="+")
-    verify = add("verify", "gesso.cli.verify:run", "make a picture again from its recipe and compare the bytes")
-    verify.add_argument("picture", metavar="PNG")
+    verify = add("verify", "gesso.cli.verify:run", "make pictures again from their recipes and compare the bytes")
+    verify.add_argument("pictures", metavar="PNG", nargs="+")
     verify.add_argument("--quiet", action="store_true", help="no progress")
     search = add("search", "gesso.cli.search:run", "find pictures of the history by words, or by a picture")
     search.add_argument("words", metavar="WORDS", nargs="*", help="what they show")

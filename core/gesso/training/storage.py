@@ -127,7 +127,5 @@ class ModelFile(Generic[Config, Networks]):
             raise ModelError(f"The metadata of {path} cannot be read: {fault}.", hint=self.hint) from fault
         rows = header.tensors.get(self.words, ("", (0,)))[1][0] - (config.length if self.places else 0)
         if rows != len(tokenizer) or tokenizer.model_max_length != config.length:
-            raise ModelError(
-                f"The vocabulary in {path} has {len(tokenizer)} words, but its networks know {max(rows, 0)}.", hint=self.hint
-            )
+            raise ModelError(f"The vocabulary in {path} has {len(tokenizer)} words, but its networks know {max(rows, 0)}.", hint=self.hint)
         return Told(config, tokenizer, record)
