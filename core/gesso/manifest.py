@@ -28,7 +28,9 @@ PERMISSIONS = ("network", "files", "subprocess")
 MEMORY = ("none", "small", "medium", "large")
 """What a plugin needs of the device's memory, beside the models of others: nothing, up to 1 GiB, up to 8 GiB, more."""
 
-_DEFAULTS: Mapping[str, type] = {"sampler": str, "schedule": str, "steps": int, "guidance": float, "width": int, "height": int}
+_DEFAULTS: Mapping[str, type] = {
+    "sampler": str, "schedule": str, "steps": int, "guidance": float, "width": int, "height": int, "preview_vae": str,
+}  # fmt: skip
 _LIMITS: Mapping[str, type] = {"smallest": int, "largest": int, "multiple": int}
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _ISOLATION = re.compile(r"none|venv")

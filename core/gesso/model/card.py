@@ -14,7 +14,7 @@ from gesso.model.thrift import Size
 
 @dataclass(frozen=True)
 class Defaults:
-    """What the model does best when the request is silent."""
+    """What the model does best when the request is silent. preview_vae: the autoencoder that pictures on their way are judged through."""
 
     sampler: str = "dpmpp_2m"
     schedule: str = "karras"
@@ -22,6 +22,7 @@ class Defaults:
     guidance: float = 5.0
     width: int = 512
     height: int = 512
+    preview_vae: str | None = None
 
 
 @dataclass(frozen=True)

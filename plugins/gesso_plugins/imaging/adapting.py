@@ -75,6 +75,16 @@ def patches(ctx: JobContext, params: GenerateParams) -> tuple[Patch, ...]:
     return (*own, *loras, *(Embedding(ref(name), name) for name in params.embedding))
 
 
+def looked_through(ctx: JobContext, params: GenerateParams, own: tuple[Patch, ...]) -> tuple[Patch, ...]:
+    """The patches with which a picture is decoded to be judged: the job's ``own``, with the autoencoder of drafts if it has one."""
+    from gesso.model import Autoencoder, ModelRef
+
+    if params.preview_vae is None:
+        return own
+    card = ctx.model(params.preview_vae)
+    return (Autoencoder(ModelRef(card.name, card.digest)), *(patch for patch in own if not isinstance(patch, Autoencoder)))
+
+
 def short_hashes(ctx: JobContext, asked: Mapping[str, float]) -> dict[str, str]:
     """What the peers know the LoRAs of a resolved job by."""
     return {name: short for name in asked if (short := ctx.model(name).info.get("short_hash"))}

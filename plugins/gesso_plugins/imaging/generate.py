@@ -45,7 +45,7 @@ from gesso.media.seam import seams
 from gesso.model import Conditioning, ModelCard, Patch, Seamless, Shown
 from gesso.plugin import JobContext, OperationParams, ResolveContext
 from gesso.plugin.choosing import alone, candidates, choose, survivors
-from gesso_plugins.imaging.adapting import patches, short_hashes, steers
+from gesso_plugins.imaging.adapting import looked_through, patches, short_hashes, steers
 from gesso_plugins.imaging.cascade import unfold_all
 from gesso_plugins.imaging.drawing import draw_all
 from gesso_plugins.imaging.guiding import guides
@@ -216,7 +216,8 @@ class Sampling:
     def survivors(self, draft: Sampling | None) -> Generator[Any, Any, list[Output]]:
         """The pictures that are left of all candidates, in the order of their seeds."""
         total = countable(self._params, self._total)
-        judging, left = Judging(self._ctx, self._params, self.model, self._patches), list(range(candidates(self._params)))
+        left = list(range(candidates(self._params)))
+        judging = Judging(self._ctx, self._params, self.model, looked_through(self._ctx, self._params, self._patches))
         stages = survivors(len(left), self._params.keep or 1, len(self._params.prune) + (draft is not None))
         if draft is not None:
             left = yield from drafted(judging, [draft.candidate(i) for i in left], stages.pop(0))

@@ -164,3 +164,10 @@ class GenerateParams(OperationParams):
     score: Score = Field({})
     prune: Prune = Field([])
     draft: Draft = None
+
+    preview_vae: str | None = Field(
+        None, title="Autoencoder of drafts", min_length=1, max_length=200, json_schema_extra=ui("hidden", 205, "choice", advanced=True)
+    )
+    """The autoencoder that drafts and pictures on their way are judged through, by name: a small one, such as TAESD, is quick. By default
+    the model's own small one, else the one that makes the picture.
+    """

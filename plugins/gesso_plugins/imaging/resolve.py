@@ -94,9 +94,22 @@ def _sampled(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> di
         "lora": loras(ctx, card, params.lora),
         "embedding": sorted({adapter(ctx, card, name, "embedding", "embedding").name for name in params.embedding}),
         "vae": None if params.vae is None else adapter(ctx, card, params.vae, "vae", "vae").name,
+        "preview_vae": _preview_vae(ctx, card, params),
         **steered,
         "control_part": parts(ctx, card, params, steered["control"]),
     }
+
+
+def _preview_vae(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> str | None:
+    """What pictures are judged through before they are done, where they are; InvalidRequest for one that would judge none."""
+    if not (params.prune or params.draft):
+        if params.preview_vae is not None:
+            raise InvalidRequest(
+                "No picture is judged before it is done, so none is decoded for that.", field="preview_vae", hint="Add draft or prune."
+            )
+        return None
+    name = params.preview_vae or (None if params.vae else card.defaults.preview_vae)
+    return None if name is None else adapter(ctx, card, name, "vae", "preview_vae").name
 
 
 def _strength(params: GenerateParams) -> float | None:
@@ -215,7 +228,7 @@ _WAYS = {
 
 
 def _text_only(card: ModelCard, params: GenerateParams, what: str = "only") -> None:
-    for name in (*_STARTING, "lora", "embedding", "vae", "control", "region"):
+    for name in (*_STARTING, "lora", "embedding", "vae", "preview_vae", "control", "region"):
         if getattr(params, name) not in (None, {}, []):
             raise InvalidRequest(
                 f"The model {card.name!r} makes pictures from text {what} and takes no {name}.",

@@ -45,6 +45,11 @@ def train(argv: Sequence[str], source: CaptionedSource) -> int:
 
         print(refine_decoder(source, _config(options), options.start or shipped_weights()))
         return 0
+    if options.distil_preview:
+        from gesso_plugins.starter.preview import distil_preview
+
+        print(distil_preview(source, _config(options), options.start or shipped_weights()))
+        return 0
     from gesso_plugins.starter.train import train_starter
 
     print(train_starter(source, _config(options), start))
@@ -65,13 +70,23 @@ def _train_parser() -> argparse.ArgumentParser:
     option("--half", action="store_true", help="compute in bfloat16; quicker where the processor multiplies it natively")
     about = "train only the decoder of --from (or of the shipped weights), the encoder held, for so many steps; give it an --out of its own"
     option("--refine-decoder", type=int, metavar="STEPS", help=about)
+    about = "train only the small autoencoder that drafts are looked at through, for so many steps; give it an --out of its own"
+    option("--distil-preview", type=int, metavar="STEPS", help=about)
     option("--all-materials", action="store_true", help="draw new renders of every material the source has, not only the first ones")
     return parser
 
 
 def _config(options: argparse.Namespace) -> TrainConfig:
     """The recipe with what was asked for on the command line."""
-    from gesso_plugins.starter.config import DataConfig, DecoderConfig, DiffusionConfig, DrawingConfig, RecogniserConfig, TrainConfig
+    from gesso_plugins.starter.config import (
+        DataConfig,
+        DecoderConfig,
+        DiffusionConfig,
+        DrawingConfig,
+        PreviewConfig,
+        RecogniserConfig,
+        TrainConfig,
+    )
 
     recipe = DiffusionConfig()
     changes: dict[str, Any] = {
@@ -92,6 +107,7 @@ def _config(options: argparse.Namespace) -> TrainConfig:
         minutes=options.minutes,
         max_steps=options.steps,
         decoder=DecoderConfig(steps=options.refine_decoder or DecoderConfig.steps),
+        preview=PreviewConfig(steps=options.distil_preview or PreviewConfig.steps),
         recogniser=recogniser,
         drawing=drawing,
         diffusion=dataclasses.replace(recipe, **changes),

@@ -58,6 +58,20 @@ class DecoderConfig:
 
 
 @dataclass(frozen=True)
+class PreviewConfig:
+    """The small autoencoder and its distillation. encoder, decoder: blocks of each level. noise: how unclean latents are made at most."""
+
+    width: int = 24
+    encoder: tuple[int, ...] = (0, 1, 1, 1)
+    decoder: tuple[int, ...] = (4, 3, 1, 0)
+    noise: float = 0.5
+    steps: int = 1000
+    learning_rate: float = 2e-3
+    matrix_learning_rate: float = 0.01
+    ema: float = 0.99
+
+
+@dataclass(frozen=True)
 class UnetConfig:
     """The denoising network."""
 
@@ -153,6 +167,7 @@ class TrainConfig(RunConfig):
     text: TextConfig = field(default_factory=TextConfig)
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    preview: PreviewConfig = field(default_factory=PreviewConfig)
     unet: UnetConfig = field(default_factory=UnetConfig)
     recogniser: RecogniserConfig = field(default_factory=RecogniserConfig)
     drawing: DrawingConfig = field(default_factory=DrawingConfig)

@@ -16,6 +16,7 @@ from tests.plugins.diffusion.unets import autoencoder, build_real, build_sd
 
 from gesso.errors import InvalidRequest, ModelError
 from gesso.manifest import ModelEntry
+from gesso.plugin import ScoreContext, ScorerSpec
 from gesso_plugins.diffusion.autoencoder import AutoencoderFamily
 from gesso_plugins.diffusion.codec import Codec
 
@@ -114,3 +115,38 @@ def test_other_latents_and_other_files_are_refused(studio: Any, tmp_path: Path) 
     save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors")
     with pytest.raises(ModelError, match="is no autoencoder in the original layout"):
         AutoencoderFamily().inspect(ModelEntry("a", "autoencoder", "A", tmp_path / "a.safetensors", ()))
+
+
+def test_drafts_are_judged_through_a_tiny_one_and_pictures_made_by_the_own(studio: Any, tmp_path: Path, tiny: Path) -> None:
+    studio.add("tiny", build_sd(tmp_path / "base"))
+    add(studio, tiny, "quick")
+    judged: list[list[np.ndarray[Any, Any]]] = []
+
+    def score(ctx: ScoreContext) -> Any:
+        judged.append(list(ctx.pictures))
+        yield from ()
+        return [float(picture[..., 0].mean()) for picture in ctx.pictures]
+
+    studio.registry.scorers.add("red", ScorerSpec("red", score, "Red", "none"), "test")
+    chosen = {**ASK, "steps": 4, "tile": "xy", "best_of": 3, "keep": 1, "score": {"red": 1}}
+    for way in ({"draft": 2}, {"prune": [0.5]}):
+        judged.clear()
+        plain = studio.make("generate", {**chosen, **way}).outputs[0]
+        through = studio.make("generate", {**chosen, **way, "preview_vae": "quick"}).outputs[0]
+        own, final, quick, last = judged
+        assert not any(np.array_equal(a, b) for a, b in zip(own, quick, strict=True))
+        assert np.array_equal(final[0], plain.pixels)
+        assert np.array_equal(last[0], through.pixels)
+        assert through.params["preview_vae"] is None
+        alone = studio.make("generate", through.params).outputs[0]
+        assert np.array_equal(alone.pixels, through.pixels), "the picture itself is the own autoencoder's"
+
+
+def test_an_autoencoder_of_drafts_needs_drafts(studio: Any, tmp_path: Path, tiny: Path) -> None:
+    studio.add("tiny", build_sd(tmp_path / "base"))
+    add(studio, tiny, "quick")
+    with pytest.raises(InvalidRequest, match="none is decoded") as alone:
+        studio.resolve("generate", {**ASK, "preview_vae": "quick"})
+    with pytest.raises(InvalidRequest) as wrong:
+        studio.resolve("generate", {**ASK, "steps": 4, "best_of": 3, "draft": 2, "preview_vae": "tiny"})
+    assert (alone.value.field, wrong.value.field) == ("preview_vae", "preview_vae")
