@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gesso.training.arguments import Training, has_checkpoint, refuse_overwriting, train_parser
@@ -19,6 +20,7 @@ def train(argv: Sequence[str], source: CaptionedSource) -> int:
     """`gesso train dalle`."""
     parser = train_parser(TRAINING)
     option = parser.add_argument
+    option("--from", dest="start", type=Path, help="a file that this command wrote, to start a new run from")
     option("--autoencoder-steps", type=int, default=1_500, help="how many of the steps are the autoencoder's (default: %(default)s)")
     option("--half", action="store_true", help="compute in bfloat16; quicker where the processor multiplies it natively")
     option("--materials", nargs="+", metavar="NAME", help="what is learned (default: twelve of the starter's)")
@@ -26,6 +28,8 @@ def train(argv: Sequence[str], source: CaptionedSource) -> int:
     refuse_overwriting(parser, options)
     if options.go_on and not has_checkpoint(options.out):
         parser.error(f"{options.out} holds no run that could be gone on with: leave out --continue")
+    if options.go_on and options.start is not None:
+        parser.error("--continue goes on from the run's own checkpoint: leave out --from")
     if options.autoencoder_steps < 1:
         parser.error("--autoencoder-steps: a transformer needs tokens, so let the autoencoder learn for one step at least")
     from gesso.training.materials import MATERIALS
@@ -42,5 +46,5 @@ def train(argv: Sequence[str], source: CaptionedSource) -> int:
         autoencoder=AutoencoderConfig(steps=options.autoencoder_steps),
         data=DataConfig(materials=tuple(options.materials or MATERIALS), layouts=options.layouts, workers=options.workers),
     )
-    print(train_dalle(source, config))
+    print(train_dalle(source, config, options.start))
     return 0

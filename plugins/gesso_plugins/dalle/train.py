@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from gesso.errors import InvalidRequest
 from gesso.model import TokenChoice
 from gesso.model.seamless import make_seamless
 from gesso.plugin.datasets import CaptionedSource
@@ -27,7 +29,7 @@ from gesso.training.rate import rate
 from gesso.training.refusals import refuse_other, refuse_unknown
 from gesso.training.renders import RenderStore, Request, Universe, draw
 from gesso.training.run import Chore, Run
-from gesso.training.vocabulary import digest, kept, refuse_other_words
+from gesso.training.vocabulary import digest, keep, kept, refuse_other_words
 from gesso_plugins.dalle import sheets
 from gesso_plugins.dalle.autoencoder import annealed, begin, divergence, relaxed, surprise, tokens_of, unevenness
 from gesso_plugins.dalle.config import DalleConfig
@@ -48,25 +50,25 @@ class Training:
         self.store = RenderStore(config.out / "renders", config.seed, config.data.shard)
         self.request = Request(Universe.TRAIN, config.network.image, config.data.materials)
 
-    def prepare(self) -> None:
-        """Vocabulary, first renders, networks; then where the run stood."""
+    def prepare(self, start: Path | None = None) -> None:
+        """Vocabulary, first renders, networks, from `start` or from nothing; then where the run stood."""
         config, data, network = self.config, self.config.data, self.config.network
         refuse_unknown(self.source, data.materials)
         if has_checkpoint(config.out):
             refuse_other(config.out, config.identity())
         torch.manual_seed(config.seed)
-        asked = Request(Universe.PROMPTS, 16, data.materials)
-        captions = (draw(self.source, asked, config.seed, i)[1] for i in range(data.captions))
-        tokenizer = kept(config.out, captions, vocabulary=network.words, length=network.length)
+        self.networks, facts = self._begun(start)
+        tokenizer = self.networks.tokenizer
         if has_checkpoint(config.out):
             refuse_other_words(config.out, tokenizer)
-        self.networks = Networks.new(network, tokenizer)
         self.run.journal.say(f"drawing the first {data.minimum} renders")
         self.store.ensure(self.source, self.request, data.minimum)
-        shown = to_tensor(self.store.load(Universe.TRAIN, network.image, 0).images)
-        begin(self.networks.encoder, self.networks.decoder, shown, torch.Generator().manual_seed(config.seed))
+        if start is None:
+            shown = to_tensor(self.store.load(Universe.TRAIN, network.image, 0).images)
+            begin(self.networks.encoder, self.networks.decoder, shown, torch.Generator().manual_seed(config.seed))
         self.pool = Pool(self.store, network.image, tokenizer, still=bool(data.layouts))
         self.run.train(self.networks, self.networks.parts.values(), self._optimiser(), config.ema)
+        self.run.warm_start(facts)
         stood = self.run.resume()
         self.pool.refresh(None if stood is None else stood["shards"])
         self._enter_stage()
@@ -127,6 +129,18 @@ class Training:
             self.networks.load_tensors(self.run.average.tensors)
             self.run.average = Average(self.networks, self.config.ema)
             self.run.warm_step = self.run.step
+
+    def _begun(self, start: Path | None) -> tuple[Networks, dict[str, Any]]:
+        config, network = self.config, self.config.network
+        if start is not None:
+            networks, facts = FILE.load(start)
+            if networks.config != network:
+                raise InvalidRequest(f"The networks in {start} have other sizes than this run's.", field="from", hint="Begin from nothing.")
+            keep(config.out, networks.tokenizer)
+            return networks, facts
+        request = Request(Universe.PROMPTS, 16, config.data.materials)
+        captions = (draw(self.source, request, config.seed, i)[1] for i in range(config.data.captions))
+        return Networks.new(network, kept(config.out, captions, vocabulary=network.words, length=network.length)), {}
 
     def _log(self) -> None:
         self.run.log(self.config.steps, f"{len(self.pool)} renders")
@@ -193,16 +207,27 @@ def wrapping(networks: Networks) -> Iterator[None]:
             padding.eject()
 
 
-def train_dalle(source: CaptionedSource, config: DalleConfig) -> Path:
-    """Train until the configuration's steps or time are up; the answer is the file."""
-    training = Training(source, config)
+def train_dalle(source: CaptionedSource, config: DalleConfig, start: Path | None = None) -> Path:
+    """Train until the configuration's steps or time are up, from the networks in `start` or from nothing; the answer is the file."""
+    training = Training(source, config if start is None else _from_there(config, start))
     with ExitStack() as stack:
         stack.enter_context(training.run.opened())
-        training.prepare()
+        training.prepare(start)
         if config.data.workers:
             stack.callback(start_beside(grow_renders, training.source, training.store, training.request, config.data.target).terminate)
         training.loop()
     return config.out / WEIGHTS
+
+
+def _from_there(config: DalleConfig, start: Path) -> DalleConfig:
+    """The recipe of a run that begins where a file stands: a transformer knows the tokens of one autoencoder, which is therefore done."""
+    record = FILE.told(start).record
+    done = int(record.get("step", 0))
+    if done >= config.steps:
+        raise InvalidRequest(f"The networks in {start} have learned for {done} steps.", field="steps", hint="Give more --steps in all.")
+    if record.get("stage") != STAGES[1]:
+        return config
+    return replace(config, autoencoder=replace(config.autoencoder, steps=done))
 
 
 def _group(parameters: list[torch.nn.Parameter], learning_rate: float, betas: tuple[float, float]) -> dict[str, Any]:

@@ -14,12 +14,14 @@ from gesso.plugin.likeness import MOVES, moves
 from gesso.plugin.sampling import check_seeds, sampled
 from gesso.plugin.steering import STEERING, check_regions, controls, reference
 from gesso_plugins.edit.boxes import Box
+from gesso_plugins.edit.edit import PAINTS
 from gesso_plugins.edit.region import warn_of_tables
 from gesso_plugins.edit.steering import Frame, Steering, files, steering
 from gesso_plugins.edit.whole import Whole, brought_back, shown
 from gesso_plugins.edit.whole_params import InstructParams, VaryParams
 
 PASSED_ON = ("prompt", "negative", "model", "seed", "count", "steps", "guidance", "sampler", "schedule", "options")
+TOKENS = ("temperature", "top_k", "top_p")
 
 FREEST = 1.5
 """By embedding, the picture is heard with this less the strength: as it is at the default."""
@@ -38,12 +40,13 @@ class Vary:
         if any(getattr(params, name) is not None for name in MOVES) or _views(ctx, params):
             return _by_embedding(ctx, params)
         card = ctx.model(params.model, capability="encode_image")
-        if "denoise" not in card.capabilities:
+        if not card.capabilities & PAINTS:
             raise InvalidRequest(f"The model {card.name!r} cannot paint over a picture.", field="model", hint="Choose another model.")
         check_regions(params)
+        how = sampled(ctx, card, params) if "denoise" in card.capabilities else {}
         steered = controls(ctx, card, params)
         adapter = _embedder(ctx, card, params, steered["control"])
-        return params.model_copy(update={"model": card.name, "adapter": adapter, **sampled(ctx, card, params), **steered})
+        return params.model_copy(update={"model": card.name, "adapter": adapter, **how, **steered})
 
     def run(self, ctx: JobContext, params: VaryParams) -> Generator[Any, Any, list[Output]]:
         """All variations in one run of `generate`."""
@@ -52,7 +55,7 @@ class Vary:
             return (yield from _redone(ctx, params, whole, (yield from _moved(ctx, params, whole))))
         size, (height, width) = whole.document.size, whole.seen.shape[:2]
         found: Steering = yield Host(steering, (*files(ctx, params), Frame(size, size, 0, 0, Box(0, 0, *size))))
-        how = {name: getattr(params, name) for name in ("strength", "tile", "control_strength", "control_start", "control_end")}
+        how = {name: getattr(params, name) for name in ("strength", "tile", *TOKENS, "control_strength", "control_start", "control_end")}
         how |= found.shown(ctx, params, (width, height), params.tile)
         if params.adapter is not None:
             how["control"] = {**how["control"], params.adapter: ctx.keep(whole.seen)}

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from gesso.plugin.fields import SEED_MAX, InputBlob, Options, Tile, ui
+from gesso.plugin.fields import SEED_MAX, InputBlob, Options, Temperature, Tile, TopK, TopP, ui
 from gesso.plugin.operations import OperationParams
 from gesso.plugin.steering import ControlEnd, Controls, ControlStart, ControlStrength, Reference, Regions
 
@@ -30,7 +30,7 @@ class VaryParams(OperationParams):
 
     strength: float = Field(0.5, title="Strength", gt=0, le=1, json_schema_extra=ui("slider", 50, "image", span=(0.05, 1, 0.05)))
     """How far the variations go: little is the same picture made again, 1 keeps at most its broadest colours. Towards another picture or by
-    words: how far on the way, 1 all of it.
+    words: how far on the way, 1 all of it. Models that draw tokens: the share of them that is drawn anew.
     """
 
     by: Literal["strength", "embedding"] = Field("strength", title="By", json_schema_extra=ui("choice", 55, "image"))
@@ -66,6 +66,10 @@ class VaryParams(OperationParams):
         None, title="Sampler", min_length=1, max_length=100, json_schema_extra=ui("choice", 110, "sampling", choices="samplers")
     )
     """The sampler's name or alias. A label such as "DPM++ 2M Karras" names the schedule too."""
+
+    temperature: Temperature = 1.0
+    top_k: TopK = None
+    top_p: TopP = 1.0
 
     schedule: str | None = Field(
         None, title="Schedule", min_length=1, max_length=100, json_schema_extra=ui("choice", 120, "sampling", choices="schedules")

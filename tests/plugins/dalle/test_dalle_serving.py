@@ -188,6 +188,23 @@ def test_a_mask_is_edited_and_all_else_comes_back(studio: Studio, making: Making
     assert making is not None
 
 
+def test_a_picture_is_varied_by_drawing_a_share_of_its_tokens_anew(studio: Studio, making: Making) -> None:
+    source = np.random.default_rng(6).integers(0, 255, (16, 16, 3), np.uint8)
+    image, blobs = file_of(source)
+    asked = {"image": image, "prompt": "red rows", "model": "dalle", "seed": 3, "count": 2}
+    near, far = (studio.make("vary", {**asked, "strength": strength}, blobs) for strength in (0.2, 1.0))
+    kept = [(a.pixels == b.pixels).mean() for a, b in zip(near.outputs, far.outputs, strict=True)]
+    assert all(share < 0.9 for share in kept)
+    assert near.outputs[0].pixels.tobytes() != near.outputs[1].pixels.tobytes()
+    assert not near.warnings
+    one = near.outputs[1]
+    assert studio.make("vary", one.params, blobs).outputs[0].pixels.tobytes() == one.pixels.tobytes()
+    with pytest.raises(InvalidRequest, match="IP-Adapter") as refused:
+        studio.make("vary", {**asked, "by": "embedding"}, blobs)
+    assert refused.value.field == "adapter"
+    assert making is not None
+
+
 def test_it_wraps_in_its_decoder_and_says_how_well(making: Making) -> None:
     plain, tiled = making(), making(tile="x")
     assert drawn_tokens(plain).tolist() == drawn_tokens(tiled).tolist()

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from tests.plugins.dalle.conftest import CAPTIONS, TINY, fresh, tiny
 from tests.plugins.sources import Stripes
 
-from gesso.errors import DataError, GessoError, ModelError
+from gesso.errors import DataError, GessoError, InvalidRequest, ModelError
 from gesso.model import TokenChoice
 from gesso.training.checkpoint import load_checkpoint
 from gesso.training.tokenizer import train_tokenizer
@@ -121,6 +121,25 @@ def test_half_the_numbers_teach_about_the_same(tmp_path: Path) -> None:
     for whole, halved in zip(*found, strict=True):
         assert halved["loss"] == pytest.approx(whole["loss"], rel=0.05)
         assert halved["loss"] != whole["loss"]
+
+
+def test_a_run_starts_from_a_file(untrained: Path, tmp_path: Path) -> None:
+    """The file's transformer has learned for three steps; its autoencoder stays, since the transformer knows no other's tokens."""
+    warm = train_dalle(Stripes(), tiny(tmp_path / "warm", 6, 2), untrained)
+    told = FILE.told(warm)
+    assert (told.record["step"], told.record["stage"]) == (6, "transformer")
+    assert spelled(told.tokenizer) == spelled(FILE.told(untrained).tokenizer)
+    before, after = load_file(untrained), load_file(warm)
+    moved = {name.split(".")[0] for name, value in before.items() if not torch.equal(value, after[name])}
+    assert moved == {"transformer"}
+    with pytest.raises(InvalidRequest, match="have learned for 3 steps") as done:
+        train_dalle(Stripes(), tiny(tmp_path / "done", 3, 2), untrained)
+    assert done.value.field == "steps"
+    narrow = tiny(tmp_path / "narrow", 6, 2)
+    with pytest.raises(InvalidRequest, match="other sizes"):
+        train_dalle(
+            Stripes(), dataclasses.replace(narrow, network=dataclasses.replace(narrow.network, layers=narrow.network.layers + 1)), untrained
+        )
 
 
 def test_sheets_draw_as_generate_does() -> None:
