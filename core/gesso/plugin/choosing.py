@@ -114,7 +114,7 @@ class Scores:
 
 def alone(params: Any, seed: int) -> dict[str, Any]:
     """The parameters of the job that makes just the picture of that seed, without the others that it was chosen from."""
-    choosing = {"best_of": None, "keep": None, "score": {}, "prune": [], "draft": None, "preview_vae": None}
+    choosing: dict[str, Any] = {"best_of": None, "keep": None, "score": {}, "prune": [], "draft": None, "preview_vae": None}
     fields: dict[str, Any] = {**choosing, "count": 1, "seed": seed}
     known = {name: value for name, value in fields.items() if name in type(params).model_fields}
     made: dict[str, Any] = params.model_copy(update=known).model_dump(mode="json")

@@ -70,6 +70,15 @@ class LaidOutSource(Protocol):
 
 
 @runtime_checkable
+class VariedSource(MappedSource, Protocol):
+    """A source with maps that can also show materials that nobody wrote: relief of one, colours of another."""
+
+    def with_variety(self, share: float) -> MappedSource:
+        """The same source, so ``share`` (0..1) of whose samples with maps are such."""
+        ...
+
+
+@runtime_checkable
 class PromptedSource(Protocol):
     """A source that also knows what a prompt asks for."""
 

@@ -45,6 +45,14 @@ def train_parser(training: Training) -> argparse.ArgumentParser:
     return parser
 
 
+def share(text: str) -> float:
+    """What reads a share of an option, from 0 to 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 1, not {text}")
+    return value
+
+
 def not_negative(text: str) -> int:
     """What reads a whole number of an option that may be 0."""
     value = int(text)

@@ -13,9 +13,14 @@ from .captions import caption
 from .chance import one_of, random_recipe
 from .colours import COLOURS
 from .grammar import parse
-from .maps import shade, to_uint8
+from .maps import Maps, shade, to_uint8
+from .recipe import Recipe
 from .registry import find_material, materials
 from .render import render
+from .variety import varied
+
+ALIGNED = 0.5
+"""How many of those that nobody wrote keep the colours of their own relief."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,8 @@ class Sample:
     caption: str
     labels: Mapping[str, str]
     """`material` and `colour`, as named by the source."""
+    roll: tuple[int, int] = (0, 0)
+    """By how many rows and columns it was rolled over the torus."""
     maps: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     """(size, size) each: `height` as a share of the side, `roughness`, `metallic`."""
 
@@ -37,6 +44,8 @@ class ProceduralSource:
 
     layouts: int | None = None
     """How many seeds a recipe is rendered with, unrolled; None: any seed, rolled by a random offset of the torus."""
+    variety: float = 0.0
+    """The share of samples with maps that are made of two materials, or of one that is turned and steeper or flatter."""
     name: ClassVar[str] = "procedural"
 
     @property
@@ -51,28 +60,38 @@ class ProceduralSource:
 
     def sample(self, rng: np.random.Generator, size: int, materials: Sequence[str] | None = None) -> Sample:
         """A random recipe, of one of `materials` if given, rendered at size x size; everything is drawn from `rng`."""
-        return self._draw(rng, size, materials, with_maps=False)
+        recipe, maps = self._rendered(rng, size, materials)
+        return self._shown(rng, recipe, maps)
 
     def sample_maps(self, rng: np.random.Generator, size: int, materials: Sequence[str] | None = None) -> Sample:
-        """The same sample with its maps."""
-        return self._draw(rng, size, materials, with_maps=True)
-
-    def with_layouts(self, count: int) -> ProceduralSource:
-        """The same source with `count` layouts of every recipe: in any colours and wear, never rolled."""
-        return replace(self, layouts=count)
+        """The same sample with its maps; where there is variety, some have a relief, or colours, that their recipe has not."""
+        recipe, maps = self._rendered(rng, size, materials)
+        if self.variety and rng.random() < self.variety:
+            other = maps if rng.random() < ALIGNED else self._rendered(rng, size, materials)[1]
+            maps = varied(other, maps, rng)
+        shown = self._shown(rng, recipe, maps)
+        rows, columns = shown.roll
+        planes = {"height": maps.height * np.float32(maps.relief), "roughness": maps.roughness, "metallic": maps.metallic}
+        return replace(shown, maps={name: np.roll(plane, (rows, columns), (0, 1)) for name, plane in planes.items()})
 
     def picture(self, prompt: str, size: int, seed: int) -> NDArray[np.uint8]:
         """What `prompt` asks for at size x size, uint8 (size, size, 3); `seed` chooses what it leaves open."""
         return to_uint8(shade(render(parse(prompt, seed).recipe, size, size, seed)))
 
-    def _draw(self, rng: np.random.Generator, size: int, materials: Sequence[str] | None, *, with_maps: bool) -> Sample:
-        entry = find_material(one_of(rng, materials or self.materials))
-        recipe = random_recipe(entry, rng)
-        maps = render(recipe, size, size, int(rng.integers(self.layouts or 1 << 62)))
+    def with_layouts(self, count: int) -> ProceduralSource:
+        """The same source with `count` layouts of every recipe: in any colours and wear, never rolled."""
+        return replace(self, layouts=count)
+
+    def with_variety(self, share: float) -> ProceduralSource:
+        """The same source, so many of whose samples with maps are materials that nobody wrote."""
+        return replace(self, variety=share)
+
+    def _rendered(self, rng: np.random.Generator, size: int, materials: Sequence[str] | None) -> tuple[Recipe, Maps]:
+        recipe = random_recipe(find_material(one_of(rng, materials or self.materials)), rng)
+        return recipe, render(recipe, size, size, int(rng.integers(self.layouts or 1 << 62)))
+
+    def _shown(self, rng: np.random.Generator, recipe: Recipe, maps: Maps) -> Sample:
+        size = maps.height.shape[0]
         rows, columns = (0, 0) if self.layouts else (int(shift) for shift in rng.integers(size, size=2))
         image = np.roll(to_uint8(shade(maps)), (rows, columns), (0, 1))
-        words, labels = caption(recipe, rng), {"material": recipe.material, "colour": recipe.colour}
-        if not with_maps:
-            return Sample(image, words, labels)
-        planes = {"height": maps.height * np.float32(maps.relief), "roughness": maps.roughness, "metallic": maps.metallic}
-        return Sample(image, words, labels, {name: np.roll(plane, (rows, columns), (0, 1)) for name, plane in planes.items()})
+        return Sample(image, caption(recipe, rng), {"material": recipe.material, "colour": recipe.colour}, roll=(rows, columns))

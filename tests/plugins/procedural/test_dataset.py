@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gesso.media.relief import normals
 from gesso_plugins.procedural import dataset
 from gesso_plugins.procedural.chance import random_recipe
 from gesso_plugins.procedural.dataset import ProceduralSource
@@ -13,6 +14,7 @@ from gesso_plugins.procedural.maps import Maps, shade, to_uint8
 from gesso_plugins.procedural.recipe import Recipe
 from gesso_plugins.procedural.registry import find_material
 from gesso_plugins.procedural.render import render
+from gesso_plugins.procedural.variety import varied
 
 SOURCE = ProceduralSource()
 
@@ -63,3 +65,28 @@ def test_layouts_hold_seeds_and_places_and_nothing_else(monkeypatch: pytest.Monk
     assert all(np.array_equal(sample.image, to_uint8(shade(maps))) for sample, (_, maps) in zip(samples, drawn, strict=True))
     assert len({sample.labels["colour"] for sample in samples}) > 3
     assert SOURCE.layouts is None
+
+
+def test_variety_gives_a_relief_other_colours_and_lights_it_anew() -> None:
+    rng = np.random.default_rng(7)
+    shape, surface = (render(random_recipe(find_material(name), rng), 32, 32, 1) for name in ("brick", "plaid"))
+    made = varied(shape, surface, rng)
+    turns = [np.rot90(plane, k) for k in range(4) for plane in (shape.height, shape.height[:, ::-1])]
+    (turned,) = (plane for plane in turns if np.array_equal(plane, made.height))
+    assert np.array_equal(made.normal, normals(turned * np.float32(made.relief)))
+    assert 0.5 < made.relief / shape.relief < 2
+    assert sorted(made.base_color.ravel()) == sorted(surface.base_color.ravel())
+    assert not np.array_equal(shade(made), shade(shape))
+
+
+def test_variety_touches_its_share_of_the_samples_with_maps() -> None:
+    half = SOURCE.with_variety(0.5)
+    heights = [
+        [np.sort(source.sample_maps(np.random.default_rng(i), 16).maps["height"], axis=None) for i in range(40)]
+        for source in (SOURCE, half)
+    ]
+    kept = [np.array_equal(plain, other) for plain, other in zip(*heights, strict=True)]
+    assert 10 < sum(kept) < 30, "a relief that is only rolled has the same heights"
+    whole = SOURCE.with_variety(1.0).sample_maps(np.random.default_rng(3), 32, ("brick",))
+    assert whole.maps["height"].shape == (32, 32)
+    assert np.array_equal(half.sample(np.random.default_rng(2), 16).image, SOURCE.sample(np.random.default_rng(2), 16).image)

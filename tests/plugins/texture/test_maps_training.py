@@ -60,7 +60,7 @@ class Waves:
 
 
 def tiny(out: Path, steps: int) -> MapsConfig:
-    data = DataConfig(held_out=(), size=32, minimum=64, shard=16, workers=0)
+    data = DataConfig(held_out=(), variety=0, size=32, minimum=64, shard=16, workers=0)
     network = NetworkConfig(channels=(8, 16, 16), groups=4)
     return MapsConfig(out=out, steps=steps, batch=8, warmup=4, ema=0.9, log_every=50, network=network, data=data)
 

@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gesso.training.arguments import Training, has_checkpoint, refuse_overwriting, train_parser
+from gesso.training.arguments import Training, has_checkpoint, refuse_overwriting, share, train_parser
 
 if TYPE_CHECKING:
     from gesso.plugin.datasets import MappedSource
@@ -31,6 +31,8 @@ def train(argv: Sequence[str], source: MappedSource) -> int:
     """`gesso train maps`."""
     parser = train_parser(TRAINING)
     parser.add_argument("--half", action="store_true", help="compute in bfloat16; quicker where the processor multiplies it natively")
+    about = "share (0 to 1) of the renders whose relief is another material's, or turned and steeper or flatter (default: %(default)s)"
+    parser.add_argument("--variety", type=share, default=0.5, help=about)
     options = parser.parse_args(argv)
     refuse_overwriting(parser, options)
     start = shipped_weights() if options.go_on and not has_checkpoint(options.out) else None
@@ -44,7 +46,7 @@ def train(argv: Sequence[str], source: MappedSource) -> int:
         minutes=options.minutes,
         steps=options.steps,
         half=options.half,
-        data=DataConfig(workers=options.workers),
+        data=DataConfig(variety=options.variety, workers=options.workers),
     )
     print(train_maps(source, config, start))
     return 0

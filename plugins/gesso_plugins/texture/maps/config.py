@@ -20,9 +20,12 @@ class NetworkConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Renders with maps: `minimum` must exist before training starts, the rest grow beside it."""
+    """Renders with maps: `minimum` must exist before training starts, the rest grow beside it. variety: the share of them
+    that are materials that nobody wrote.
+    """
 
     held_out: tuple[str, ...] = HELD_OUT_MATERIALS
+    variety: float = 0.5
     size: int = 128
     minimum: int = 1_536
     target: int = 12_288

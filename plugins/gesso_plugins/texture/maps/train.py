@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from gesso.errors import InvalidRequest
 from gesso.model.seamless import make_seamless
-from gesso.plugin.datasets import MappedSource
+from gesso.plugin.datasets import MappedSource, VariedSource
 from gesso.training import ema, precision
 from gesso.training.beside import start_beside
 from gesso.training.muon import build_optimiser
@@ -44,7 +45,7 @@ class Training:
     """One run: its renders, its network, and what one step learns."""
 
     def __init__(self, source: MappedSource, config: MapsConfig) -> None:
-        self.source = source
+        self.source = _with_variety(source, config.data.variety)
         self.config = config
         self.run = Run("maps", config)
         names = getattr(source, "materials", ())
@@ -111,6 +112,15 @@ class Training:
         return {"loss": float(loss.detach())} | {name: float(term.detach()) for name, term in terms.items()}
 
 
+def _with_variety(source: MappedSource, share: float) -> MappedSource:
+    """The source as the recipe wants it; InvalidRequest where its materials are its own alone."""
+    if not share:
+        return source
+    if not isinstance(source, VariedSource):
+        raise InvalidRequest("The pictures of this source have no variety to choose.", field="variety", hint="Give --variety 0.")
+    return source.with_variety(share)
+
+
 def train_maps(source: MappedSource, config: MapsConfig, start: Path | None = None) -> Path:
     """Train until the configuration's steps or time are up, from the network in `start` or from nothing; the answer is the file."""
     training = Training(source, config)
@@ -118,7 +128,7 @@ def train_maps(source: MappedSource, config: MapsConfig, start: Path | None = No
         stack.enter_context(training.run.opened())
         training.prepare(start)
         if config.data.workers:
-            arguments = (source, training.store, training.request, config.data.target)
+            arguments = (training.source, training.store, training.request, config.data.target)
             stack.callback(start_beside(grow_maps, *arguments).terminate)
         training.loop()
     return config.out / WEIGHTS
