@@ -17,7 +17,7 @@ TOTAL_LIMIT = 48 * MIB
 FILE_LIMIT = 16 * MIB
 
 BUDGET = {
-    "starter weights": (20 * MIB, r"plugins/gesso_plugins/starter/weights/"),
+    "starter weights": (20 * MIB, r"plugins/gesso_plugins/starter/(weights|preview_weights)/"),
     "clip weights": (5_000_000, r"plugins/gesso_plugins/clip/weights/"),
     "classifier and other trained files": (8 * MIB, r"plugins/.*\.(safetensors|npz)$"),
     "pictures": (8 * MIB, r".*\.(png|webp|jpg|jpeg|gif)$"),
