@@ -101,3 +101,15 @@ def test_one_axis_circular_leaves_zeros_on_the_other() -> None:
 def test_more_padding_than_picture_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot wrap"):
         pad_axes(torch.zeros(1, 1, 2, 2), (3, 0, 0, 0), x=True, y=True)
+
+
+@torch.no_grad()
+def test_what_a_network_says_keeps_its_zeros_does_so() -> None:
+    network, image = autoencoder(), torch.randn(1, 3, 16, 16)
+    latents = network.encode(image).latent_dist.mean
+    picture = network.decode(latents).sample
+    network.register_to_config(zero_padded=["encoder"])
+    padding = make_seamless(network)
+    assert torch.equal(network.encode(image).latent_dist.mean, latents)
+    assert not torch.equal(network.decode(latents).sample, picture)
+    padding.eject()

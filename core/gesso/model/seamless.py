@@ -3,18 +3,23 @@
 The switch replaces the padding of every `Conv2d`, and of the strided downsamplers that pad by hand (the encoder of
 `AutoencoderKL`), on the instances only: ejecting deletes what was put there, so a network computes equal bits again.
 It touches no weight and knows no model family.
+
+A network may say of parts of it that they keep their zeros (``zero_padded`` in its configuration, names of children): where a part sees the
+border it knows the place in the tile, and what comes after it closes the picture.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 Forward = Callable[..., torch.Tensor]
+ZERO_PADDED = "zero_padded"
+"""The key of a network's configuration that names its children whose padding is never replaced."""
 
 
 class Seamless:
@@ -58,7 +63,11 @@ def make_seamless(module: nn.Module, x: bool = True, y: bool = True) -> Seamless
 
 def _replacements(module: nn.Module, x: bool, y: bool) -> Iterator[tuple[nn.Module, str, Forward]]:
     """What to put on which part of a module: (part, attribute, forward)."""
-    for part in module.modules():
+    config = getattr(module, "config", None)
+    kept = tuple(config.get(ZERO_PADDED, ())) if isinstance(config, Mapping) else ()
+    for name, part in module.named_modules():
+        if name.partition(".")[0] in kept:
+            continue
         if isinstance(part, nn.Conv2d):
             if part.padding_mode == "zeros" and any(part._reversed_padding_repeated_twice):
                 yield part, "_conv_forward", functools.partial(_conv_forward, part, x, y)

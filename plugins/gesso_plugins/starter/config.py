@@ -73,8 +73,9 @@ class PreviewConfig:
 
 @dataclass(frozen=True)
 class UnetConfig:
-    """The denoising network."""
+    """The denoising network. zero_padded: what of it never wraps, so that it knows its place in the tile."""
 
+    zero_padded: tuple[str, ...] = ("down_blocks",)
     channels: tuple[int, ...] = (96, 160)
     layers: int = 1
     heads: int = 4
@@ -117,7 +118,9 @@ class DrawingConfig:
 
 @dataclass(frozen=True)
 class DiffusionConfig:
-    """The noise schedule and the training of the denoiser."""
+    """The noise schedule and the training of the denoiser. rolled_share: how many of the layouts' renders are rolled all the same, so that
+    pictures of others can be painted on.
+    """
 
     timesteps: int = 1000
     beta_start: float = 0.00085
@@ -125,6 +128,7 @@ class DiffusionConfig:
     batch: int = 64
     crop: int = 8
     crop_share: float = 0.1
+    rolled_share: float = 0.1
     log_sigma_mean: float = 0.5
     log_sigma_std: float = 1.3
     caption_dropout: float = 0.1

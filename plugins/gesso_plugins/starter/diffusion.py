@@ -31,8 +31,11 @@ class Batch:
     wrap: bool
 
 
-def draw_step(data: LatentSet, config: DiffusionConfig, empty: torch.Tensor, levels: NoiseSchedule, key: tuple[int, int]) -> Batch:
-    """Everything random about step `key` = (seed, step): samples, rolls, dropped captions, noise, noise levels, padding.
+def draw_step(
+    data: LatentSet, config: DiffusionConfig, empty: torch.Tensor, levels: NoiseSchedule, key: tuple[int, int], rolled: float = 1.0
+) -> Batch:
+    """Everything random about step `key` = (seed, step): samples, rolls (of a share ``rolled`` of whole tiles), dropped captions, noise,
+    noise levels, padding.
 
     Most steps see many small crops of tiles with zeros around them, the others whole tiles that wrap: crops teach local structure at a
     quarter of the cost of a sample (Wang et al. 2023, patch diffusion), whole tiles teach how a texture closes.
@@ -41,7 +44,7 @@ def draw_step(data: LatentSet, config: DiffusionConfig, empty: torch.Tensor, lev
     cropped = config.crop < data.side and rng.random() < config.crop_share
     tiles = max(1, config.batch * config.crop**2 // data.side**2)
     batch = config.batch if cropped else tiles
-    drawn = draw_batch(data, batch, rng)
+    drawn = draw_batch(data, batch, rng, 1.0 if cropped else rolled)
     latents = drawn.latents
     if cropped:
         latents = latents[..., : config.crop, : config.crop].contiguous()

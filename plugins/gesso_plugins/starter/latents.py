@@ -151,8 +151,9 @@ class Drawn:
     labels: list[Mapping[str, str]]
 
 
-def draw_batch(data: LatentSet, batch: int, rng: np.random.Generator) -> Drawn:
-    """A random batch, each sample rolled by whole latents."""
+def draw_batch(data: LatentSet, batch: int, rng: np.random.Generator, rolled: float = 1.0) -> Drawn:
+    """A random batch, so large a share of it rolled by whole latents."""
     index = rng.integers(0, len(data), batch).tolist()
-    shifts = [(int(a), int(b)) for a, b in rng.integers(0, data.side, (batch, 2))]
+    moved = rng.random(batch) < rolled
+    shifts = [(int(a), int(b)) if roll else (0, 0) for (a, b), roll in zip(rng.integers(0, data.side, (batch, 2)), moved, strict=True)]
     return Drawn(*data.batch(index, shifts), [data.labels[i] for i in index])

@@ -10,6 +10,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from gesso.model.seamless import ZERO_PADDED
 from gesso.training.ema import Trained, tensors_of
 from gesso_plugins.starter.config import AutoencoderConfig, DiffusionConfig, TextConfig, UnetConfig
 
@@ -95,6 +96,7 @@ def build_unet(config: UnetConfig, text: TextConfig, latent_channels: int, sampl
         addition_embed_type="text",
         addition_embed_type_num_heads=text.heads,
     )
+    unet.register_to_config(**{ZERO_PADDED: list(config.zero_padded)})
     nn.init.zeros_(unet.add_embedding.norm2.weight)
     for part in unet.modules():
         kind = type(part).__name__

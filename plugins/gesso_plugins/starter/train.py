@@ -14,6 +14,7 @@ import torch
 from diffusers import AutoencoderKL
 from transformers import CLIPTokenizer
 
+from gesso.model.seamless import ZERO_PADDED
 from gesso.plugin.datasets import CaptionedSource
 from gesso.training.arguments import has_checkpoint
 from gesso.training.beside import start_beside
@@ -61,6 +62,7 @@ class Training:
         self.vae.eval().requires_grad_(False)
         torch.manual_seed(config.seed)
         self.model = warm.model if warm else self._denoiser()
+        self.model.unet.register_to_config(**{ZERO_PADDED: list(config.unet.zero_padded)})
         diffusion = config.diffusion
         optimiser = build_optimiser(self.model.modules(), diffusion.matrix_learning_rate, diffusion.learning_rate)
         self.run.train(self.model, self.model.modules(), optimiser, diffusion.ema)
@@ -105,7 +107,8 @@ class Training:
     def _one_step(self) -> dict[str, float]:
         diffusion, step = self.config.diffusion, self.run.step
         torch.manual_seed(self.config.seed * 1_000_003 + step)
-        batch = draw_step(self.data, diffusion, self.empty, self.levels, (self.config.seed, step))
+        rolled = diffusion.rolled_share if self.config.data.layouts else 1.0
+        batch = draw_step(self.data, diffusion, self.empty, self.levels, (self.config.seed, step), rolled)
         self.model.unet.train()
         self.model.text.train()
         loss, guess = velocity_loss(self.model, batch, self.levels, self.config.half)
