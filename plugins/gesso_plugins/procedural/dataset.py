@@ -22,6 +22,11 @@ from .variety import varied
 ALIGNED = 0.5
 """How many of those that nobody wrote keep the colours of their own relief."""
 
+PLACE = (3, 5)
+"""Where layouts lie that always lie at the same place: rolled by so many sixteenths of the tile, down and right. Unrolled, the joints of
+walls and tiles lie on the border, where the steps between pixels are then a quarter larger than inside; here they are as large.
+"""
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -43,7 +48,7 @@ class ProceduralSource:
     """The training source of seamless materials. It holds no state, so any number of processes may share the work."""
 
     layouts: int | None = None
-    """How many seeds a recipe is rendered with, unrolled; None: any seed, rolled by a random offset of the torus."""
+    """How many seeds a recipe is rendered with, always rolled alike; None: any seed, rolled by a random offset of the torus."""
     variety: float = 0.0
     """The share of samples with maps that are made of two materials, or of one that is turned and steeper or flatter."""
     name: ClassVar[str] = "procedural"
@@ -79,7 +84,7 @@ class ProceduralSource:
         return to_uint8(shade(render(parse(prompt, seed).recipe, size, size, seed)))
 
     def with_layouts(self, count: int) -> ProceduralSource:
-        """The same source with `count` layouts of every recipe: in any colours and wear, never rolled."""
+        """The same source with `count` layouts of every recipe, in any colours and wear, always at the same place of the tile."""
         return replace(self, layouts=count)
 
     def with_variety(self, share: float) -> ProceduralSource:
@@ -92,6 +97,7 @@ class ProceduralSource:
 
     def _shown(self, rng: np.random.Generator, recipe: Recipe, maps: Maps) -> Sample:
         size = maps.height.shape[0]
-        rows, columns = (0, 0) if self.layouts else (int(shift) for shift in rng.integers(size, size=2))
+        shifts = [size * part // 16 for part in PLACE] if self.layouts else rng.integers(size, size=2)
+        rows, columns = (int(shift) for shift in shifts)
         image = np.roll(to_uint8(shade(maps)), (rows, columns), (0, 1))
         return Sample(image, caption(recipe, rng), {"material": recipe.material, "colour": recipe.colour}, roll=(rows, columns))
