@@ -101,6 +101,8 @@ def test_a_running_daemon_follows_the_list(home: Path, daemon: subprocess.Popen[
         while client.submit("generate", prompt="stone", seed=1, width=64, height=64).result().images[0].recipe["model"] != "mine":
             assert time.monotonic() < deadline
         assert "mine" in [model["name"] for model in client.status()["models"]]
+        shown = {model["name"]: model["title"] for model in client.describe()["catalogues"]["models"]}
+        assert shown["mine"] == "mine", "what hosts list"
         run(capsys, "models", "remove", "mine")
         with pytest.raises(InvalidRequest, match="no model 'mine'"):
             client.submit("generate", prompt="x", model="mine")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,7 @@ def add(args: argparse.Namespace, _surface: Surface) -> int:
 
 
 def take_in(found: Found, name: str | None, family: str | None = None, kind: str | None = None) -> tuple[ModelEntry, Found]:
-    """Put one model on the list."""
+    """Put one model on the list, under the name that it is given, or its own: hosts show it so."""
     if family is not None:
         _check_family(found, family)
     elif not found.kind:
@@ -119,7 +119,7 @@ def take_in(found: Found, name: str | None, family: str | None = None, kind: str
             f"{found.path} is sound, but no table of Gesso says what model it is.",
             hint="`gesso models add --family NAME --kind KIND` takes it on your word; `gesso plugins list` names the families.",
         )
-    entry = _entry(found, name or _own_name(found), family, kind)
+    entry = replace(_entry(found, name or _own_name(found), family, kind), title=name or _own_name(found))
     _refuse_taken([entry], replacing=True)
     model_list().put([entry])
     return entry, found
