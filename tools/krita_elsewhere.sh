@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Run the tests in Krita against another Debian's Krita, in a chroot: `tools/krita_elsewhere.sh SUITE FOLDER [PYTEST OPTION...]`, as root.
 # trixie has Krita 5.2 (PyQt5), sid-experimental Krita 6 (PyQt6). Making the chroot takes minutes and 2 GB; it is kept for the next time.
-# The daemon runs outside: tests in which Krita starts one itself cannot work here.
+# The daemon runs outside: tests in which Krita starts one itself (test_docker, test_making) cannot work here.
 set -euo pipefail
 suite="${1:?trixie or sid-experimental}" folder="$(realpath -m "${2:?a folder for the chroot}")"
 shift 2
@@ -21,4 +21,7 @@ for place in dev tmp; do
     mountpoint -q "$folder/$place" || mount --bind "/$place" "$folder/$place"
 done
 trap 'for place in tmp dev proc; do umount "$folder/$place"; done' EXIT
-GESSO_KRITA="/usr/sbin/chroot $folder krita" "${VENV:-.venv}/bin/python" -m pytest -n 0 -m krita tests/hosts/krita/test_inpaint.py tests/hosts/krita/test_live.py "$@"
+tests=()
+for name in pixels inpaint live seen guiding importing; do tests+=("tests/hosts/krita/test_$name.py"); done
+GESSO_KRITA="/usr/sbin/chroot $folder krita" GESSO_KRITA_FILES="$folder/usr/share/krita" \
+    "${VENV:-.venv}/bin/python" -m pytest -n 0 -m krita "${tests[@]}" "$@"

@@ -24,7 +24,8 @@ from .modes import Mode, modes, of_task
 from .orders import Wanted
 from .qt import QtCore, QtWidgets
 from .regions import Regions
-from .widgets import FormPanel, Halves
+from .scrolled import Halves, Scrolled
+from .widgets import FormPanel
 
 ID = "gesso"
 
@@ -50,23 +51,18 @@ class Docker(DockWidget):
         self.place = InDocument(self.controller)
         self.column.addWidget(self.place)
         self.column.addStretch(1)
-        area = QtWidgets.QScrollArea()  # the form scrolls; what tells and what is pressed stays in sight
-        area.setWidgetResizable(True)
-        area.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setMinimumHeight(120)
-        area.setWidget(upper)
-        halves.addWidget(area)
+        self.area = Scrolled(upper, 120)  # the form scrolls; what tells and what is pressed stays in sight
+        halves.addWidget(self.area)
         halves.addWidget(self._half())
         self._buttons_row()
         self._live_rows()
-        self.jobs = Jobs(self.controller, self.reuse)
+        self.jobs = Jobs(self.controller, self.reuse, self._title)
         self.column.addWidget(self.jobs, 1)
         self.foot = Foot(self.controller)
         self.column.addWidget(self.foot)
         halves.setStretchFactor(0, 3)
         halves.setStretchFactor(1, 2)
-        self.setWidget(halves)
+        self.setWidget(Scrolled(halves))
         self.controller.changed.connect(self.refresh)
         self.controller.moved.connect(self._moved)
         self.controller.said.connect(self.foot.say)
@@ -175,6 +171,7 @@ class Docker(DockWidget):
     def _wanted(self, panel: FormPanel) -> Wanted:
         """What is set beside the form's own fields."""
         return Wanted(
+            mode="" if self._mode is None else self._mode.name,
             beyond=self.place.beyond.currentData(),
             hidden=self.place.hidden,
             slots=panel.slots(),
@@ -235,14 +232,20 @@ class Docker(DockWidget):
 
     def reuse(self, task: Task) -> None:
         """Show a task's operation and settings, with the seed, the control layers and the regions."""
-        mode = of_task(self._modes, task.operation, task.params)
+        wanted = orders.guides(task.memo)
+        mode = of_task(self._modes, task.operation, task.params, wanted.mode)
         if mode is not None:
             self.operation.setCurrentIndex(self.operation.findData(mode.name))
             if self.panel is not None:
-                wanted = orders.guides(task.memo)
-                self.panel.fill(task.params, wanted.slots)
+                self.panel.fill({**task.params, **orders.followed(task.memo)}, wanted.slots)
                 self.controls.write(wanted.steers)
                 self.regions.write(wanted.regions)
+
+    def _title(self, operation: str, params: Mapping[str, Any], memo: Mapping[str, Any]) -> str:
+        """What a job does, as the list of what can be done has it."""
+        name = orders.guides(memo).mode
+        mode = of_task(self._modes, operation, params, name)
+        return operation.capitalize() if mode is None else mode.title if params or name else mode.form.title
 
     def _list_earlier(self) -> None:
         menu = self.earlier.menu()
@@ -250,6 +253,8 @@ class Docker(DockWidget):
         for prompt in self.controller.history.prompts[:20]:
             words = prompt if len(prompt) < 60 else f"{prompt[:57]}..."
             menu.addAction(words.replace("&", "&&")).triggered.connect(lambda *_, prompt=prompt: self._say_again(prompt))
+        if menu.isEmpty():
+            menu.addAction("No words have been sent yet").setEnabled(False)
 
     def _say_again(self, prompt: str) -> None:
         if self.panel is not None and "prompt" in self.panel.inputs:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..panel.task import Task
@@ -12,14 +12,17 @@ from .thumbnails import SIDE, Asking, of_task
 
 _TASK = QtCore.Qt.ItemDataRole.UserRole
 _JOB = int(QtCore.Qt.ItemDataRole.UserRole) + 1
+Titled = Callable[[str, Mapping[str, Any], Mapping[str, Any]], str]
 
 
 class Jobs(QtWidgets.QWidget):
-    """Newest first; below them the jobs of earlier runs that the daemon keeps."""
+    """Newest first; below them the jobs of earlier runs that the daemon keeps. ``titled``: an operation in words, by
+    its parameters and what is remembered of the job.
+    """
 
-    def __init__(self, controller: Controller, reuse: Any) -> None:
+    def __init__(self, controller: Controller, reuse: Callable[[Task], None], titled: Titled) -> None:
         super().__init__()
-        self.controller, self._reuse = controller, reuse
+        self.controller, self._reuse, self._title = controller, reuse, titled
         rows = QtWidgets.QVBoxLayout(self)
         rows.setContentsMargins(0, 0, 0, 0)
         self.list = QtWidgets.QListWidget()
@@ -72,8 +75,7 @@ class Jobs(QtWidgets.QWidget):
         for job in self.controller.earlier:
             if job["job"] not in shown:
                 memo = self.controller.memory.jobs.get(job["job"], {})
-                told = f"{self._title(job['operation'])}, earlier: open it to bring it back"
-                item = QtWidgets.QListWidgetItem(f"{_star(memo)}{memo.get('name') or job['operation']}\n{told}")
+                item = QtWidgets.QListWidgetItem(_row(memo, self._title(job["operation"], {}, memo), "earlier, open it to bring it back"))
                 item.setData(_JOB, job["job"])
                 item.setIcon(self.controller.thumbnails.icon(job["job"]))
                 self.list.addItem(item)
@@ -84,9 +86,8 @@ class Jobs(QtWidgets.QWidget):
         if task.memo.get("live"):
             return
         item = self._item(task)
-        name = task.memo.get("name") or task.operation
         applied = ", applied" if task.memo.get("applied") else ""
-        item.setText(f"{_star(task.memo)}{name}\n{self._title(task.operation)}: {task.words}{applied}")
+        item.setText(_row(task.memo, self._title(task.operation, task.params, task.memo), f"{task.words}{applied}"))
         picture = of_task(task, SIDE)
         if picture is not None:
             item.setIcon(QtGui.QIcon(picture))
@@ -134,11 +135,6 @@ class Jobs(QtWidgets.QWidget):
         self.list.setCurrentItem(item)
         return item
 
-    def _title(self, operation: str) -> str:
-        """An operation as its form is headed."""
-        surface = self.controller.session.surface
-        return surface.forms[operation].title if surface is not None and operation in surface.forms else operation
-
     def _activated(self, item: Any) -> None:
         job = item.data(_JOB)
         if job is None:
@@ -157,6 +153,7 @@ class Jobs(QtWidgets.QWidget):
         self.buttons["discard"].setText("Cancel" if task is not None and not task.ended else "Discard")
 
 
-def _star(memo: Mapping[str, Any]) -> str:
-    """What stands before the name of a favourite."""
-    return "\u2605 " if memo.get("favourite") else ""
+def _row(memo: Mapping[str, Any], title: str, state: str) -> str:
+    """The words of a job, or what it does where it has none; below them how it stands. A favourite has a star."""
+    star, name = "\u2605 " if memo.get("favourite") else "", memo.get("name")
+    return f"{star}{name}\n{title}: {state}" if name else f"{star}{title}\n{state[:1].upper()}{state[1:]}"

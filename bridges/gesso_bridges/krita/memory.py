@@ -12,7 +12,7 @@ from gesso.wire.home import Home
 from ..panel.kept import Kept
 
 LONGEST = 200
-_KEPT = ("document", "above", "box", "name", "grow", "from_image", "favourite", "wanted")
+_KEPT = ("document", "above", "box", "name", "grow", "invert", "from_image", "favourite", "wanted")
 
 
 class Memory:

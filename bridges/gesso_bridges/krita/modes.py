@@ -58,10 +58,11 @@ def modes(forms: Mapping[str, Form]) -> list[Mode]:
     return sorted(found, key=lambda mode: place.get(mode.name, len(ORDER)))
 
 
-def of_task(found: list[Mode], operation: str, params: Mapping[str, Any]) -> Mode | None:
-    """The mode that comes nearest to what a job was asked for."""
+def of_task(found: list[Mode], operation: str, params: Mapping[str, Any], name: str = "") -> Mode | None:
+    """The mode of that name, else the one that comes nearest to what a job was asked for."""
     fitting = [mode for mode in found if mode.form.operation == operation]
-    return max(fitting, key=lambda mode: sum(params.get(name) == value for name, value in mode.values.items()), default=None)
+    named = next((mode for mode in fitting if mode.name == name), None)
+    return named or max(fitting, key=lambda mode: sum(params.get(key) == value for key, value in mode.values.items()), default=None)
 
 
 def _named(name: str, form: Form, values: Mapping[str, Any], slots: Mapping[str, str] | None = None) -> Mode:

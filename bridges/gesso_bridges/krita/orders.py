@@ -47,9 +47,10 @@ class Region:
 @dataclass(frozen=True)
 class Wanted:
     """What the user set beside the operation's own fields. ``slots``: field -> `CANVAS`, `LAYER` or the path of a file; ``steers``: control
-    layers; ``whole``: whether pictures are of the whole canvas, whatever is selected.
+    layers; ``whole``: whether pictures are of the whole canvas, whatever is selected; ``mode``: the name of what was chosen to be done.
     """
 
+    mode: str = ""
     beyond: str = "paint"
     hidden: frozenset[str] = frozenset()
     slots: Mapping[str, str] = field(default_factory=dict)
@@ -60,8 +61,9 @@ class Wanted:
     """Whether Krita shows the document wrapped around: then what can tile does, unless something else is set."""
 
     def kept(self) -> dict[str, Any]:
-        """What `guides` reads again, as JSON: what the parameters of a job do not tell of its layers."""
+        """What `guides` reads again, as JSON: what the parameters of a job do not tell of its layers, and what it was called."""
         return {
+            "mode": self.mode,
             "slots": dict(self.slots),
             "steers": [asdict(steer) for steer in self.steers],
             "regions": [asdict(one) for one in self.regions],
@@ -69,10 +71,16 @@ class Wanted:
 
 
 def guides(memo: Mapping[str, Any]) -> Wanted:
-    """The slots, control layers and regions of an earlier job; none where it was asked for elsewhere."""
+    """The mode, slots, control layers and regions of an earlier job; none where it was asked for elsewhere."""
     kept = memo.get("wanted", {})
     steers = [Steer(**entry) for entry in kept.get("steers", ())]
-    return Wanted(slots=kept.get("slots", {}), steers=steers, regions=[Region(**entry) for entry in kept.get("regions", ())])
+    regions = [Region(**entry) for entry in kept.get("regions", ())]
+    return Wanted(mode=kept.get("mode", ""), slots=kept.get("slots", {}), steers=steers, regions=regions)
+
+
+def followed(memo: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of an earlier job that its parameters do not have, because its pictures were made after them."""
+    return {"invert": True} if memo.get("invert") else {}
 
 
 @dataclass(frozen=True)
@@ -128,7 +136,8 @@ def _region(form: Form, values: Mapping[str, Any], document: Any, wanted: Wanted
         returns="layer",
         **_guided(form, wanted, document, found.context, str(values.get("prompt") or "")),
     )
-    memo = {**_memo(document, found.context, values), "grow": wanted.beyond == "grow" and any((left, top, right, bottom))}
+    grow, invert = wanted.beyond == "grow" and any((left, top, right, bottom)), bool(values.get("invert"))
+    memo = {**_memo(document, found.context, values), "grow": grow, "invert": invert}  # the mask that is sent has been inverted here
     return Order(form.operation, params, memo, documents.notices(document))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .qt import QtWidgets
+from .scrolled import reveal
 from .widgets import Fold
 
 
@@ -21,6 +22,7 @@ class Rows(Fold):
         self.told.setWordWrap(True)
         self.add = QtWidgets.QPushButton(add)
         self.add.clicked.connect(lambda *_: self.add_row())
+        self.add.clicked.connect(lambda *_: reveal(self.add))
         self.column.addWidget(self.told)
         self.column.addWidget(self.add)
 

@@ -11,6 +11,7 @@ from gesso.errors import InvalidRequest
 from ..panel.form import Choice, Field, Form, Surface, json_to_text, text_to_json
 from .orders import CANVAS, LAYER, paints_regions
 from .qt import QtCore, QtGui, QtWidgets, Signal
+from .scrolled import reveal
 
 AUTOMATIC = "Automatic"
 _SEED = QtCore.QRegularExpression(r"\d{0,16}")
@@ -31,8 +32,9 @@ class FormPanel(QtWidgets.QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         fold = Fold("More")
         regional = paints_regions(form)
-        for group in sorted(form.groups, key=lambda group: not any(wanted.kind == "lines" for wanted in group.fields)):  # words come first
-            shown = [wanted for wanted in group.fields if not (regional and (wanted.kind in PICTURES or wanted.name in HANDLED))]
+        for group in sorted(form.groups, key=lambda group: group.name != "prompt"):  # words come first, of the form and of each group
+            fields = sorted(group.fields, key=lambda wanted: wanted.kind != "lines")
+            shown = [wanted for wanted in fields if not (regional and (wanted.kind in PICTURES or wanted.name in HANDLED))]
             if shown:
                 box = self._group(group.title, shown, titled=group.advanced)
                 (fold.column if group.advanced else column).addWidget(box)
@@ -96,30 +98,6 @@ HANDLED = ("preset", "returns", "left", "top", "right", "bottom")
 """Fields that follow from the mode, the selection and the canvas where an operation paints regions."""
 
 
-class Halves(QtWidgets.QSplitter):
-    """One part above another; what stands in empty fields can be read in both, in every theme: Qt draws it at half strength."""
-
-    def __init__(self) -> None:
-        super().__init__(QtCore.Qt.Orientation.Vertical)
-        self.setChildrenCollapsible(False)
-        self._tone()
-
-    def changeEvent(self, event: Any) -> None:
-        """Another theme, maybe. Qt's own name."""
-        super().changeEvent(event)
-        if event.type() == QtCore.QEvent.Type.PaletteChange:
-            self._tone()
-
-    def _tone(self) -> None:
-        role = QtGui.QPalette.ColorRole.PlaceholderText
-        colour = self.palette().text().color()
-        colour.setAlphaF(0.75)
-        if self.palette().color(role) != colour:
-            palette = QtGui.QPalette()
-            palette.setColor(role, colour)
-            self.setPalette(palette)  # only this one: the others go on following the theme
-
-
 class Fold(QtWidgets.QWidget):
     """A button that shows and hides what lies below it. ``grown``: one more row came into it."""
 
@@ -142,6 +120,7 @@ class Fold(QtWidgets.QWidget):
         rows.addWidget(self.button)
         rows.addWidget(self.body)
         self.button.toggled.connect(self._toggled)
+        self.button.clicked.connect(lambda *_: reveal(self))
 
     def _toggled(self, shown: bool) -> None:
         self.body.setVisible(shown)

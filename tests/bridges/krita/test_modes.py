@@ -21,4 +21,6 @@ def test_presets_are_modes_and_an_operation_of_tomorrow_stands_at_the_end() -> N
     assert by_name["texture:tile"].slots == {"image": "canvas"}
     assert of_task(found, "edit", {"strength": 0.4, "padding": 0.33}) == by_name["edit:refine"]
     assert of_task(found, "edit", {"strength": 1.0}) == by_name["edit:inpaint"]
+    assert of_task(found, "edit", {"strength": 1.0}, "edit:background") == by_name["edit:background"]
+    assert of_task(found, "edit", {"strength": 1.0}, "of another daemon") == by_name["edit:inpaint"]
     assert of_task(found, "gone", {}) is None

@@ -23,6 +23,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 PATIENCE = float(os.environ.get("GESSO_KRITA_SECONDS", "240"))
 """Seconds that one Krita may take."""
+FILES = Path(os.environ.get("GESSO_KRITA_FILES", "/usr/share/krita"))
+"""What this Krita brings along: its own plugins lie there."""
 DESKTOP = """[Desktop Entry]
 Type=Service
 ServiceTypes=Krita/PythonPlugin

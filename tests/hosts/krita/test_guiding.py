@@ -47,6 +47,9 @@ def check_modes(client: Client, facts: dict[str, Any]) -> None:
     assert (jobs["edit:inpaint"]["strength"], jobs["edit:refine"]["strength"], jobs["edit:add"]["strength"]) == (1.0, 0.4, 0.85)
     assert (jobs["edit:remove"]["grow"], jobs["edit:remove"]["padding"]) == (12, 1.0)
     assert jobs["edit:outpaint"]["right"] == 22
+    assert facts["background"] == ["edit:background", True], "used again, it leaves alone what is selected"
+    assert [row.partition(":")[0] for row in facts["rows"]] == ["Fill", "Refine", "Expand", "Add", "Remove", "Replace background", "Vary",
+        "Done, applied", "Upscale", "Done, applied", "Instruct"]  # fmt: skip
     mask = sent(client, jobs["edit:background"]["mask"]["sha256"])
     assert (mask[40, 50], mask[2, 2]) == (0, 255)
     assert {client.job(used[name][1])["operation"] for name in used if name.startswith("edit:")} == {"edit"}
@@ -95,6 +98,7 @@ def check_regions(client: Client, facts: dict[str, Any]) -> None:
     refused, said, kept = facts["elsewhere"]
     assert (refused, kept) == (True, True)
     assert "is not in this document" in said
+    assert facts["added_in_sight"], "a region that was added below the edge of the form"
     assert facts["reused"] == [True, [2, 1], True]
     assert client.job(plain)["params"]["control_strength"] == client.job(job)["params"]["control_strength"] == {"edges": 0.25}
     assert client.job(plain)["params"]["seed"] == client.job(job)["params"]["seed"]

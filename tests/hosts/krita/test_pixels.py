@@ -24,8 +24,9 @@ def test_a_run_that_fails_is_seen_to_fail(krita: Any) -> None:
 
 def test_every_depth_is_read_and_keeps_what_lies_below(krita: Any, gesso: Path) -> None:
     """Fails without the conversion in `documents.converted` (deep and grey documents read wrong), without filling a layer before it is
-    added in `layers.add_group` (redo would bring an empty one back), and without `refreshProjection` in `Without.read` (a group that
-    was added just now would be seen though it is left out), and without `_plain` in `Without._make` (vector layers would be missing)."""
+    added in `layers.add_group` (redo would bring an empty one back), without `refreshProjection` in `Without.read` (a group that was
+    added just now would be seen though it is left out), without `_plain` in `Without._make` (vector layers would be missing), and in
+    Krita 6 without `box.cut(canvas(document))` in `documents.selection` (an inverted selection would reach beyond the canvas)."""
     facts = krita("pixels").check()
     assert len(facts["spaces"]) == 7
     for space in facts["spaces"]:

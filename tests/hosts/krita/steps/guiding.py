@@ -1,6 +1,5 @@
 """Every mode once; control layers of an edit, drawn and made from the picture; regions with words of their own."""
 
-from gesso_krita.krita.qt import QtWidgets
 from hands import begin, close, hatched, landed, select
 
 MODES = {
@@ -74,6 +73,12 @@ def modes(lab, panel):
             yield from close(made)
         lab.krita.setActiveDocument(document)
     lab.note(undone=undone)
+    panel.docker.reuse(next(task for task in panel.tasks if task.job == found["edit:background"][1]))
+    jobs = panel.docker.jobs.list
+    lab.note(
+        rows=[jobs.item(place).text().splitlines()[-1] for place in reversed(range(jobs.count()))],
+        background=[panel.docker.operation.currentData(), panel.docker.panel.values().get("invert")],
+    )
     lab.note(used=found, below=bytes(base.pixelData(0, 0, WIDTH, HEIGHT)) == rows, groups=names(document))
     panel.docker.operation.showPopup()
     yield 0.6
@@ -128,7 +133,7 @@ def controls(lab, panel):
             found[f"{name} {strength}"] = bright(task.result.images[0]) if task.result else str(task.error)
             jobs[f"{name} {strength}"] = task.job
     panel.controller.apply_at_once = True
-    panel.docker.findChild(QtWidgets.QScrollArea).ensureWidgetVisible(panel.docker.controls.add)
+    panel.docker.area.ensureWidgetVisible(panel.docker.controls.add)
     yield 0.5
     lab.photograph("controls.png")
     lab.note(
@@ -207,11 +212,14 @@ def regions(lab, panel):
         row = panel.docker.regions.rows[number]
         row.layer.setCurrentIndex(row.layer.findData(node.uniqueId().toString()))
         row.words.setText(words)
+    yield 0.5
+    in_sight = panel.docker.regions.add.visibleRegion().boundingRect().height() == panel.docker.regions.add.height()
+    lab.note(added_in_sight=in_sight)
     panel.docker.controls.add_row()
     panel.docker.controls.rows[0].strength.setValue(0.25)
     panel.set(prompt="at dusk", model="tiny", steps=2, seed=None, guidance=3.0)
     yield 0.5  # until the new rows have their places
-    panel.docker.findChild(QtWidgets.QScrollArea).ensureWidgetVisible(panel.docker.regions.add)
+    panel.docker.area.ensureWidgetVisible(panel.docker.regions.add)
     yield 0.5
     lab.photograph("regions.png")
     task = panel.docker.submit()

@@ -41,10 +41,15 @@ def prepare(lab):
     panel.docker.setVisible(True)
     panel.docker.raise_()
     window.resizeDocks([panel.docker], [460], QtCore.Qt.Orientation.Horizontal)
-    for other in window.findChildren(QtWidgets.QDockWidget):
+    alone(lab, panel)
+    return panel
+
+
+def alone(lab, panel):
+    """Hide the other dockers. Krita 5.2 and 6 show them again with the first document."""
+    for other in lab.window.qwindow().findChildren(QtWidgets.QDockWidget):
         if other is not panel.docker and not other.isFloating() and other.objectName() not in ("ToolBox",):
             other.setVisible(False)
-    return panel
 
 
 def begin(lab):

@@ -9,6 +9,7 @@ from pathlib import Path
 from gesso_krita.krita import documents
 from gesso_krita.krita.pngfile import Png
 from gesso_krita.krita.qt import QtCore, QtWidgets
+from gesso_krita.krita.scrolled import least
 from hands import begin
 
 
@@ -134,7 +135,7 @@ def look(lab, panel, document, before, seen):
     times = sorted(live.times)
     processor = sorted((cpu, cpu) for _, cpu in live.times)
     yield 0.5  # until it is drawn
-    lab.note(least=panel.docker.widget().minimumSizeHint().height())
+    lab.note(least=[panel.docker.widget().minimumSizeHint().height(), least(420, 768)])
     lab.photograph("live.png")
     job = live.last.job
     live.last.memo["kept"] = True  # else the daemon would be told to forget it once there is a newer one

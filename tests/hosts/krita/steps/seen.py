@@ -6,7 +6,7 @@ from collections import Counter
 
 from gesso_krita.krita.qt import QAction, QtCore, QtGui, QtWidgets
 from gesso_krita.krita.tabs import stops
-from hands import begin, landed
+from hands import alone, begin, landed
 
 NARROW = 340
 """Pixels of a docker that leaves room to paint."""
@@ -30,6 +30,8 @@ def filled(lab, panel):
     lab.open(64, 64)
     dock = panel.docker
     yield (lambda: panel.controller.document is not None), 20
+    yield 0.5
+    alone(lab, panel)
     for button in dock.findChildren(QtWidgets.QToolButton):
         if button.objectName().startswith("gesso_fold_") and button.isVisible():
             button.setChecked(True)
@@ -77,7 +79,7 @@ def place(widget, root):
 def cut(panel):
     """What is cut off, sticks out, or lies over something else."""
     root, found = panel.docker.widget(), []
-    area = root.findChild(QtWidgets.QScrollArea)
+    area = panel.docker.area
     seen = leaves(panel)
     for widget in seen:
         width, height = needs(widget)
@@ -131,7 +133,7 @@ def themes(lab, panel):
         dark = theme == THEMES[0]
         actions[theme].trigger()
         yield (lambda dark=dark: (panel.docker.palette().window().color().lightness() < 128) is dark), 20
-        panel.docker.findChild(QtWidgets.QScrollArea).ensureWidgetVisible(panel.docker.controls.rows[0].remove)
+        panel.docker.area.ensureWidgetVisible(panel.docker.controls.rows[0].remove)
         yield 0.5
         lab.photograph(f"{theme.split()[1]}.png")
         seen = [widget for widget in leaves(panel) if widget.isEnabled() and has_words(widget)]
@@ -149,7 +151,7 @@ def has_words(widget):
 def keyboard(lab, panel):
     """With the tabulator from the first control to the last: each once, row by row."""
     root = panel.docker.widget()
-    area = root.findChild(QtWidgets.QScrollArea)
+    area = panel.docker.area
     able = [widget for widget in root.findChildren(QtWidgets.QWidget) if takes_keyboard(widget, area)]
 
     def row(widget):
