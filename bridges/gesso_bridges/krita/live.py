@@ -20,6 +20,7 @@ from .boxes import Box
 from .composed import LEAVES, Without
 from .controller import Controller
 from .frames import Frames
+from .modes import TITLES
 from .orders import Wanted
 from .pngfile import Png
 from .qt import QtCore, Signal
@@ -64,7 +65,8 @@ class Live(QtCore.QObject):
         """
         document = self.controller.document
         if not orders.paints_regions(form):
-            raise InvalidRequest("Live painting needs an operation that paints what is selected.", hint="Choose Edit.")
+            hint = f"Choose {TITLES['edit:inpaint']} or {TITLES['edit:refine']}, for instance."
+            raise InvalidRequest(f"Live painting paints what is selected, and {form.title} does not.", hint=hint)
         order = orders.order(form, {**values, "count": 1}, document, replace(wanted, beyond="inside"))
         box = Box(*order.memo["box"])
         if box.width * box.height > MOST_PIXELS:

@@ -6,8 +6,8 @@ from typing import Any
 
 from .qt import QtCore, QtGui, QtWidgets
 
-LAID_OUT_MS = 100
-"""Until a new row has its place."""
+SETTLING_MS = (30, 150, 400)
+"""When it is looked where a new row has its place: Qt lays out step by step, and a busy machine takes its time."""
 LEAST, OTHERS = 160, 580
 """Pixels of height that the docker asks for in any case, and what Krita's bars and the dockers of its default layout ask for."""
 
@@ -25,6 +25,12 @@ class Scrolled(QtWidgets.QScrollArea):
         self.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(QtCore.Qt.FocusPolicy.NoFocus)
         self.setWidget(content)
+
+    def eventFilter(self, watched: Any, event: Any) -> bool:
+        """What is scrolled may have grown: so may what is asked for. Qt's own name."""
+        if event.type() == QtCore.QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return bool(super().eventFilter(watched, event))
 
     def minimumSizeHint(self) -> Any:
         """Qt's own name."""
@@ -66,7 +72,12 @@ def least(content: int, screen: int) -> int:
 
 def reveal(widget: Any) -> None:
     """Scroll to a widget that has just come or grown: as much of it is seen as there is room for, its upper edge in any case."""
-    QtCore.QTimer.singleShot(LAID_OUT_MS, lambda: _scroll_to(widget))
+    for moment in SETTLING_MS:
+        timer = QtCore.QTimer(widget)  # it goes with the widget
+        timer.setSingleShot(True)
+        timer.timeout.connect(lambda: _scroll_to(widget))
+        timer.timeout.connect(timer.deleteLater)
+        timer.start(moment)
 
 
 def _scroll_to(widget: Any) -> None:

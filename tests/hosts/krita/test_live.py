@@ -25,6 +25,8 @@ def test_live_painting_follows_the_brush(krita: Any, gesso: Path, tmp_path: Path
     facts = verdict.check()
     print(facts["wall_ms"], facts["cpu_ms"], facts["frames"], facts["ticks"], facts["packed"])
     print("without a layer:", facts["below_wall_ms"], facts["below_ms"], facts["below_ticks"])
+    assert facts["refused"][0] == "Live painting paints what is selected, and Upscale does not. Choose Fill or Refine, for instance."
+    assert facts["refused"][1:] == [False, False]
     assert facts["painted"]
     assert facts["frames"] >= 2
     assert facts["results"]

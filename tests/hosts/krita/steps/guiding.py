@@ -212,7 +212,7 @@ def regions(lab, panel):
         row = panel.docker.regions.rows[number]
         row.layer.setCurrentIndex(row.layer.findData(node.uniqueId().toString()))
         row.words.setText(words)
-    yield 0.5
+    yield 1.0
     in_sight = panel.docker.regions.add.visibleRegion().boundingRect().height() == panel.docker.regions.add.height()
     lab.note(added_in_sight=in_sight)
     panel.docker.controls.add_row()

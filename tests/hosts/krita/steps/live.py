@@ -30,6 +30,13 @@ def steps(lab):
     panel = yield from begin(lab)
     document = lab.open(1024, 1024)
     yield 1.0
+    panel.choose("upscale")
+    yield 0.3
+    lab.click(panel.button("live"))
+    yield panel.docker.foot.message.text, 20
+    lab.note(refused=[panel.docker.foot.message.text(), panel.docker.live.running, panel.button("live").isChecked()])
+    panel.choose("edit:inpaint")
+    yield 0.3
     panel.set(prompt="mossy stones", steps=2, guidance=1.0, seed=5, strength=0.5, match_border=False)
     live = panel.docker.live
     together, sent, files = [], [], packing()
