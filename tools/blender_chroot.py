@@ -23,7 +23,7 @@ from gesso.client import Client
 from gesso_bridges.commands import install
 
 INSIDE = Path(__file__).resolve().parents[1] / "tests/bridges/blender/inside"
-SCRIPTS = ("previewed", "window")
+SCRIPTS = ("previewed", "window", "projected")
 PACKAGES = (
     *("blender", "xvfb", "xauth", "imagemagick", "libgl1-mesa-dri", "libgl1", "libegl1"),
     *("python3-numpy", "python3-cattr", "python3-requests", "python3-zstandard"),  # what Blender's own extensions import

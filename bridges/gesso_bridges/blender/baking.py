@@ -1,269 +1,218 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Paints a picture that was made for a view onto an object, into its own UVs: projected in the shader, so that perspective is exact; only
-where the view sees the surface; blended with what other views gave, by how squarely each saw it. A tile at a time: see `tiles`.
+"""Paints a picture that was made for a view onto an object, into its own UVs, in whichever Blender it runs: see `aside`.
+
+A stand-in is baked, in a scene of its own: nothing of the user's is selected, switched or set. What comes of it are files.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
+from array import array
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Iterator, List, Tuple
 
 import bpy
 
 from gesso.errors import InvalidRequest
 
-from . import tiles
+from . import looking
 from .looking import View
-from .tiles import Stand, named
+from .shading import Blend
 
-WEIGHT = "gesso_weight"
+MARGIN = 8
+"""Texels around each island that get its colours."""
 UV_NAME = "Gesso"
-BIAS = 0.01
-"""How much farther than the depth map a point may be and still count as seen, as a part of its distance."""
-SHARPNESS = 2.0
-"""The weight of a view is the cosine between surface and view to this power: the view that saw a place most squarely wins."""
+PICTURE, COLOURS, WEIGHTS, UVS = "picture", "colours.png", "weights.exr", "uvs"
+"""Files: the first is painted, the others come of it. Where a UV map was made, its file holds pairs of 32 bit floats."""
+TILE = 1024
+"""Texels along the edge of what is baked at once: for each Blender keeps a hundred times as much as for the texel itself."""
 
-
-class Graph:
-    """A node tree with arithmetic: sockets and numbers in, sockets out."""
-
-    def __init__(self, tree: Any) -> None:
-        self.tree = tree
-
-    def math(self, operation: str, *values: Any) -> Any:
-        """A Math node."""
-        return self._node("ShaderNodeMath", operation, values).outputs[0]
-
-    def vector(self, operation: str, *values: Any) -> Any:
-        """A Vector Math node; a dot product gives a number."""
-        node = self._node("ShaderNodeVectorMath", operation, values)
-        return node.outputs["Value"] if operation == "DOT_PRODUCT" else node.outputs[0]
-
-    def combined(self, x: Any, y: Any) -> Any:
-        """Two numbers as a vector."""
-        node = self.tree.nodes.new("ShaderNodeCombineXYZ")
-        self.tree.links.new(x, node.inputs[0])
-        self.tree.links.new(y, node.inputs[1])
-        return node.outputs[0]
-
-    def picture(self, image: Any, at: Any, *, exact: bool = False) -> Any:
-        """An Image Texture node that reads at a place."""
-        node = self.tree.nodes.new("ShaderNodeTexImage")
-        node.image, node.extension = image, "CLIP"
-        node.interpolation = "Closest" if exact else "Linear"
-        self.tree.links.new(at, node.inputs[0])
-        return node
-
-    def mix(self, factor: Any, first: Any, second: Any) -> Any:
-        """Colours; the old node, which every Blender still has."""
-        node = self.tree.nodes.new("ShaderNodeMixRGB")
-        for socket, value in zip(node.inputs, (factor, first, second)):
-            self.tree.links.new(value, socket)
-        return node.outputs[0]
-
-    def _node(self, kind: str, operation: str, values: Tuple[Any, ...]) -> Any:
-        node = self.tree.nodes.new(kind)
-        node.operation = operation
-        for socket, value in zip(node.inputs, values):
-            if isinstance(value, (int, float, tuple)):
-                socket.default_value = value
-            else:
-                self.tree.links.new(value, socket)
-        return node
-
-
-@dataclass(frozen=True)
-class Projection:
-    """Where a point of the surface lies in the view's picture, how far, and how much the view counts there."""
-
-    place: Any
-    weight: Any
-
-
-def projected(graph: Graph, camera: Any, view: View, depth: Any) -> Projection:
-    """Nodes for every point of whatever is shaded."""
-    coordinates = graph.tree.nodes.new("ShaderNodeTexCoord")
-    coordinates.object = camera
-    parts = graph.tree.nodes.new("ShaderNodeSeparateXYZ")
-    graph.tree.links.new(coordinates.outputs["Object"], parts.inputs[0])
-    away = graph.math("MULTIPLY", parts.outputs["Z"], -1.0)
-    across = 1.0 if view.parallel else away
-    scale = 1.0 / (2.0 * view.half)
-    u, v = (graph.math("ADD", graph.math("MULTIPLY", graph.math("DIVIDE", parts.outputs[axis], across), scale), 0.5) for axis in ("X", "Y"))
-    seen: Any = graph.math("GREATER_THAN", away, 0.0)
-    step = 1.0 / view.size
-    for right, up in ((0.0, 0.0), (step, 0.0), (-step, 0.0), (0.0, step), (0.0, -step)):
-        # The neighbours too: at the rim of what hides it, a point is given up rather than painted with what is before it.
-        node = graph.picture(depth, graph.combined(graph.math("ADD", u, right), graph.math("ADD", v, up)), exact=True)
-        nearest = graph.math("MULTIPLY", node.outputs["Color"], 1.0 + BIAS)
-        near = graph.math("LESS_THAN", away, nearest)
-        empty = graph.math("LESS_THAN", node.outputs["Alpha"], 0.5)  # nothing there: the object's own outline
-        inside = near if (right, up) == (0.0, 0.0) else graph.math("MAXIMUM", near, empty)
-        seen = graph.math("MULTIPLY", seen, inside)
-    geometry = graph.tree.nodes.new("ShaderNodeNewGeometry")
-    towards = graph.vector("NORMALIZE", graph.vector("SUBTRACT", tuple(view.world.translation), geometry.outputs["Position"]))
-    facing = graph.math("MAXIMUM", graph.vector("DOT_PRODUCT", geometry.outputs["True Normal"], towards), 0.0)
-    return Projection(graph.combined(u, v), graph.math("MULTIPLY", seen, graph.math("POWER", facing, SHARPNESS)))
+_CARRIERS = ("OBJECT", "BONE", "VERTEX", "VERTEX_3")
+"""How a parent carries an object; other ways bend it."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is painted onto what, by names. ``layer``: the UV map of the texture. ``before``: the texture so far, and the weights of the
-    views that made it.
+    """What is painted onto what, data blocks by their names. ``layer``: the UV map of the texture, empty where one is to be made.
+    ``coloured``: what the stand-in shows is the ground. ``before``: the texture so far, and the weights of the views that made it.
     """
 
-    target: str
-    stand: Stand
-    picture: str
+    stand: str
+    view: View
     depth: str
     layer: str
     size: int
+    frame: int
+    coloured: bool
     before: Tuple[str, ...]
 
 
-def project(target: Any, picture: Any, view: View, depth: Any, size: int) -> Iterator[float]:
-    """The picture into the object's texture, in steps: yields how far it is. Raises InvalidRequest for what has no surface to paint, and
-    where undo or another file took away what it needs.
+@contextlib.contextmanager
+def standing(target: Any, coloured: bool) -> Iterator[Tuple[Any, List[str]]]:
+    """A copy of the object as it stands there now, in no scene and tied to nothing that carries it, and the names of the images that its
+    colours come from. Of its materials it wears that much where it is ``coloured``, and nothing otherwise.
     """
-    if target.type != "MESH" or not target.data.polygons:
-        raise InvalidRequest(f"{target.name!r} has no faces to project onto.", field="object_name", hint="Choose a mesh.")
-    layer = _uv_layer(target)
-    names = (target.name, tiles.stand_in(target, view), picture.name, depth.name, layer, size)
-    ours: Tuple[str, ...] = ()
+    bpy.context.view_layer.update()
+    with looking.shining() as materials:
+        copy = looking.copied(target)
+        try:
+            copy.hide_render = copy.hide_viewport = False
+            if copy.parent_type in _CARRIERS:
+                copy.parent = None
+                copy.constraints.clear()
+                copy.animation_data_clear()
+                copy.matrix_world = target.matrix_world
+            for slot in copy.material_slots:
+                worn = materials.of(slot.material) if coloured else None
+                slot.link = "DATA"
+                slot.material = worn
+            yield copy, materials.pictures()
+        finally:
+            looking.remove_copy(copy)
+
+
+def steps(work: Work) -> int:
+    """How often `bake` yields."""
+    return (3 if work.coloured else 2) * (work.size // min(TILE, work.size)) ** 2 + 2
+
+
+def bake(work: Work, folder: Path) -> Iterator[None]:
+    """The picture in the folder onto the stand-in, in steps. Afterwards the texture and its weights are in the folder as files."""
+    copy, depth = bpy.data.objects[work.stand], bpy.data.images[work.depth]
+    found = [bpy.data.images[name] for name in work.before]
+    ours = [bpy.data.images.load(str(folder / PICTURE), check_existing=False)]
+    ours[0].colorspace_settings.name = "sRGB"
     try:
-        before = _texture_of(target)
-        coloured = not before and bool(target.material_slots)
-        if not before:
-            before = ours = (_named_image(f"{target.name} before", size), _named_image(f"{target.name} no weight", size, number=True))
-        work = Work(*names, before)
-        shown = tiles.pictures(work.stand) if coloured else []
-        steps = _painted(work, shown, coloured=coloured)
-        whole = len(shown) + (3 if coloured else 2) * tiles.count(size) + _LAST
-        for done, _ in enumerate(steps, 1):
-            yield done / (whole + 1)  # the material comes last
+        with _scene(copy, work) as camera:
+            layer = work.layer or _unwrapped(copy, folder / UVS)
+            if not found:
+                found = [_new_image(work.size, number) for number in (False, True)]
+                ours.extend(found)
+            if work.coloured:
+                yield from _bake_into(found[0], copy, layer)
+            blend = Blend(found[0], found[1], ours[0], depth)
+            for name, number in ((COLOURS, False), (WEIGHTS, True)):
+                image = _new_image(work.size, number)
+                ours.append(image)
+                with looking.shining() as materials:
+                    shown = materials.showing(lambda tree: blend.nodes(tree, camera, work.view, layer, number=number))  # noqa: B023
+                    looking.dress(copy, lambda _: shown)  # noqa: B023
+                    yield from _bake_into(image, copy, layer)
+                _save(image, folder / name, number)
+                yield
     finally:
-        tiles.remove(names[1])
-        for name in ours:
-            image = bpy.data.images.get(name)
-            if image is not None:
-                bpy.data.images.remove(image)
+        for image in ours:
+            bpy.data.images.remove(image)
 
 
-_LAST = 4
-"""Steps after the tiles: two images filled, two packed."""
+def _new_image(size: int, number: bool) -> Any:
+    """Numbers in 32 bits, all 0, or colours, all grey."""
+    image = bpy.data.images.new("Gesso bake", size, size, alpha=False, float_buffer=number)
+    image.colorspace_settings.name = "Non-Color" if number else "sRGB"
+    image.generated_color = (0.0, 0.0, 0.0, 1.0) if number else (0.5, 0.5, 0.5, 1.0)
+    return image
 
 
-def _painted(work: Work, shown: List[str], *, coloured: bool) -> Iterator[None]:
-    """What the object shows is decoded, then the bakes, then the images, each a step of its own."""
-    for name in shown:
-        tuple(named(bpy.data.images, name).size)  # Blender decodes a picture when it is first looked at; a bake would wait for all
-        yield
-    if coloured:
-        first = yield from tiles.baked(work.stand, work.size, None)
-        named(bpy.data.images, work.before[0]).pixels.foreach_set(first)
-        del first
-    made = []
-    for wanted, number in (("projected", False), ("weight", True)):
-        pixels = yield from tiles.baked(work.stand, work.size, _blending(work, number), number=number)
-        made.append(_named_image(f"{work.target} {wanted}", work.size, number=number, pixels=pixels))
-        del pixels
-        yield
-        named(bpy.data.images, made[-1]).pack()
-        yield
-    colours, sums = (named(bpy.data.images, name) for name in made)
-    material = _material(named(bpy.data.objects, work.target), colours, work.layer)
-    material[WEIGHT] = sums  # the image itself: Blender keeps with a file only what something uses
-
-
-def _named_image(name: str, size: int, **words: Any) -> str:
-    return str(tiles.new_image(name, size, **words).name)
-
-
-def _blending(work: Work, weight: bool) -> tiles.Build:
-    """The nodes of a bake: colours, or the sum of the weights."""
-
-    def build(tree: Any, camera: Any) -> Any:
-        old, weights, picture, depth = (named(bpy.data.images, name) for name in (*work.before, work.picture, work.depth))
-        graph = Graph(tree)
-        found = projected(graph, camera, work.stand.view, depth)
-        uv = tree.nodes.new("ShaderNodeUVMap")
-        uv.uv_map = work.layer
-        held = graph.picture(weights, uv.outputs[0], exact=True).outputs["Color"]
-        total = graph.math("ADD", held, found.weight)
-        if weight:
-            return total
-        share = graph.math("DIVIDE", found.weight, graph.math("MAXIMUM", total, 1e-6))
-        kept = graph.picture(old, uv.outputs[0], exact=True).outputs["Color"]
-        return graph.mix(share, kept, graph.picture(picture, found.place).outputs["Color"])
-
-    return build
-
-
-def _texture_of(target: Any) -> Tuple[str, ...]:
-    """Names of the texture that earlier views painted, and of their weights; empty where there is none."""
-    material = target.active_material
-    weights = None if material is None else material.get(WEIGHT)
-    shown = None if material is None or material.node_tree is None else material.node_tree.nodes.get("Gesso projection")
-    return () if weights is None or shown is None or shown.image is None else (shown.image.name, weights.name)
+def _bake_into(image: Any, copy: Any, layer: str) -> Iterator[None]:
+    """What the stand-in shows, a tile at a time."""
+    size = image.size[0]
+    edge = min(TILE, size)
+    wide = edge + 2 * MARGIN  # what lies around a tile, so that margins go on from one into the next
+    tile = _new_image(wide, image.is_float)
+    _aim([slot.material for slot in copy.material_slots], tile)
+    pixels, whole = (array("f", (0.0,)) * (4 * across**2) for across in (wide, size))
+    of, into = memoryview(pixels), memoryview(whole)
+    with _warped(copy, layer) as warp:
+        warp.scale = (size / wide, size / wide)
+        for bottom in range(0, size, edge):
+            for left in range(0, size, edge):
+                warp.offset = [(MARGIN - at) / size for at in (left, bottom)]  # added before it is scaled
+                bpy.ops.object.bake(type="EMIT", uv_layer=warp.uv_layer, margin=MARGIN, use_clear=True)
+                tile.pixels.foreach_get(pixels)
+                for row in range(edge):
+                    here, there = 4 * ((bottom + row) * size + left), 4 * ((MARGIN + row) * wide + MARGIN)
+                    into[here : here + 4 * edge] = of[there : there + 4 * edge]
+                yield
+    image.pixels.foreach_set(whole)
+    bpy.data.images.remove(tile)
 
 
 @contextlib.contextmanager
-def _alone(target: Any) -> Iterator[None]:
-    """The object is active, selected and in object mode; everything is as before afterwards."""
-    layer = bpy.context.view_layer
-    active, selected = layer.objects.active, [thing for thing in layer.objects if thing.select_get()]
-    mode = target.mode
-    windows = bpy.context.window_manager.windows
-    with bpy.context.temp_override(window=windows[0]) if windows and bpy.context.window is None else contextlib.nullcontext():
-        layer.objects.active = target
-        if mode != "OBJECT":
-            bpy.ops.object.mode_set(mode="OBJECT")
-        for thing in selected:
-            thing.select_set(False)
-        target.select_set(True)
-        try:
-            yield
-        finally:
-            target.select_set(False)
-            if mode != "OBJECT":
-                bpy.ops.object.mode_set(mode=mode)
-            for thing in selected:
-                thing.select_set(True)
-            layer.objects.active = active
+def _warped(copy: Any, layer: str) -> Iterator[Any]:
+    """A UV map more, which says where in the tile a place is, and the modifier that moves it."""
+    layers = copy.data.uv_layers
+    layers.active = layers[layer]
+    added = layers.new(name="Gesso tile", do_init=True)
+    if added is None:
+        raise InvalidRequest("the object has as many UV maps as a mesh can have; remove one")
+    name, warp = added.name, copy.modifiers.new("Gesso tile", "UV_WARP")
+    warp.uv_layer, warp.center = name, (0.0, 0.0)
+    try:
+        yield warp
+    finally:
+        copy.modifiers.remove(warp)
+        layers.remove(layers[name])
 
 
-def _uv_layer(target: Any) -> str:
-    """The layer that the texture uses: the active one, else a new one without overlaps."""
-    layers = target.data.uv_layers
-    if layers.active is not None:
-        layers.active.active_render = True
-        return str(layers.active.name)
-    layers.new(name=UV_NAME)
-    with _alone(target):
-        bpy.ops.object.mode_set(mode="EDIT")
+def _aim(materials: List[Any], image: Any) -> None:
+    """The active image node of each material is where a bake goes."""
+    for material in dict.fromkeys(materials):
+        nodes = material.node_tree.nodes
+        node = nodes.new("ShaderNodeTexImage")
+        node.image, node.select = image, True
+        nodes.active = node
+
+
+def _save(image: Any, path: Path, number: bool) -> None:
+    """A number is a single channel of 32 bits."""
+    if not number:
+        image.filepath_raw, image.file_format = str(path), "PNG"
+        image.save()
+        return
+    scene = bpy.context.scene
+    settings = scene.render.image_settings
+    settings.file_format, settings.color_mode, settings.color_depth, settings.exr_codec = "OPEN_EXR", "BW", "32", "ZIP"
+    image.save_render(str(path), scene=scene)
+
+
+def _unwrapped(copy: Any, path: Path) -> str:
+    """The name of a new UV map without overlaps, which is written down as well."""
+    copy.data.uv_layers.new(name=UV_NAME)
+    bpy.ops.object.mode_set(mode="EDIT")
+    with bpy.context.temp_override(edit_object=copy):
         bpy.ops.mesh.select_all(action="SELECT")
         bpy.ops.uv.smart_project(angle_limit=math.radians(66), island_margin=0.02)
-        bpy.ops.object.mode_set(mode="OBJECT")
-    return str(target.data.uv_layers.active.name)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    layer = copy.data.uv_layers.active
+    values = array("f", (0.0,)) * (2 * len(layer.data))
+    layer.data.foreach_get("uv", values)
+    path.write_bytes(values)
+    return str(layer.name)
 
 
-def _material(target: Any, image: Any, layer: str) -> Any:
-    """A material that shows the texture, in every slot: one image for each object."""
-    material = bpy.data.materials.new(f"{target.name} projected")
-    if bpy.app.version < (5, 0, 0):
-        material.use_nodes = True
-    tree = material.node_tree
-    shader = next(node for node in tree.nodes if node.type == "BSDF_PRINCIPLED")
-    uv, node = tree.nodes.new("ShaderNodeUVMap"), tree.nodes.new("ShaderNodeTexImage")
-    uv.uv_map, node.image, node.name = layer, image, "Gesso projection"
-    uv.location, node.location = (-600, 200), (-350, 200)
-    tree.links.new(uv.outputs[0], node.inputs["Vector"])
-    tree.links.new(node.outputs["Color"], shader.inputs["Base Color"])
-    shader.inputs["Roughness"].default_value = 0.8
-    if not target.material_slots:
-        target.data.materials.append(material)
-    for slot in target.material_slots:
-        slot.material = material
-    return material
+@contextlib.contextmanager
+def _scene(copy: Any, work: Work) -> Iterator[Any]:
+    """A scene with nothing but the stand-in and the view's camera, which it gives, as baking wants it; gone afterwards. Denoising would
+    blur what is exact, and blacken it where Blender was built without a denoiser.
+    """
+    scene = bpy.data.scenes.new(looking.SCENE)
+    camera = looking.placed_camera(work.view, scene)
+    windows = bpy.context.window_manager.windows
+    try:
+        scene.frame_current = work.frame
+        scene.collection.objects.link(copy)
+        scene.render.engine = "CYCLES"
+        scene.cycles.samples, scene.cycles.use_denoising, scene.cycles.device = 1, False, "CPU"
+        layer = scene.view_layers[0]
+        layer.objects.active = copy
+        copy.select_set(True, view_layer=layer)
+        words = {"scene": scene, "view_layer": layer, "active_object": copy, "object": copy, "selected_objects": [copy]}
+        if windows and bpy.context.window is None:
+            words["window"] = windows[0]
+        with bpy.context.temp_override(**words):
+            yield camera
+    finally:
+        looking.remove_camera(camera)
+        bpy.data.scenes.remove(scene)

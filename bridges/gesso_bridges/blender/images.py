@@ -28,6 +28,22 @@ def from_file(name: str, data: bytes, *, colour: bool = True) -> Any:
     return image
 
 
+def from_path(name: str, path: Path, *, colour: bool) -> Any:
+    """The same of a file that is there; what is large goes through Blender alone."""
+    image = bpy.data.images.load(str(path), check_existing=False)
+    image.pack()
+    image.name, image.filepath_raw = name, ""
+    image.colorspace_settings.name = COLOUR_SPACES[colour]
+    return image
+
+
+def remove(name: str) -> None:
+    """The image of this name, where there is one."""
+    image = bpy.data.images.get(name)
+    if image is not None:
+        bpy.data.images.remove(image)
+
+
 def png_size(data: bytes) -> Tuple[int, int]:
     """(width, height) of a PNG, from its first chunk; raises InvalidRequest for another file."""
     if data[:8] != b"\x89PNG\r\n\x1a\n" or len(data) < 24:

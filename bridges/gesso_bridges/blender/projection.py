@@ -8,7 +8,7 @@ import bpy
 
 from gesso.errors import InvalidRequest
 
-from . import baking, images, looking, material, operators, runtime
+from . import images, looking, material, operators, runtime, texture
 from .looking import View
 
 if TYPE_CHECKING:
@@ -91,25 +91,17 @@ def receive(memo: Dict[str, Any], data: bytes) -> Generator[float, None, str]:
     if target is None:
         raise InvalidRequest(f"The object {memo['object']!r} is no longer there.", hint="Undo what removed it, and use the result again.")
     depth = bpy.data.images.get(memo["depth"]) or looking.depth_of(view)  # gone where Blender was closed, or what made it was undone
-    picture = images.from_file("Gesso picture", data)
-    names = (picture.name, depth.name)
+    name = depth.name
     try:
-        yield from baking.project(target, picture, view, depth, memo["texture"])
+        yield from texture.project(target, data, view, depth, memo["texture"])
     finally:
-        for name in names:
-            _remove(name)
+        images.remove(name)
     return f"Projected onto {memo['object']}."
 
 
 def discard(memo: Dict[str, Any]) -> None:
     """There will be no picture."""
-    _remove(memo["depth"])
-
-
-def _remove(name: str) -> None:
-    image = bpy.data.images.get(name)
-    if image is not None:
-        bpy.data.images.remove(image)
+    images.remove(memo["depth"])
 
 
 CLASSES: Tuple[Type[Any], ...] = (Project,)

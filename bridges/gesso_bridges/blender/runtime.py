@@ -143,7 +143,9 @@ class Runtime:
         return [task for task in tasks if task.state == "done" and "made" not in task.memo and self.placing(task) is None]
 
     def close(self) -> None:
-        """Blender leaves, or the add-on is turned off; jobs go on."""
+        """Blender leaves, or the add-on is turned off; jobs go on, but nothing that is on its way into a file."""
+        for placing in self._placing:
+            placing.steps.close()
         if self._session is not None:
             self._session.close()
 
@@ -189,7 +191,7 @@ class Runtime:
         if changed or handed or state is not self._session.state:
             redraw(views=self._previews_moved())
         self.ticks.append((time.perf_counter() - began, handed))
-        if self._placing:
+        if self._placing and handed:
             return PLACING_SECONDS
         return BUSY_SECONDS if self.open_tasks or self._ended or handed or not self._session.state.connected else IDLE_SECONDS
 
@@ -227,10 +229,11 @@ class Runtime:
 
         self.messages.pop(task.number, None)
         self._placing.append(Placing(task, results.apply(task), self.loads))
-        return self.place()
+        self.place()
+        return True
 
     def place(self) -> bool:
-        """One step of a result's way into the file; whether it was taken: a render goes first."""
+        """One step of a result's way into the file; whether that brought it further: a render goes first, and another Blender may work."""
         if bpy.app.is_job_running("RENDER"):
             return False
         placing = self._placing[0]
@@ -239,8 +242,8 @@ class Runtime:
             if placing.loads != self.loads:
                 placing.steps.close()
                 raise GessoError("it was made for a file that is no longer open.")
-            placing.fraction = next(placing.steps)
-            return True
+            before, placing.fraction = placing.fraction, next(placing.steps)
+            return placing.fraction != before
         except StopIteration as end:
             self.messages[task.number] = end.value
             self.made_before = True
@@ -264,7 +267,8 @@ class Runtime:
             raise task.error
         self.settle(task)
         while self._placing:
-            self.place()
+            if not self.place():
+                time.sleep(PLACING_SECONDS)
         if task.state == "done" and "made" not in task.memo:
             raise GessoError(self.messages[task.number])
         return task

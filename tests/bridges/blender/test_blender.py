@@ -10,6 +10,7 @@ import io
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def told_by_the_report(report: str, client: Client) -> None:
 
 
 def test_a_projection_agrees_with_rays_where_one_object_hides_another(blender: Blender, client: Client) -> None:
-    """Fails without `seen = graph.math("MULTIPLY", seen, inside)` in `baking.projected`: the floor behind the cube would be painted."""
+    """Fails without `seen = graph.math("MULTIPLY", seen, inside)` in `shading.projected`: the floor behind the cube would be painted."""
     verdict = blender.run("projected")
     (generate,) = received(client, "generate")
     params = generate["params"]
@@ -192,7 +193,9 @@ def pixels(path: Path) -> NDArray[np.float32]:
 
 
 def test_masks_views_renders_undo_and_a_killed_daemon(blender: Blender, client: Client) -> None:
-    """Fails without `old.user_remap(new)` in `images.replace`, or `session.suspend()` in `rendering._begins`."""
+    """Fails without `old.user_remap(new)` in `images.replace`, `session.suspend()` in `rendering._begins`, `process.kill` in `aside._end`,
+    `image.is_dirty` in `aside.Workplace.lay_out`, or `layer.data.foreach_set` in `texture._unwrapped`.
+    """
     blender.run("worked", window=True)
     for name in ("mask.png", "masked.png", "projected.png", "unknown.png"):
         photograph(blender, name)
@@ -202,10 +205,10 @@ def test_masks_views_renders_undo_and_a_killed_daemon(blender: Blender, client: 
         with Image.open(io.BytesIO(again.download(edit["params"]["mask"]["sha256"]))) as mask:
             assert np.asarray(mask.convert("L")).sum() == 255 * 128 * 128
         generated = received(again, "generate")
-        assert [job["params"]["prompt"] for job in generated] == ["slate", "moss", "moss"]
+        assert [job["params"]["prompt"] for job in generated] == ["slate", "slate", "moss", "moss", "moss", "moss"]
         assert {job["state"] for job in generated} == {"done"}
-        assert generated[1]["params"]["image"]["sha256"]
-        assert generated[2]["params"]["steps"] == 60
+        assert generated[4]["params"]["image"]["sha256"]
+        assert generated[5]["params"]["steps"] == 60
         again.stop()
 
 
@@ -260,6 +263,19 @@ def test_jobs_of_a_blender_that_was_killed_are_taken_up_by_the_next(blender: Ble
     assert not made_as(client, texture, verdict["painted"]), "the projection came last"
     assert client.job(projection)["params"]["prompt"] == "red brick"
     photograph(blender, "reopened.png")
+
+
+def test_a_second_blender_whose_first_was_killed_ends_and_leaves_nothing(blender: Blender, client: Client) -> None:
+    """Fails without the thread of `aside._watch`: it would bake to its end, and leave the files behind."""
+    said = blender.start("forsaken", window=True).communicate(timeout=600)[0]
+    assert (blender.folder / "second.json").exists(), said
+    process, folder, was_there = json.loads((blender.folder / "second.json").read_text())
+    assert was_there
+    deadline = time.monotonic() + 60
+    while (Path(folder).exists() or discovery.is_alive(process)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not Path(folder).exists()
+    assert not discovery.is_alive(process)
 
 
 def test_two_blenders_share_one_daemon(blender: Blender, client: Client, tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 """Projection onto a model: ramps are projected onto a floor that a cube hides in part, and every texel is compared with rays cast from the
-camera. A second view then blends in, and the operator does all of it with the daemon.
+camera. A second view then blends in, and the operator does all of it with the daemon. With a window the second Blender bakes all that.
 """
 
 import os
@@ -7,7 +7,7 @@ import struct
 import zlib
 
 import bpy
-from gesso_blender.blender import baking, images, looking, runtime, tiles
+from gesso_blender.blender import baking, images, looking, runtime, shading, texture
 from mathutils import Vector
 
 FOLDER = os.environ["FOLDER"]
@@ -32,9 +32,8 @@ def ramps(size):
 
 def all_steps(*words):
     """All steps of a projection at once."""
-    parts = list(baking.project(*words))
-    assert parts == sorted(parts) and 0.5 < parts[-1] < 1, parts
-    return len(parts)
+    parts = list(texture.project(*words))
+    assert len(parts) > 2 * (TEXTURE // baking.TILE) ** 2 and parts == sorted(parts) and parts[-1] < 1, parts
 
 
 def scene():
@@ -69,24 +68,27 @@ def blue_metal():
     return blue
 
 
-def only_colours_are_read(floor, view):
+def pictures(target):
+    with baking.standing(target, True) as (_, names):
+        return names
+
+
+def only_colours_are_read(floor):
     """A picture that an object's colours do not come from is not decoded for them, and nothing is left of the copies."""
     held = sorted(thing.name for kind in (bpy.data.materials, bpy.data.node_groups, bpy.data.objects, bpy.data.meshes) for thing in kind)
-    stand = tiles.stand_in(floor, view)
-    assert tiles.pictures(stand) == [], tiles.pictures(stand)
+    assert pictures(floor) == []
     tree = floor.active_material.node_tree
     painted = tree.nodes.new("ShaderNodeTexImage")
     painted.image, diffuse = bpy.data.images.new("paint", 8, 8), tree.nodes.new("ShaderNodeBsdfDiffuse")
     tree.links.new(painted.outputs["Color"], diffuse.inputs["Color"])
-    assert tiles.pictures(stand) == [], "what the surface does not show"
+    assert pictures(floor) == [], "what the surface does not show"
     surface = next(node for node in tree.nodes if node.type == "OUTPUT_MATERIAL").inputs["Surface"]
     group = surface.links[0].from_socket
     tree.links.new(diffuse.outputs[0], surface)
-    assert tiles.pictures(stand) == ["paint"], tiles.pictures(stand)
+    assert pictures(floor) == ["paint"]
     tree.links.new(group, surface)
     for node in (painted, diffuse):
         tree.nodes.remove(node)
-    tiles.remove(stand)
     assert held == sorted(
         thing.name for kind in (bpy.data.materials, bpy.data.node_groups, bpy.data.objects, bpy.data.meshes) for thing in kind
     )
@@ -157,7 +159,7 @@ def plain(colour, size=8):
     """A picture of one colour."""
     image = bpy.data.images.new("plain", size, size)
     image.pixels.foreach_set([*colour, 1.0] * size**2)
-    return images.from_file("plain", images.to_file(image))
+    return images.to_file(image)
 
 
 def blended_by_facing(floor, view, other):
@@ -167,7 +169,7 @@ def blended_by_facing(floor, view, other):
         all_steps(floor, plain(colour), seen, looking.depth_of(seen), TEXTURE)
         path = os.path.join(FOLDER, "blended.blend")
         bpy.ops.wm.save_as_mainfile(filepath=path)
-        assert floor.active_material[baking.WEIGHT].users == 1, "a file would be saved without what the views have counted so far"
+        assert floor.active_material[texture.WEIGHT].users == 1, "a file would be saved without what the views have counted so far"
     values, channels = texels(floor.active_material.node_tree.nodes["Gesso projection"].image)
     errors = []
     for row in range(8, TEXTURE, 11):
@@ -178,7 +180,7 @@ def blended_by_facing(floor, view, other):
                 eye, at = one.world.translation, one.world.inverted() @ point
                 around = {visible(eye, point + Vector((x, y, 0)), floor) for x in (-0.06, 0, 0.06) for y in (-0.06, 0, 0.06)}
                 inside = max(abs(at.x), abs(at.y)) < 0.98 * -at.z * one.half
-                weights.append((eye - point).normalized().z ** baking.SHARPNESS if around == {True} and inside else None)
+                weights.append((eye - point).normalized().z ** shading.SHARPNESS if around == {True} and inside else None)
             if None not in weights:
                 red = light(values[(row * TEXTURE + column) * channels])  # colours are mixed as light
                 errors.append(abs(red - weights[0] / sum(weights)))
@@ -189,15 +191,33 @@ def blended_by_facing(floor, view, other):
     return almost_all
 
 
+def by_the_operator(floor, cube):
+    """The daemon makes the picture. Gives the part of the texture that is painted."""
+    floor.select_set(False)
+    bpy.context.view_layer.objects.active = cube
+    assert bpy.ops.gesso.project(prompt="red brick", size=128, texture="256", parameters='{"seed": 4, "model": "procedural"}') == {
+        "FINISHED"
+    }
+    yield lambda: 1 in runtime.current().messages  # with a window it takes its time
+    shown = cube.active_material.node_tree.nodes["Gesso projection"].image
+    assert tuple(shown.size) == (256, 256)
+    values, channels = texels(shown)
+    red = [values[at : at + 3] for at in range(0, len(values), channels)]
+    painted = sum(part[0] > part[2] + 0.05 for part in red) / len(red)
+    assert 0.05 < painted < 0.9, painted
+    assert runtime.current().messages[1] == "Projected onto Cube."
+    return painted
+
+
 def script():
     floor, cube = scene()
     settings = {name: getattr(bpy.context.scene.render, name) for name in ("engine", "filepath", "resolution_x", "film_transparent")}
     view = looking.of_camera(bpy.context.scene.camera, SIZE)
     depth = looking.depth_of(view)
-    only_colours_are_read(floor, view)
-    picture = images.from_file("ramps", ramps(SIZE))
-    tiles.TILE = TEXTURE // 4  # margins and what is beside them go on over the borders of tiles
-    assert all_steps(floor, picture, view, depth, TEXTURE) == 3 * 16 + 4
+    only_colours_are_read(floor)
+    picture = ramps(SIZE)
+    baking.TILE = TEXTURE // 4  # margins and what is beside them go on over the borders of tiles
+    all_steps(floor, picture, view, depth, TEXTURE)
     first = floor.active_material.node_tree.nodes["Gesso projection"].image
     seen, hidden = compare(floor, view, first, 0.04)
     assert len(seen) > 500, len(seen)
@@ -214,8 +234,8 @@ def script():
     yield 0
     # A second view from the other side fills what the first could not see, and keeps what it saw.
     other = looking.of_camera(camera((-2.5, 3.0, 4.0)), SIZE)
-    assert all_steps(floor, picture, other, looking.depth_of(other), TEXTURE) == 2 * 16 + 4
-    tiles.TILE = 512
+    all_steps(floor, picture, other, looking.depth_of(other), TEXTURE)
+    baking.TILE = TEXTURE
     second = floor.active_material.node_tree.nodes["Gesso projection"].image
     now_hidden = compare(floor, view, second, 0.04)[1]
     filled = sum(error > 0.1 for error in now_hidden) / len(now_hidden)
@@ -225,19 +245,7 @@ def script():
     yield 0
     share = blended_by_facing(floor, view, other)
     yield 0
-    # The operator: the daemon makes the picture.
-    floor.select_set(False)
-    bpy.context.view_layer.objects.active = cube
-    assert bpy.ops.gesso.project(prompt="red brick", size=128, texture="256", parameters='{"seed": 4, "model": "procedural"}') == {
-        "FINISHED"
-    }
-    shown = cube.active_material.node_tree.nodes["Gesso projection"].image
-    assert tuple(shown.size) == (256, 256)
-    values, channels = texels(shown)
-    red = [values[at : at + 3] for at in range(0, len(values), channels)]
-    painted = sum(part[0] > part[2] + 0.05 for part in red) / len(red)
-    assert 0.05 < painted < 0.9, painted
-    assert runtime.current().messages[1] == "Projected onto Cube."
+    painted = yield from by_the_operator(floor, cube)
     bpy.ops.wm.save_as_mainfile(filepath=os.path.join(FOLDER, "projected.blend"))
     return {
         "seen": len(seen),

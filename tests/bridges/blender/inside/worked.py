@@ -2,12 +2,15 @@
 that nobody knew.
 """
 
+import contextlib
 import os
 import signal
+from pathlib import Path
+from types import SimpleNamespace
 
 import bpy
 from drive import photograph
-from gesso_blender.blender import painting, panels, properties, runtime, tiles
+from gesso_blender.blender import aside, baking, looking, painting, panels, properties, runtime, texture
 from gesso_blender.gesso.client import Client
 from gesso_blender.gesso.wire import discovery
 from gesso_blender.gesso.wire.home import Home
@@ -86,22 +89,54 @@ def base_colour():
     return next(node.image for node in material().node_tree.nodes if node.label == "Base color")
 
 
+def second():
+    """(process, folder) of the Blender that bakes; None where there is none."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            if any(word.endswith(b"/baker.py") for word in words) and f"PPid:\t{os.getpid()}\n" in (entry / "status").read_text():
+                return int(entry.name), Path(words[-2].decode())
+    return None
+
+
+def held():
+    """Names of all that a bake could leave behind."""
+    kinds = (bpy.data.images, bpy.data.materials, bpy.data.objects, bpy.data.meshes, bpy.data.cameras, bpy.data.scenes)
+    return sorted(thing.name for kind in kinds for thing in kind)
+
+
 def a_projection_from_the_view(now):
-    before = material().name
+    before, found = material().name, held()
     bpy.context.scene.gesso.operation = "generate"
     bpy.context.scene.gesso_generate.prompt = "slate"
-    held = sorted(thing.name for kind in (bpy.data.images, bpy.data.objects, bpy.data.meshes, bpy.data.scenes) for thing in kind)
-    tiles.TILE = 64
-    task = run(bpy.ops.gesso.project, size=128, texture="256", parameters='{"model": "procedural", "seed": 6}')
-    yield lambda: now.placing(task) is not None and now.placing(task).fraction > 0.1
+    words = {"size": 128, "parameters": '{"model": "procedural", "seed": 6}'}
+    task = run(bpy.ops.gesso.project, texture="2048", **words)
+    yield lambda: now.placing(task) is not None and now.placing(task).fraction > 0
+    process, folder = second()
+    assert (folder / "objects.blend").exists()
     press_escape()
     yield lambda: task.number in now.messages
     assert now.messages[task.number] == "Stopped." and now.waiting == [task], now.messages[task.number]
-    assert material().name == before
-    assert held == sorted(thing.name for kind in (bpy.data.images, bpy.data.objects, bpy.data.meshes, bpy.data.scenes) for thing in kind)
-    tiles.TILE = 512
-    with bpy.context.temp_override(window=view()[0], area=view()[1], region=view()[2]):
-        assert bpy.ops.gesso.place() == {"FINISHED"}
+    assert (material().name, held()) == (before, found)
+    yield lambda: second() is None and not folder.exists()
+
+    place_again()
+    yield lambda: now.placing(task) is not None and now.placing(task).fraction > 0
+    process, folder = second()
+    os.kill(process, signal.SIGKILL)
+    yield lambda: task.number in now.messages
+    assert "ended with status -9" in now.messages[task.number] and "Nothing was changed." in now.messages[task.number], now.messages
+    assert (material().name, held(), now.waiting) == (before, found, [task])
+    yield lambda: not folder.exists()
+
+    app, aside.bpy = aside.bpy, SimpleNamespace(data=bpy.data, app=SimpleNamespace(binary_path="/no/blender", autoexec_fail=False))
+    place_again()
+    yield lambda: task.number in now.messages
+    aside.bpy = app
+    assert "could not be started" in now.messages[task.number] and "'/no/blender'" in now.messages[task.number], now.messages
+    assert (material().name, held(), now.waiting) == (before, found, [task])
+
+    task = run(bpy.ops.gesso.project, texture="256", **words)
     yield lambda: task.number in now.messages
     assert now.messages[task.number] == "Projected onto Cube.", now.messages[task.number]
     assert material().name == "Cube projected"
@@ -110,6 +145,47 @@ def a_projection_from_the_view(now):
     undo()
     yield 0.5
     assert material().name == before, material().name
+    yield from what_was_painted_is_kept(now)
+
+
+def place_again():
+    with bpy.context.temp_override(window=view()[0], area=view()[1], region=view()[2]):
+        assert bpy.ops.gesso.place() == {"FINISHED"}
+
+
+def what_was_painted_is_kept(now):
+    """An object without UVs and a texture that was painted on and never saved, and the same baked in this process: to the byte."""
+    with bpy.context.temp_override(window=view()[0], area=view()[1], region=view()[2]):
+        bpy.ops.mesh.primitive_monkey_add()
+    target = bpy.context.view_layer.objects.active
+    target.data.uv_layers.remove(target.data.uv_layers[0])
+    task = run(bpy.ops.gesso.project, prompt="moss", size=128, texture="256", parameters='{"model": "procedural", "seed": 6}')
+    yield lambda: task.number in now.messages
+    assert now.messages[task.number] == "Projected onto Suzanne.", now.messages[task.number]
+    assert [layer.name for layer in target.data.uv_layers] == [baking.UV_NAME]
+    first = target.active_material.node_tree.nodes["Gesso projection"].image
+    assert max(part for texel in texels(first) for part in texel[:2]) > 0.2, "the picture is not on it"
+    first.pixels.foreach_set([1.0, 0.0, 1.0, 1.0] * 256 * 256)
+    task = run(bpy.ops.gesso.project, prompt="moss", size=128, texture="256", parameters='{"model": "procedural", "seed": 7}')
+    seen, depth = looking.View(**task.memo["projection"]["view"]), bpy.data.images[task.memo["projection"]["depth"]].copy()
+    yield lambda: task.ended
+    folder = Path(FOLDER, "own")
+    folder.mkdir()
+    (folder / baking.PICTURE).write_bytes(task.result.images[0].read())
+    with baking.standing(target, False) as (stand, _):
+        work = baking.Work(stand.name, seen, depth.name, baking.UV_NAME, 256, 1, False, texture.of(target))
+        assert sum(1 for _ in baking.bake(work, folder)) == baking.steps(work)
+    yield lambda: task.number in now.messages
+    image = target.active_material.node_tree.nodes["Gesso projection"].image
+    assert image != first and bytes(image.packed_file.data) == (folder / baking.COLOURS).read_bytes()
+    weights = target.active_material[texture.WEIGHT]
+    assert bytes(weights.packed_file.data) == (folder / baking.WEIGHTS).read_bytes()
+    kept = sum(texel == [1.0, 0.0, 1.0] for texel in texels(image)) / 256**2
+    assert 0.2 < kept < 0.95, kept
+    assert max(texel[0] for texel in texels(weights)) > 1.0, "the weights of two views"
+    bpy.data.images.remove(depth)
+    bpy.data.objects.remove(target)
+    bpy.context.view_layer.objects.active = bpy.data.objects["Cube"]
 
 
 def a_render_gets_the_device(now):
