@@ -17,9 +17,12 @@ TOTAL_LIMIT = 48 * MIB
 FILE_LIMIT = 16 * MIB
 
 BUDGET = {
-    "starter weights": (20 * MIB, r"plugins/gesso_plugins/starter/(weights|preview_weights)/"),
+    "starter weights": (20 * MIB, r"plugins/gesso_plugins/starter/(weights|preview_weights|evaluation)/"),
     "clip weights": (5_000_000, r"plugins/gesso_plugins/clip/weights/"),
-    "classifier and other trained files": (8 * MIB, r"plugins/.*\.(safetensors|npz)$"),
+    "maps weights": (3 * MIB, r"plugins/gesso_plugins/texture/.*\.safetensors$"),
+    "style weights": (3 * MIB, r"plugins/gesso_plugins/style/.*\.safetensors$"),
+    "weights of other families": (8_000_000, r"plugins/gesso_plugins/(dalle|unclip|vaegan)/.*\.safetensors$"),
+    "other trained files": (MIB, r"plugins/.*\.(safetensors|npz)$"),
     "pictures": (8 * MIB, r".*\.(png|webp|jpg|jpeg|gif)$"),
     "code, tests and text": (
         8 * MIB,

@@ -25,13 +25,13 @@ from gesso.testing import Studio
 from gesso_plugins.dalle.family import DalleFamily, DalleModel
 from gesso_plugins.dalle.plugin import tokens as previewed
 
-ASKED = {"prompt": "red rows", "model": "dalle", "seed": 5}
+ASKED = {"prompt": "red rows", "model": "drawer", "seed": 5}
 Making = Callable[..., Any]
 
 
 @pytest.fixture
 def making(studio: Studio, untrained: Path) -> Making:
-    studio.add("dalle", untrained, "dalle")
+    studio.add("drawer", untrained, "dalle")
     return lambda **more: studio.make("generate", {**ASKED, **more})
 
 
@@ -165,7 +165,7 @@ def test_strength_is_the_share_that_is_redone(studio: Studio, making: Making, mo
 def test_a_canvas_grows_and_what_was_there_stays(studio: Studio, making: Making) -> None:
     source = np.random.default_rng(2).integers(0, 255, (16, 16, 3), np.uint8)
     image, blobs = file_of(source)
-    asked = {"image": image, "prompt": "red rows", "model": "dalle", "seed": 3, "right": 8, "top_k": 8}
+    asked = {"image": image, "prompt": "red rows", "model": "drawer", "seed": 3, "right": 8, "top_k": 8}
     made = studio.make("edit", asked, blobs)
     (output,) = made.outputs
     assert output.pixels.shape == (16, 24, 3)
@@ -180,7 +180,7 @@ def test_a_mask_is_edited_and_all_else_comes_back(studio: Studio, making: Making
     mask = np.zeros((40, 40, 3), np.uint8)
     mask[10:24, 12:26] = 255
     (image, first), (shown, second) = file_of(source), file_of(mask)
-    asked = {"image": image, "mask": shown, "prompt": "red rows", "model": "dalle", "seed": 3, "blend": 0}
+    asked = {"image": image, "mask": shown, "prompt": "red rows", "model": "drawer", "seed": 3, "blend": 0}
     one, two = (studio.make("edit", asked, first | second).outputs[0].pixels for _ in range(2))
     assert one.tobytes() == two.tobytes()
     assert np.array_equal(one[mask == 0], source[mask == 0])
@@ -191,7 +191,7 @@ def test_a_mask_is_edited_and_all_else_comes_back(studio: Studio, making: Making
 def test_a_picture_is_varied_by_drawing_a_share_of_its_tokens_anew(studio: Studio, making: Making) -> None:
     source = np.random.default_rng(6).integers(0, 255, (16, 16, 3), np.uint8)
     image, blobs = file_of(source)
-    asked = {"image": image, "prompt": "red rows", "model": "dalle", "seed": 3, "count": 2}
+    asked = {"image": image, "prompt": "red rows", "model": "drawer", "seed": 3, "count": 2}
     near, far = (studio.make("vary", {**asked, "strength": strength}, blobs) for strength in (0.2, 1.0))
     kept = [(a.pixels == b.pixels).mean() for a, b in zip(near.outputs, far.outputs, strict=True)]
     assert all(share < 0.9 for share in kept)
@@ -251,7 +251,7 @@ def test_what_it_cannot_do_is_a_sentence(making: Making, more: dict[str, Any], s
 
 def test_fields_that_mean_nothing_are_dropped_with_a_warning(making: Making, studio: Studio) -> None:
     made = making(steps=9, negative="blue")
-    assert made.warnings == ["The model 'dalle' does not use steps, negative."]
+    assert made.warnings == ["The model 'drawer' does not use steps, negative."]
     assert made.params.steps is None
     asked = {"prompt": "red brick", "model": "starter", "seed": 1, "temperature": 0.5, "top_k": 3}
     params, warnings = studio.resolve("generate", asked)
@@ -263,6 +263,15 @@ def test_a_material_is_made_with_it(studio: Studio, making: Making) -> None:
     assert making is not None
     outputs = studio.make("texture", ASKED).outputs
     assert {output.role for output in outputs} >= {"base_color", "height"}
+
+
+def test_the_weights_that_ship_hear_colours(studio: Studio) -> None:
+    asked = {"model": "dalle", "seed": 1, "temperature": 0.8, "top_p": 0.9}
+    red, green = (
+        studio.make("generate", {**asked, "prompt": words}).outputs[0].pixels.mean((0, 1)) for words in ("red brick", "green grass")
+    )
+    assert red[0] > red[1] + 40
+    assert green[1] > green[0] + 20
 
 
 def test_a_file_is_taken_in_and_a_daemon_draws_with_it(
