@@ -5,7 +5,7 @@
 The figures are those of `gesso evaluate` over renders of the twelve materials (`gesso.training.materials`), computed here in one process on
 one thread, with the captions, seeds and renders that it takes. Models that made nothing but 64 pixels are compared with renders of 64, the
 starter with renders of 128; the judge sees all at 128. Seconds are processor time a picture, made alone, at level `exact`.
-DALL-E draws among the likeliest tokens (TOP_P). Writes bench/results/comparison.json, docs/pictures/comparison.webp (renders above, then a
+DALL-E draws among the likelier tokens (LIKELY). Writes bench/results/comparison.json, docs/pictures/comparison.webp (renders above, then a
 row for each model) and a curve for each family.
 """
 
@@ -37,7 +37,7 @@ from gesso_plugins.evaluation.report import distances, judged, seam_error
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PICTURES = ROOT / "bench" / "results" / "comparison.json", ROOT / "docs" / "pictures"
 SEED, COLUMNS = 1, len(MATERIALS)
-TOP_P = 0.9
+LIKELY = {"temperature": 0.8, "top_p": 0.9}
 NAMES = ("Frechet distance over CLIP features", "kernel distance over CLIP features")
 Picture = npt.NDArray[np.uint8]
 
@@ -70,7 +70,7 @@ def entrants(options: argparse.Namespace) -> list[Entrant]:
 def made(studio: Studio, entrant: Entrant, captions: Sequence[str]) -> tuple[list[Picture], float]:
     """A picture for each caption, and the processor seconds of one. The first, which loads the model, is made twice and timed once."""
     asked = {"model": entrant.name, "width": entrant.side, "height": entrant.side, "tile": "xy"}
-    asked |= {"top_p": TOP_P} if entrant.family == "dalle" else {}
+    asked |= LIKELY if entrant.family == "dalle" else {}
     studio.make("generate", {**asked, "prompt": captions[0], "seed": SEED})
     began = time.process_time()
     pictures = [

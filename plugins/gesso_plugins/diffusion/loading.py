@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from gesso.errors import ModelError
+from gesso.model.seamless import ZERO_PADDED
 from gesso_plugins.diffusion.files import AGAIN
 
 if TYPE_CHECKING:
@@ -193,14 +194,17 @@ def tokenizer(kind: str, source: Source, component: str) -> Any:
 def diffusers_network(kind: Any, source: Networks, component: str, place: Place) -> nn.Module:
     """A network of diffusers, with its weights in place."""
     settings = {key: value for key, value in source.settings(component).items() if not key.startswith("_")}
+    kept = settings.pop(ZERO_PADDED, None)
     try:
         with torch.device("meta"), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # old configurations carry names that diffusers translates
-            module: nn.Module = kind.from_config(settings)
+            module: Any = kind.from_config(settings)
     except (TypeError, ValueError, RuntimeError, KeyError) as fault:
         raise _unfit(source, component, fault) from fault
     _assign(module, _renamed(_read(source, component, place)), source, component)
     _recompute(module, place.device)
+    if kept is not None:  # a key of ours, of which diffusers would warn
+        module.register_to_config(**{ZERO_PADDED: kept})
     return _ready(module)
 
 
