@@ -26,7 +26,7 @@ def test_a_picture_goes_there_and_back(make_daemon: Make, transport: str) -> Non
         assert result.images[0].read() == data
         with pytest.raises(InvalidRequest, match="steps must be at least 1"):
             client.submit("paint", prompt="x", steps=0)
-        kinds = {"image_encoders", "maps_networks", "style_networks"}
+        kinds = {"image_encoders", "maps_networks", "style_networks", "vaes"}
         assert set(client.describe()["catalogues"]) == {"samplers", "schedules", "models", *kinds}
         assert [job["state"] for job in client.jobs()] == ["done"]
 
