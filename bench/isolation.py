@@ -34,7 +34,7 @@ RESULT = ROOT / "bench/results/isolation.json"
 STEPS = 40
 RUNS = 15
 SIZES = {"512 x 512": (1, 4, 64, 64), "1024 x 1024": (1, 4, 128, 128), "1024 x 1024, 16 channels": (1, 16, 128, 128)}
-SOURCE = """
+SOURCE = '''
 from itertools import pairwise
 from gesso.plugin import hookimpl, sampler
 
@@ -48,7 +48,7 @@ def ancestral(x, sigmas, noise):
 @hookimpl
 def gesso_samplers(ctx):
     return [ancestral]
-"""
+'''
 
 
 def driven(sampler: Generator[Any, Any, Any]) -> tuple[torch.Tensor, float, list[float]]:

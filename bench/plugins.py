@@ -26,13 +26,13 @@ RESULT = ROOT / "bench/results/plugins.json"
 RUNS = 15
 GOAL = 1.0
 """Seconds until it is live, on a machine that does nothing else."""
-SOURCE = """
+SOURCE = '''
 from gesso.plugin import sampler
 
 @sampler("halfway", title="Halfway {number}", paper="none")
 def halfway(x, sigmas):
     return (yield x, sigmas[0]).denoised
-"""
+'''
 
 
 def listed(client: Client, title: str) -> bool:

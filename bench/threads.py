@@ -117,7 +117,9 @@ def main() -> int:
     for setting, rows in measured.items():
         for name, value in rows.items():
             print(f"{setting:20} {name:32} {value:8.2f} ms a step")
-    choices = {f"{side}x{side}, {neighbours} busy neighbours": adapting(side, neighbours) for side in (8, 16, 64) for neighbours in (0, 2)}
+    choices = {
+        f"{side}x{side}, {neighbours} busy neighbours": adapting(side, neighbours) for side in (8, 16, 64) for neighbours in (0, 2)
+    }
     for setting, rows in choices.items():
         print(f"{setting:28} " + "  ".join(f"{name} {value:.2f}" for name, value in rows.items()))
     document = {

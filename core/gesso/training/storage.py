@@ -14,11 +14,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTokenizer
 
-from gesso.errors import ModelError
+from gesso.errors import InvalidRequest, ModelError
 from gesso.library import Header, read_header
 from gesso.training.ema import Trained
 from gesso.training.files import write_atomically
-from gesso.training.vocabulary import read_vocabulary, spelled
+from gesso.training.vocabulary import keep, read_vocabulary, spelled
 
 VERSION = "1"
 
@@ -65,7 +65,7 @@ class Told(Generic[Config]):
 
 @dataclass(frozen=True)
 class ModelFile(Generic[Config, Networks]):
-    """A kind of file. name: of the format. title: with its article, for errors. command: that writes such files. of: reads what
+    """A kind of file. name: of the format. title: what it is called in errors. command: that writes such files. of: reads what
     ``as_json`` of the sizes wrote, ValueError for anything else. new: untrained networks. words: the tensor with a row for each word of the
     vocabulary, and for each place of a caption besides where ``places`` says so.
     """
@@ -112,6 +112,16 @@ class ModelFile(Generic[Config, Networks]):
         networks = self.new(told.config, told.tokenizer)
         networks.load_tensors({name: value.float() for name, value in load_file(path).items()})
         return networks, told.record
+
+    def begin(self, path: Path, config: Config, folder: Path) -> tuple[Networks, dict[str, Any]]:
+        """What a new run in ``folder`` starts from: the networks of a file, whose vocabulary it takes over, and their record.
+        InvalidRequest where they are not of the sizes of the run.
+        """
+        networks, record = self.load(path)
+        if networks.config != config:
+            raise InvalidRequest(f"The networks in {path} have other sizes than this run's.", field="from", hint="Begin from nothing.")
+        keep(folder, networks.tokenizer)
+        return networks, record
 
     def _told(self, path: Path, header: Header) -> Told[Config]:
         said = header.metadata

@@ -29,7 +29,7 @@ from gesso.training.rate import rate
 from gesso.training.refusals import refuse_other, refuse_unknown
 from gesso.training.renders import RenderStore, Request, Universe, draw
 from gesso.training.run import Chore, Run
-from gesso.training.vocabulary import digest, keep, kept, refuse_other_words
+from gesso.training.vocabulary import digest, kept, refuse_other_words
 from gesso_plugins.dalle import sheets
 from gesso_plugins.dalle.autoencoder import annealed, begin, divergence, relaxed, surprise, tokens_of, unevenness
 from gesso_plugins.dalle.config import DalleConfig
@@ -133,11 +133,7 @@ class Training:
     def _begun(self, start: Path | None) -> tuple[Networks, dict[str, Any]]:
         config, network = self.config, self.config.network
         if start is not None:
-            networks, facts = FILE.load(start)
-            if networks.config != network:
-                raise InvalidRequest(f"The networks in {start} have other sizes than this run's.", field="from", hint="Begin from nothing.")
-            keep(config.out, networks.tokenizer)
-            return networks, facts
+            return FILE.begin(start, network, config.out)
         request = Request(Universe.PROMPTS, 16, config.data.materials)
         captions = (draw(self.source, request, config.seed, i)[1] for i in range(config.data.captions))
         return Networks.new(network, kept(config.out, captions, vocabulary=network.words, length=network.length)), {}

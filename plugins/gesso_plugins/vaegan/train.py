@@ -17,7 +17,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from gesso.errors import InvalidRequest
 from gesso.model.seamless import make_seamless
 from gesso.plugin.datasets import CaptionedSource
 from gesso.training import precision
@@ -31,7 +30,7 @@ from gesso.training.renders import RenderStore, Request, Universe, draw
 from gesso.training.run import Chore, Run, descend
 from gesso.training.sheet import save_sheet
 from gesso.training.tokenizer import encode
-from gesso.training.vocabulary import digest, keep, kept, refuse_other_words
+from gesso.training.vocabulary import digest, kept, refuse_other_words
 from gesso_plugins.vaegan.augment import augmented
 from gesso_plugins.vaegan.config import VaeganConfig
 from gesso_plugins.vaegan.data import Batch, KindPool, draw_batch
@@ -206,11 +205,7 @@ class Training:
     def _begun(self, start: Path | None) -> tuple[Networks, dict[str, Any]]:
         network, out = self.config.network, self.config.out
         if start is not None:
-            networks, facts = FILE.load(start)
-            if networks.config != network:
-                raise InvalidRequest(f"The networks in {start} have other sizes than this run's.", field="from", hint="Begin from nothing.")
-            keep(out, networks.tokenizer)
-            return networks, facts
+            return FILE.begin(start, network, out)
         request = Request(Universe.PROMPTS, 16, self.config.data.materials)
         captions = (draw(self.source, request, self.config.seed, i)[1] for i in range(self.config.data.captions))
         return Networks.new(network, kept(out, captions, vocabulary=network.vocabulary, length=network.length)), {}

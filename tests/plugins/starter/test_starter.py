@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from gesso.training.tokenizer import encode, train_tokenizer
 from gesso_plugins.starter.config import AutoencoderConfig, DiffusionConfig, TextConfig, TrainConfig, UnetConfig
 from gesso_plugins.starter.evaluate import wrap_ratio
 from gesso_plugins.starter.export import BUDGET, load_pipeline
-from gesso_plugins.starter.latents import Growth, grow
+from gesso_plugins.starter.latents import Growth, LatentSet, draw_batch, grow
 from gesso_plugins.starter.networks import Denoiser, build_autoencoder, build_text_encoder, build_unet, count_parameters
 from gesso_plugins.starter.sampling import SamplingConfig, load_sampler
 from gesso_plugins.starter.schedule import NoiseSchedule
@@ -62,6 +63,25 @@ def test_growing_draws_and_encodes_what_is_missing(unbroken: Path, tmp_path: Pat
     ours, theirs = (RenderStore(folder, 1, data.shard).load(Universe.TRAIN, data.size, 1) for folder in (tmp_path, unbroken / "renders"))
     assert np.array_equal(ours.images, theirs.images)
     assert ours.captions == theirs.captions
+
+
+def test_only_a_share_of_the_tiles_is_rolled() -> None:
+    shifts: list[tuple[int, int]] = []
+
+    class Data:
+        side, labels = 16, ({},)
+
+        def __len__(self) -> int:
+            return 1
+
+        def batch(self, index: list[int], moved: list[tuple[int, int]]) -> tuple[torch.Tensor, torch.Tensor]:
+            shifts.extend(moved)
+            return torch.zeros(len(index), 1), torch.zeros(len(index), 1)
+
+    for rolled, least, most in ((0.0, 0, 0), (0.1, 5, 40), (1.0, 190, 200)):
+        shifts.clear()
+        draw_batch(cast("LatentSet", Data()), 200, np.random.default_rng(1), rolled)
+        assert least <= sum(shift != (0, 0) for shift in shifts) <= most
 
 
 def test_weights_warm_start_a_run(unbroken: Path, tmp_path: Path, stripes: CaptionedSource, tiny: Tiny) -> None:
