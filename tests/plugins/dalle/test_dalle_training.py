@@ -125,7 +125,7 @@ def test_half_the_numbers_teach_about_the_same(tmp_path: Path) -> None:
 
 def test_a_run_starts_from_a_file(untrained: Path, tmp_path: Path) -> None:
     """The file's transformer has learned for three steps; its autoencoder stays, since the transformer knows no other's tokens."""
-    warm = train_dalle(Stripes(), tiny(tmp_path / "warm", 6, 2), untrained)
+    warm = train_dalle(Stripes(), tiny(tmp_path / "warm", 6, 5), untrained)
     told = FILE.told(warm)
     assert (told.record["step"], told.record["stage"]) == (6, "transformer")
     assert spelled(told.tokenizer) == spelled(FILE.told(untrained).tokenizer)
