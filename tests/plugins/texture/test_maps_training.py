@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from gesso.errors import InvalidRequest
 from gesso.media import relief
 from gesso.model.seamless import make_seamless
 from gesso.plugin.datasets import MappedSource
@@ -178,3 +179,25 @@ def test_commands_say_what_is_missing(trained: Path, tmp_path: Path, capsys: pyt
     with pytest.raises(SystemExit):
         command.evaluate(["--model", str(tmp_path / "none")], Waves())
     assert "gesso train maps" in capsys.readouterr().err
+
+
+class Varied(Waves):
+    """Waves that remember which share of them was asked to be varied."""
+
+    def __init__(self) -> None:
+        self.shares: list[float] = []
+
+    def with_variety(self, share: float) -> Waves:
+        self.shares.append(share)
+        return Waves()
+
+
+def test_materials_that_nobody_wrote_are_shown_or_refused(tmp_path: Path) -> None:
+    config = tiny(tmp_path / "varied", 1)
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, variety=0.25))
+    source = Varied()
+    train_maps(source, config)
+    assert source.shares == [0.25]
+    with pytest.raises(InvalidRequest, match="no variety to choose") as refused:
+        train_maps(Waves(), config)
+    assert refused.value.field == "variety"
