@@ -1,12 +1,14 @@
 """The four networks: words to a vector, pictures to seeds, seeds and words to pictures, and the critic of both together.
 
 All but the first are convolutions, and no norm looks beyond one place: a seed of any size makes a picture of any size, and one that wraps
-around makes a tile. Norms of places are those of Karras et al. 2018 (section 4.2, "pixel norm").
+around makes a tile. The generator is told where on the torus each place lies, so that rows and grids need not agree by neighbours alone.
+Norms of places are those of Karras et al. 2018 (section 4.2, "pixel norm").
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +27,10 @@ QUIET = -3.0
 """The logarithm of the variance at the start: seeds that are mostly noise teach nobody to look at them."""
 LOUDEST = 6.0
 """The largest logarithm of a variance, either way."""
+TURNS = (1, 2, 4)
+"""How often the waves that tell places turn over one period."""
+WAVES = 4 * len(TURNS)
+"""Channels of `waves`."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,21 @@ def level(x: torch.Tensor) -> torch.Tensor:
 def spread_words(words: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     """A vector (N, P) at each place of (N, C, h, w)."""
     return words[:, :, None, None].expand(-1, -1, *places.shape[2:])
+
+
+def waves(height: int, width: int, period: int) -> torch.Tensor:
+    """Where each of ``height x width`` places lies, (1, WAVES, height, width): cosines and sines along both axes (Vaswani et al. 2017,
+    section 3.5, on a torus). They repeat every `period` places, stretched so that they close at the border of any size.
+    """
+    rows, columns = (_waves(size, max(1, round(size / period))) for size in (height, width))
+    spread = rows[:, :, None].expand(-1, -1, width), columns[:, None, :].expand(-1, height, -1)
+    return torch.cat(spread)[None]
+
+
+def _waves(size: int, periods: int) -> torch.Tensor:
+    turns = torch.tensor(TURNS)[:, None] * periods
+    angles = 2 * math.pi * turns * (torch.arange(size) + 0.5) / size
+    return torch.cat([angles.cos(), angles.sin()])
 
 
 class TextEncoder(nn.Module):
@@ -106,17 +127,19 @@ class ImageEncoder(nn.Module):
 class Block(nn.Module):
     """Twice as fine; the words scale and shift each channel between its convolutions (Perez et al. 2018, FiLM, equation 2)."""
 
-    def __init__(self, before: int, after: int, words: int) -> None:
+    def __init__(self, before: int, after: int, words: int, period: int) -> None:
         super().__init__()
+        self.period = period
         self.conv1 = nn.Conv2d(before, after, 3, padding=1)
         self.conv2 = nn.Conv2d(after, after, 3, padding=1)
         self.tell = nn.Conv2d(words, 2 * after, 1)
+        self.place = nn.Conv2d(WAVES, after, 1)
         self.skip = nn.Conv2d(before, after, 1)
 
     def forward(self, x: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
         """(N, C, h, w) to (N, C', 2 h, 2 w)."""
         x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
-        y = self.conv1(functional.silu(level(x)))
+        y = self.conv1(functional.silu(level(x))) + self.place(waves(x.shape[2], x.shape[3], self.period).to(x))
         scale, shift = functional.interpolate(self.tell(words), size=y.shape[2:], mode="nearest").chunk(2, 1)
         y = self.conv2(functional.silu(level(y) * (1 + scale) + shift))
         result: torch.Tensor = self.skip(x) + y
@@ -126,10 +149,13 @@ class Block(nn.Module):
 class Generator(nn.Module):
     """Seeds (N, C, h, w) of unit variance and words (N, P, h, w) at each place of them to pictures in [-1, 1]."""
 
-    def __init__(self, channels: tuple[int, ...], latent: int, words: int) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.enter = nn.Conv2d(latent + words, channels[0], 3, padding=1)
-        self.up = nn.ModuleList(Block(a, b, words) for a, b in _pairs((channels[0], *channels)))
+        channels, words = config.generator, config.words
+        period = config.image // config.factor
+        self.enter = nn.Conv2d(config.latent + words, channels[0], 3, padding=1)
+        steps = enumerate(_pairs((channels[0], *channels)), 1)
+        self.up = nn.ModuleList(Block(a, b, words, period << level) for level, (a, b) in steps)
         self.leave = nn.Conv2d(channels[-1], 3, 3, padding=1)
 
     def forward(self, seeds: torch.Tensor, words: torch.Tensor) -> torch.Tensor:

@@ -36,7 +36,7 @@ class Networks(ema.Trained):
             tokenizer,
             TextEncoder(config, tokenizer),
             ImageEncoder(config.encoder, config.latent),
-            Generator(config.generator, config.latent, config.words),
+            Generator(config),
             Critic(config.critic, config.words, spectral=config.spectral),
         )
 

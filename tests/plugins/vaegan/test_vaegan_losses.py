@@ -136,7 +136,7 @@ def test_diversity_is_nought_where_all_are_the_same() -> None:
 def test_the_shapes_of_both_sizes(config: NetworkConfig, most: int) -> None:
     with torch.device("meta"):
         text, encoder = TextEncoder(config), ImageEncoder(config.encoder, config.latent)
-        generator = Generator(config.generator, config.latent, config.words)
+        generator = Generator(config)
         critic = Critic(config.critic, config.words, spectral=True)
         words = text(torch.zeros(2, config.length, dtype=torch.long))[1]
         seeds = encoder(torch.zeros(2, 3, 64, 64)).mean

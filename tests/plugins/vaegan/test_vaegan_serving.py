@@ -20,6 +20,7 @@ from gesso.math import initial_noise
 from gesso.media.seam import seams
 from gesso.testing import Studio
 from gesso_plugins.vaegan.family import VaeganFamily, VaeganModel
+from gesso_plugins.vaegan.networks import TURNS, WAVES, waves
 
 ASKED = {"prompt": "red rows", "model": "vaegan", "seed": 5}
 
@@ -53,21 +54,33 @@ def test_it_wraps_where_it_is_asked_to(drawing: Callable[..., Any]) -> None:
     assert set(seams(plain, "xy")) == {"x", "y"}
 
 
-def test_a_rolled_seed_is_a_rolled_tile(untrained: Path) -> None:
-    """Exactly what seamless means, and that no layer looks at where it is."""
+def test_a_seed_rolled_by_a_period_is_a_rolled_tile(untrained: Path) -> None:
+    """Exactly what seamless means: no layer looks at the border. Rolled by less, it lies elsewhere, and the generator knows."""
     from gesso.model import Seamless
 
     family = VaeganFamily()
     model = family.load(family.inspect(ModelEntry("v", "vaegan", "V", untrained, ())), torch.device("cpu"))
     words = model.encode_text(["red rows"])[0].pooled
     assert words is not None
-    noise = initial_noise((1, 4, 5, 7), 3)
-    latents = [torch.cat([seed, words[:, :, None, None].expand(-1, -1, 5, 7)], 1) for seed in (noise, noise.roll((2, 3), (2, 3)))]
+    noise = initial_noise((1, 4, 8, 12), 3)  # two periods of four places by three
+    seeds = (noise, noise.roll((4, 8), (2, 3)), noise.roll((1, 0), (2, 3)))
+    latents = [torch.cat([seed, words[:, :, None, None].expand(-1, -1, 8, 12)], 1) for seed in seeds]
     with model.patched((Seamless(x=True, y=True),)):
-        straight, rolled = (model.decode(latent) for latent in latents)
-    assert straight.shape == (1, 3, 20, 28)
-    assert torch.allclose(straight.roll((8, 12), (2, 3)), rolled, atol=1e-5)
+        straight, rolled, between = (model.decode(latent) for latent in latents)
+    assert straight.shape == (1, 3, 32, 48)
+    assert torch.allclose(straight.roll((16, 32), (2, 3)), rolled, atol=1e-5)
+    assert not torch.allclose(straight.roll((4, 0), (2, 3)), between, atol=1e-3)
     assert not torch.allclose(model.decode(latents[0]), straight, atol=1e-5)  # and the padding is gone again
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 4), (5, 7), (2, 9), (16, 24)])
+def test_what_tells_places_closes_at_the_border_of_any_size(height: int, width: int) -> None:
+    told = waves(height, width, 4)
+    assert told.shape == (1, WAVES, height, width)
+    for axis, size in ((2, height), (3, width)):
+        angle = 2 * torch.pi * max(1, round(size / 4)) / size
+        step = (told - told.roll(1, axis)).square().sum(1)
+        assert torch.allclose(step, sum(4 * torch.sin(torch.tensor(angle * turn / 2)) ** 2 for turn in TURNS).expand_as(step), atol=1e-5)
 
 
 def test_rows_of_several_pictures_share_a_forward_and_none_changes(
