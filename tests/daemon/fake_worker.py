@@ -2,7 +2,8 @@
 
 The prompt is a list of words: `sleep:S`, `progress:N`, `previews:N:BYTES`, `log:N`, `image:BYTES`, `images:N`, `unique`,
 `fail:CODE`, `invalid`, `segv`, `abort`, `kill`, `exit:N`, `hang` (the engine's loop stops), `deaf` (ignores Cancel),
-`once:FILE:WORD` (WORD on the first attempt only), `gate:FILE` (waits for the file), `fetch` (its picture is the input),
+`once:FILE:WORD` (WORD on the first attempt only), `gate:FILE` (waits for the file), `note:FILE` (adds the job's id to the file),
+`fetch` (its picture is the input),
 `flood:N` (prints N KiB), `say:WORDS_OF_IT`,
 `garbage` (breaks the protocol), `lie:HOW` (says what no worker should). Without words it ends at once.
 `GESSO_FAKE_START` = `exit`, `late:S`, `silent` spoils the start.
@@ -146,6 +147,10 @@ class Fake:
         while not Path(rest).exists():
             self.check(lease, words)
             time.sleep(0.01)
+
+    def do_note(self, lease: Lease, words: list[str], rest: str) -> None:
+        with Path(rest).open("a") as file:
+            file.write(f"{lease.job}\n")
 
     def do_progress(self, lease: Lease, words: list[str], rest: str) -> None:
         for step in range(1, int(rest) + 1):
