@@ -30,6 +30,7 @@ MEMORY = ("none", "small", "medium", "large")
 
 _DEFAULTS: Mapping[str, type] = {
     "sampler": str, "schedule": str, "steps": int, "guidance": float, "width": int, "height": int, "preview_vae": str,
+    "temperature": float, "top_p": float,
 }  # fmt: skip
 _LIMITS: Mapping[str, type] = {"smallest": int, "largest": int, "multiple": int}
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")

@@ -21,7 +21,7 @@ NAMES = {
         Adapter Aligns Applies Autoencoder Cascade Conditioning Continues Control Controlled Decodes Defaults Denoises Embedding
         Embeds EncodesImages EncodesNegatives EncodesText Factors Family Frugal Latent Lesson Limits Lora Memory Model ModelCard
         ModelRef Offload Painting Parametrisation Part Patch Perturbation Perturbs Plan Pupil Seamless Shift Shown Size Stage
-        Teachable Thrift TokenChoice
+        Teachable Thrift TokenChoice overlaid
     """,
     "gesso.media": "MaterialMaps Output Recipe Rendered",
     "gesso.engine": """

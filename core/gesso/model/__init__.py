@@ -17,7 +17,7 @@ from gesso.model.capabilities import (
     Model,
     Perturbs,
 )
-from gesso.model.card import Defaults, Latent, Limits, ModelCard
+from gesso.model.card import Defaults, Latent, Limits, ModelCard, overlaid
 from gesso.model.cascade import Cascade, Part
 from gesso.model.conditioning import Conditioning
 from gesso.model.controls import Control
@@ -76,4 +76,5 @@ __all__ = [
     "Teachable",
     "Thrift",
     "TokenChoice",
+    "overlaid",
 ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
-from gesso.errors import InvalidRequest
+from gesso.errors import InvalidRequest, ModelError
 from gesso.model.cascade import Cascade
 from gesso.model.parametrisation import Parametrisation, Shift
 from gesso.model.thrift import Size
@@ -14,7 +15,9 @@ from gesso.model.thrift import Size
 
 @dataclass(frozen=True)
 class Defaults:
-    """What the model does best when the request is silent. preview_vae: the autoencoder that pictures on their way are judged through."""
+    """What the model does best when the request is silent. preview_vae: the autoencoder that pictures on their way are judged through.
+    temperature, top_p: of models that draw tokens, as in `gesso.model.TokenChoice`.
+    """
 
     sampler: str = "dpmpp_2m"
     schedule: str = "karras"
@@ -23,6 +26,8 @@ class Defaults:
     width: int = 512
     height: int = 512
     preview_vae: str | None = None
+    temperature: float = 1.0
+    top_p: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,17 @@ class Limits:
         highest = self.largest // self.multiple * self.multiple
         rounded = (side + self.multiple // 2) // self.multiple * self.multiple
         return min(max(rounded, lowest), highest)
+
+
+Overlaid = TypeVar("Overlaid", Defaults, Limits)
+
+
+def overlaid(name: str, own: Overlaid, declared: Mapping[str, Any]) -> Overlaid:
+    """What the owner declares of the model `name` over what its files say; ModelError for what does not exist."""
+    try:
+        return replace(own, **declared)
+    except TypeError as fault:
+        raise ModelError(f"The manifest declares something about the model {name!r} that does not exist: {fault}.") from fault
 
 
 @dataclass(frozen=True)

@@ -60,12 +60,12 @@ def ui(  # noqa: PLR0913  (each argument is one hint)
 
 
 Temperature = Annotated[
-    float,
+    float | None,
     Field(
         title="Temperature",
         ge=0,
         le=10,
-        description="Of models that draw tokens: under 1 likely ones are drawn more often, over 1 less; 0 takes the likeliest.",
+        description="Of models that draw tokens: under 1 likely ones come oftener, over 1 less; 0 the likeliest. Default: the model's.",
         json_schema_extra=ui("slider", 112, "sampling", advanced=True, span=(0, 2, 0.05)),
     ),
 ]
@@ -80,12 +80,12 @@ TopK = Annotated[
     ),
 ]
 TopP = Annotated[
-    float,
+    float | None,
     Field(
         title="Top p",
         gt=0,
         le=1,
-        description="Of models that draw tokens: only the likeliest that together have this probability can be drawn; 1 all.",
+        description="Of models that draw tokens: only the likeliest that together are so probable; 1 all. Default: the model's.",
         json_schema_extra=ui("slider", 114, "sampling", advanced=True, span=(0.05, 1, 0.05)),
     ),
 ]

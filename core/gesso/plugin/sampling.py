@@ -36,6 +36,20 @@ class Sampling(Protocol):
         ...
 
 
+class Drawing(Protocol):
+    """Parameters of an operation that draws tokens; None is left to the model."""
+
+    @property
+    def temperature(self) -> float | None:
+        """What logits are divided by."""
+        ...
+
+    @property
+    def top_p(self) -> float | None:
+        """Of how likely tokens together the next is drawn."""
+        ...
+
+
 class Seeded(Protocol):
     """Parameters of an operation that makes one result, or ``count`` results, from as many seeds."""
 
@@ -54,6 +68,19 @@ def sampled(ctx: ResolveContext, card: ModelCard, params: Sampling) -> dict[str,
         "steps": card.defaults.steps if params.steps is None else params.steps,
         "guidance": card.defaults.guidance if params.guidance is None else params.guidance,
     }
+
+
+def drawn(card: ModelCard, params: Drawing) -> dict[str, Any]:
+    """How tokens are drawn: as asked for, or as the model likes it."""
+    names = ("temperature", "top_p")
+    return {name: getattr(card.defaults, name) if getattr(params, name) is None else getattr(params, name) for name in names}
+
+
+def settled_sampling(ctx: ResolveContext, card: ModelCard, params: Any) -> dict[str, Any]:
+    """What of its sampling the model hears, of parameters that speak of both kinds; nothing for a model that samples by itself."""
+    if "denoise" in card.capabilities:
+        return sampled(ctx, card, params)
+    return drawn(card, params) if "next_tokens" in card.capabilities else {}
 
 
 def check_seeds(params: Seeded) -> None:

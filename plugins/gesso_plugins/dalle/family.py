@@ -12,7 +12,7 @@ import torch
 from gesso.errors import InvalidRequest, ModelError
 from gesso.library import hashes
 from gesso.manifest import ModelEntry
-from gesso.model import Conditioning, Defaults, Latent, Limits, ModelCard, Patch, Seamless
+from gesso.model import Conditioning, Defaults, Latent, Limits, ModelCard, Patch, Seamless, overlaid
 from gesso.model.seamless import make_seamless
 from gesso_plugins.dalle.autoencoder import tokens_of
 from gesso_plugins.dalle.storage import FILE, Networks
@@ -40,8 +40,8 @@ class DalleFamily:
             title=entry.title,
             path=path,
             capabilities=CAPABILITIES,
-            defaults=Defaults(width=side, height=side),
-            limits=Limits(side, side, told.config.factor),
+            defaults=overlaid(entry.name, Defaults(width=side, height=side), entry.defaults),
+            limits=overlaid(entry.name, Limits(side, side, told.config.factor), entry.limits),
             licence=entry.licence,
             latent=Latent(1, told.config.factor),
             info=_info(path, told.record),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from gesso.errors import ModelError
 from gesso.manifest import ModelEntry
-from gesso.model import Defaults, Latent, Limits, ModelCard, Parametrisation, Shift, Size, Thrift
+from gesso.model import Defaults, Latent, Limits, ModelCard, Parametrisation, Shift, Size, Thrift, overlaid
 from gesso_plugins.diffusion.source import Directory, Source
 
 if TYPE_CHECKING:
@@ -191,11 +191,3 @@ def latent_of(source: Source, denoiser: str, vae: Mapping[str, Any]) -> Latent:
     if not isinstance(channels, int) or not isinstance(widths, list) or not widths:
         raise ModelError(f"The autoencoder of {source.path} lacks latent_channels or block_out_channels beside its {denoiser}.")
     return Latent(channels, 2 ** (len(widths) - 1))
-
-
-def overlaid(name: str, own: Any, declared: Mapping[str, Any]) -> Any:
-    """The owner's declaration over what the files say."""
-    try:
-        return replace(own, **declared)
-    except TypeError as fault:
-        raise ModelError(f"The manifest declares something about the model {name!r} that does not exist: {fault}.") from fault

@@ -20,9 +20,9 @@ from gesso.errors import InvalidRequest, ModelError
 from gesso.library.snapshot import check_snapshot, components
 from gesso.manifest import ModelEntry
 from gesso.media.images import quantised
-from gesso.model import Defaults, Limits, ModelCard, Patch, Stage
+from gesso.model import Defaults, Limits, ModelCard, Patch, Stage, overlaid
 from gesso_plugins.diffusion.codec import Codec
-from gesso_plugins.diffusion.family import directory_of, overlaid
+from gesso_plugins.diffusion.family import directory_of
 
 if TYPE_CHECKING:
     from gesso_plugins.diffusion.source import Directory

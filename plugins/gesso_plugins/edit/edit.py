@@ -15,7 +15,7 @@ from gesso.media import Output
 from gesso.model import ModelCard
 from gesso.plugin import JobContext, OperationParams, ResolveContext
 from gesso.plugin.choosing import alone, candidates, choose, settled
-from gesso.plugin.sampling import check_seeds, sampled
+from gesso.plugin.sampling import check_seeds, settled_sampling
 from gesso.plugin.steering import check_regions, controls
 from gesso.plugin.styling import styled
 from gesso_plugins.edit.params import EditParams
@@ -50,8 +50,7 @@ class Edit:
             raise InvalidRequest(f"The model {card.name!r} cannot paint into a picture.", field="model", hint="Choose another model.")
         check_seeds(params)
         check_regions(params)
-        how = sampled(ctx, card, params) if "denoise" in card.capabilities else {}
-        filled = {**how, **controls(ctx, card, params), **settled(ctx, params)}
+        filled = {**settled_sampling(ctx, card, params), **controls(ctx, card, params), **settled(ctx, params)}
         return params.model_copy(update={"model": card.name, **filled})
 
     def run(self, ctx: JobContext, params: EditParams) -> Generator[Any, Any, list[Output]]:

@@ -77,9 +77,9 @@ class EditParams(OperationParams):
     guidance: float | None = Field(None, title="Guidance", ge=0, le=100, json_schema_extra=ui("slider", 110, "sampling", span=(1, 20, 0.5)))
     """Classifier-free guidance scale; 1 means none."""
 
-    temperature: Temperature = 1.0
+    temperature: Temperature = None
     top_k: TopK = None
-    top_p: TopP = 1.0
+    top_p: TopP = None
 
     sampler: str | None = Field(
         None, title="Sampler", min_length=1, max_length=100, json_schema_extra=ui("choice", 120, "sampling", choices="samplers")

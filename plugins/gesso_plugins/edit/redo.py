@@ -11,7 +11,7 @@ from gesso.media import Output
 from gesso.model import ModelCard
 from gesso.plugin import JobContext, OperationParams, ResolveContext
 from gesso.plugin.likeness import MOVES, moves
-from gesso.plugin.sampling import check_seeds, sampled
+from gesso.plugin.sampling import check_seeds, sampled, settled_sampling
 from gesso.plugin.steering import STEERING, check_regions, controls, reference
 from gesso_plugins.edit.boxes import Box
 from gesso_plugins.edit.edit import PAINTS
@@ -43,7 +43,7 @@ class Vary:
         if not card.capabilities & PAINTS:
             raise InvalidRequest(f"The model {card.name!r} cannot paint over a picture.", field="model", hint="Choose another model.")
         check_regions(params)
-        how = sampled(ctx, card, params) if "denoise" in card.capabilities else {}
+        how = settled_sampling(ctx, card, params)
         steered = controls(ctx, card, params)
         adapter = _embedder(ctx, card, params, steered["control"])
         return params.model_copy(update={"model": card.name, "adapter": adapter, **how, **steered})
@@ -114,8 +114,7 @@ class Instruct:
         """The model and what it samples with; a model that brings its own program has its sampler built in."""
         check_seeds(params)
         card = ctx.model(params.model, capability="instruct")
-        filled = sampled(ctx, card, params) if "denoise" in card.capabilities else {}
-        return params.model_copy(update={"model": card.name, **filled})
+        return params.model_copy(update={"model": card.name, **settled_sampling(ctx, card, params)})
 
     def run(self, ctx: JobContext, params: InstructParams) -> Generator[Any, Any, list[Output]]:
         """All results in one run of `generate`."""

@@ -67,9 +67,9 @@ class VaryParams(OperationParams):
     )
     """The sampler's name or alias. A label such as "DPM++ 2M Karras" names the schedule too."""
 
-    temperature: Temperature = 1.0
+    temperature: Temperature = None
     top_k: TopK = None
-    top_p: TopP = 1.0
+    top_p: TopP = None
 
     schedule: str | None = Field(
         None, title="Schedule", min_length=1, max_length=100, json_schema_extra=ui("choice", 120, "sampling", choices="schedules")

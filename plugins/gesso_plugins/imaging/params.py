@@ -91,9 +91,9 @@ class GenerateParams(OperationParams):
     )
     """The noise schedule's name or alias."""
 
-    temperature: Temperature = 1.0
+    temperature: Temperature = None
     top_k: TopK = None
-    top_p: TopP = 1.0
+    top_p: TopP = None
 
     image: InputBlob | None = Field(None, title="Image", json_schema_extra=ui("image", 120, "image"))
     """A picture to start from; it is scaled to the size asked for."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gesso.errors import InvalidRequest
 from gesso.plugin.choosing import settled
-from gesso.plugin.sampling import check_seeds, sampled
+from gesso.plugin.sampling import check_seeds, drawn, sampled
 from gesso.plugin.steering import adapter, check_regions, controls
 from gesso.plugin.styling import styled
 from gesso_plugins.imaging.adapting import loras, parts
@@ -86,7 +86,7 @@ def _sampled(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> di
     steered = controls(ctx, card, params)
     return {
         **filled,
-        **_without(ctx, card, params, (), _TOKENS),
+        **_without(ctx, card, params, _TOKENS, ()),
         "window": _window(card, params),
         **_lead(ctx, card, params, filled["sampler"]),
         "guidance_extra": extra,
@@ -181,7 +181,7 @@ def _painted(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> di
             field="tile",
             hint="Choose another model.",
         )
-    dropped = _without(ctx, card, params, ("sampler", "schedule"), (*_GUIDING, *_ALIGNING, *_TOKENS, "bits", "window"))
+    dropped = _without(ctx, card, params, ("sampler", "schedule", *_TOKENS), (*_GUIDING, *_ALIGNING, "bits", "window"))
     steps, guidance = params.steps, params.guidance
     own = {"steps": card.defaults.steps if steps is None else steps, "guidance": card.defaults.guidance if guidance is None else guidance}
     return {**dropped, **own}
@@ -190,13 +190,13 @@ def _painted(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> di
 def _rendered(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> dict[str, Any]:
     """A model that renders in one go has no use for the sampling fields; it says so and drops them."""
     _text_only(card, params)
-    return _without(ctx, card, params, _SAMPLING, (*_GUIDING, *_ALIGNING, *_TOKENS, "bits", "window", "negative"))
+    return _without(ctx, card, params, (*_SAMPLING, *_TOKENS), (*_GUIDING, *_ALIGNING, "bits", "window", "negative"))
 
 
 def _drawn(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> dict[str, Any]:
     """A model that draws in one forward has no use for the sampling fields either, but for the depth of its picture."""
     _text_only(card, params)
-    return _without(ctx, card, params, _SAMPLING, (*_GUIDING, *_ALIGNING, *_TOKENS, "window", "negative"))
+    return _without(ctx, card, params, (*_SAMPLING, *_TOKENS), (*_GUIDING, *_ALIGNING, "window", "negative"))
 
 
 def _unfolded(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> dict[str, Any]:
@@ -204,7 +204,7 @@ def _unfolded(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> d
     assert card.cascade is not None
     strength = check_likeness(card, params)
     _text_only(card, params.model_copy(update={"strength": None}))
-    dropped = _without(ctx, card, params, (), (*_GUIDING, *_ALIGNING, *_TOKENS, "window"))
+    dropped = _without(ctx, card, params, _TOKENS, (*_GUIDING, *_ALIGNING, "window"))
     filled = sampled(ctx, card, params)
     if ctx.sampler(filled["sampler"]).evaluations == 0:
         raise InvalidRequest(
@@ -219,7 +219,7 @@ def _continued(ctx: ResolveContext, card: ModelCard, params: GenerateParams) -> 
     """A model that draws tokens may keep some of a picture's, and has no use for the sampling of noise."""
     _text_only(card, params.model_copy(update=dict.fromkeys(_STARTING)), "and the tokens of one picture")
     dropped = _without(ctx, card, params, _SAMPLING, (*_GUIDING, *_ALIGNING, "window", "negative"))
-    return {**dropped, "strength": _strength(params)}
+    return {**dropped, **drawn(card, params), "strength": _strength(params)}
 
 
 _WAYS = {

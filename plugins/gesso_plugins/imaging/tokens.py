@@ -101,6 +101,8 @@ class Continuing:
         found = torch.full((count,), UNKNOWN) if start is None else start.tokens.clone()
         free = torch.ones(count, dtype=torch.bool) if start is None else chances < start.chances * (params.strength or 0.0)
         found[free] = UNKNOWN
+        assert params.temperature is not None
+        assert params.top_p is not None
         choice = TokenChoice(params.temperature, params.top_k, params.top_p)
         places, total = free.nonzero().flatten().tolist(), 0.0
         for step, place in enumerate(places, 1):

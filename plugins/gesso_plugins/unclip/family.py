@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from gesso.errors import InvalidRequest, ModelError
 from gesso.library import read_json
 from gesso.manifest import ModelEntry
 from gesso.media.preparing import Preparing
-from gesso.model import Conditioning, ModelCard, Patch, Seamless
+from gesso.model import Conditioning, ModelCard, Patch, Seamless, overlaid
 from gesso_plugins.unclip.directory import HINT, UPSAMPLER, Directory
 from gesso_plugins.unclip.parts import Decoder, Prior, Upsampler, Wrapped
 from gesso_plugins.unclip.reading import cascade_of, sizes_of
@@ -34,10 +33,6 @@ class UnclipFamily:
         weights = directory.weights()
         parts = {"prior": cascade.prior, "upsampler": cascade.upsampler}
         told = {"imagine": cascade.prior is not None, "view": directory.has("image_encoder")}
-        try:
-            defaults, limits = replace(defaults, **entry.defaults), replace(limits, **entry.limits)
-        except TypeError as fault:
-            raise ModelError(f"The manifest declares something about {entry.name!r} that does not exist: {fault}.") from fault
         return ModelCard(
             name=entry.name,
             family=self.name,
@@ -45,8 +40,8 @@ class UnclipFamily:
             title=entry.title,
             path=directory.path,
             capabilities=frozenset({"encode_text", "cascade"} | {name for name, able in told.items() if able}),
-            defaults=defaults,
-            limits=limits,
+            defaults=overlaid(entry.name, defaults, entry.defaults),
+            limits=overlaid(entry.name, limits, entry.limits),
             licence=entry.licence,
             info={"bytes": str(sum(file.stat().st_size for file in weights)), "embedding": str(cascade.width)} | record_of(directory),
             latent=latent,

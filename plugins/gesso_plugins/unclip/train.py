@@ -59,6 +59,7 @@ class Training:
         for stage in config.stages:
             if has_checkpoint(config.out / stage):
                 refuse_other(config.out / stage, config.identity())
+        torch.set_num_threads(config.threads)  # for what CLIP says of the renders too: its last bits depend on it
         self.clip = Clip.read(config.clip)
         torch.manual_seed(config.seed)
         self.networks = build(network, self.clip.config)

@@ -11,7 +11,7 @@ import torch
 from gesso.errors import InvalidRequest, ModelError
 from gesso.library import hashes
 from gesso.manifest import ModelEntry
-from gesso.model import Conditioning, Defaults, Latent, Limits, ModelCard, Patch, Seamless
+from gesso.model import Conditioning, Defaults, Latent, Limits, ModelCard, Patch, Seamless, overlaid
 from gesso.model.seamless import make_seamless
 from gesso.training.tokenizer import encode
 from gesso_plugins.vaegan.storage import FILE, Networks
@@ -39,8 +39,8 @@ class VaeganFamily:
             title=entry.title,
             path=path,
             capabilities=CAPABILITIES,
-            defaults=Defaults(width=config.image, height=config.image),
-            limits=Limits(config.factor, LARGEST, config.factor),
+            defaults=overlaid(entry.name, Defaults(width=config.image, height=config.image), entry.defaults),
+            limits=overlaid(entry.name, Limits(config.factor, LARGEST, config.factor), entry.limits),
             licence=entry.licence,
             latent=Latent(config.latent, config.factor),
             info=_info(path, told.record),

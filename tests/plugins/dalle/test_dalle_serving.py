@@ -17,7 +17,7 @@ from gesso.cli import main
 from gesso.client import Client
 from gesso.client import Preview as Seen
 from gesso.engine import Preview, Progress
-from gesso.errors import Cancelled, InvalidRequest
+from gesso.errors import Cancelled, InvalidRequest, ModelError
 from gesso.manifest import ModelEntry
 from gesso.media import png
 from gesso.plugin import PreviewContext
@@ -256,7 +256,24 @@ def test_fields_that_mean_nothing_are_dropped_with_a_warning(making: Making, stu
     asked = {"prompt": "red brick", "model": "starter", "seed": 1, "temperature": 0.5, "top_k": 3}
     params, warnings = studio.resolve("generate", asked)
     assert warnings == ["The model 'starter' does not use temperature, top_k."]
-    assert params.temperature == 1.0  # type: ignore[attr-defined]
+    assert params.temperature is None  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("operation", ["generate", "vary", "edit"])
+def test_the_model_that_ships_says_how_its_tokens_are_drawn_best(studio: Studio, operation: str) -> None:
+    picture = {"prompt": "red brick", "model": "dalle", "seed": 1}
+    if operation != "generate":
+        picture["image"] = {"sha256": "0" * 64}
+    params, _ = studio.resolve(operation, picture)
+    assert (params.temperature, params.top_p) == (0.8, 0.9)  # type: ignore[attr-defined]
+    params, _ = studio.resolve(operation, {**picture, "top_p": 1.0, "temperature": 0})
+    assert (params.temperature, params.top_p) == (0.0, 1.0)  # type: ignore[attr-defined]
+
+
+def test_a_default_that_does_not_exist_is_named(untrained: Path) -> None:
+    entry = ModelEntry("drawer", "dalle", "D", untrained, (), defaults={"heat": 2})
+    with pytest.raises(ModelError, match=r"model 'drawer' that does not exist: .*heat"):
+        DalleFamily().inspect(entry)
 
 
 def test_a_material_is_made_with_it(studio: Studio, making: Making) -> None:
@@ -266,7 +283,7 @@ def test_a_material_is_made_with_it(studio: Studio, making: Making) -> None:
 
 
 def test_the_weights_that_ship_hear_colours(studio: Studio) -> None:
-    asked = {"model": "dalle", "seed": 1, "temperature": 0.8, "top_p": 0.9}
+    asked = {"model": "dalle", "seed": 1}
     red, green = (
         studio.make("generate", {**asked, "prompt": words}).outputs[0].pixels.mean((0, 1)) for words in ("red brick", "green grass")
     )
