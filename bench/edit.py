@@ -57,11 +57,12 @@ def once(picture: Document, mask: Document, params: EditParams, card: ModelCard)
     sizes = [region.geometry.first, region.geometry.working] if region.geometry.two_passes else [region.geometry.working]
     seen = None
     for size in sizes:
-        shown, _ = timed(spent, "scale", lambda size=size, seen=seen: region.shown(size, seen))
-        made = (np.clip(shown * 0.9 + 0.03, 0, 1) * 65535).astype(np.uint16)
-        work = halfway if size != sizes[-1] else finish
-        done = timed(spent, "mend and composite", lambda work=work, made=made: work(region, made, params))
-        seen = done if work is halfway else None
+        shown = timed(spent, "scale", lambda size=size, seen=seen: region.shown(size, seen))
+        made = (np.clip(shown.picture * 0.9 + 0.03, 0, 1) * 65535).astype(np.uint16)
+        if size != sizes[-1]:
+            seen = timed(spent, "mend and composite", lambda shown=shown, made=made: halfway(region, shown, made, params))
+        else:
+            done = timed(spent, "mend and composite", lambda made=made: finish(region, made, params))
     timed(spent, "encode", lambda: png.write(done.pixels, {}))
     return spent
 

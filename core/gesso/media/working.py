@@ -29,7 +29,9 @@ def to_depth(values: npt.NDArray[np.floating[Any]], dtype: np.dtype[Any]) -> npt
     largest = LARGEST[str(dtype)]
     if dtype.kind == "f":
         return values.astype(dtype)
-    rounded: npt.NDArray[Any] = np.clip(np.floor(values * largest + 0.5), 0, largest).astype(dtype)
+    scaled = values * values.dtype.type(largest)
+    scaled += 0.5
+    rounded: npt.NDArray[Any] = np.clip(scaled, 0, largest, out=scaled).astype(dtype)  # which cuts fractions off
     return rounded
 
 
@@ -66,7 +68,21 @@ def from_srgb(document: Document, values: Pixels) -> Pixels:
 
 def resized(pixels: Pixels, size: tuple[int, int], tile: str = "none") -> Pixels:
     """Colours at another size, cut to 0..1; see `resampled`."""
-    return np.asarray(np.clip(resampled(pixels, size, tile), 0, 1), np.float32) if pixels.shape[1::-1] != size else pixels
+    if pixels.shape[1::-1] == size:
+        return pixels
+    made = resampled(pixels, size, tile)
+    return np.clip(made, 0, 1, out=made)
+
+
+def enlarged(pixels: Pixels, size: tuple[int, int], part: tuple[int, int, int, int]) -> Pixels:
+    """`resized`, and of the result one part alone: (left, top, right, bottom) in its pixels."""
+    width, height = part[2] - part[0], part[3] - part[1]
+    box = tuple(edge * pixels.shape[1 - i % 2] / size[i % 2] for i, edge in enumerate(part))
+    made = np.empty((height, width, pixels.shape[2]), np.float32)
+    for c in range(pixels.shape[2]):
+        plane = Image.fromarray(np.ascontiguousarray(pixels[..., c]))
+        made[..., c] = np.asarray(plane.resize((width, height), Image.Resampling.LANCZOS, box))
+    return np.clip(made, 0, 1, out=made)
 
 
 def resampled(planes: Pixels, size: tuple[int, int], tile: str = "none") -> Pixels:
@@ -77,13 +93,11 @@ def resampled(planes: Pixels, size: tuple[int, int], tile: str = "none") -> Pixe
     x, y = (_lobes(before, after) if axis in tile else 0 for axis, before, after in zip("xy", (width, height), size, strict=True))
     layers = planes[..., None] if planes.ndim == 2 else planes
     padded = np.pad(layers, ((y, y), (x, x), (0, 0)), mode="wrap") if tile != "none" else layers
-    made = [
-        np.asarray(
-            Image.fromarray(np.ascontiguousarray(padded[..., c])).resize(size, Image.Resampling.LANCZOS, (x, y, x + width, y + height))
-        )
-        for c in range(layers.shape[2])
-    ]
-    return np.asarray(made[0] if planes.ndim == 2 else np.stack(made, 2), np.float32)
+    made = np.empty((size[1], size[0], layers.shape[2]), np.float32)
+    for c in range(layers.shape[2]):
+        plane = Image.fromarray(np.ascontiguousarray(padded[..., c]))
+        made[..., c] = np.asarray(plane.resize(size, Image.Resampling.LANCZOS, (x, y, x + width, y + height)))
+    return made[..., 0] if planes.ndim == 2 else made
 
 
 def _lobes(before: int, after: int) -> int:

@@ -19,9 +19,9 @@ Mask = npt.NDArray[np.float32]
 
 SOFTNESS = 2.0
 """Deviation, in pixels, of the blur that takes grain out of the difference: the film hangs on colours, not on grain."""
-FINEST = 200
+FINEST = 160
 """Differences are looked at in at most so many cells a side; between them the film is smooth."""
-SWEEPS = 24
+SWEEPS = 12
 SMALL = 100
 """Cells a side up to which the film is swept so often; on finer grids what the coarser one found needs little smoothing."""
 Place = tuple[slice, slice]

@@ -16,13 +16,13 @@ Mask = npt.NDArray[np.float32]
 def composite(picture: npt.NDArray[Any], made: npt.NDArray[np.float32], mask: Mask, curve: TransferCurve) -> npt.NDArray[Any]:
     """`made` (H, W, 1 to 4; float32 in the picture's own encoding) over `picture` (H, W, 1 to 4) by `mask` (H, W).
 
-    Colours are mixed in linear light, premultiplied with alpha; the answer has the picture's depth and channels. Only pixels with a mask
-    above 0 are computed at all: the others are copied, so that they are the same bytes; and only those below 1 are mixed.
+    Colours are mixed in linear light, premultiplied with alpha; the answer has the picture's depth and channels. Where the mask is 0 the
+    picture's own bytes are copied; only where it is below 1 colours are mixed.
     """
-    result = picture.copy()
-    full = mask >= 1
-    np.copyto(result, _opaque(to_depth(made, picture.dtype), picture.shape), where=full[..., None])
-    touched = (mask > 0) & ~full
+    result = _opaque(to_depth(made, picture.dtype), picture.shape)
+    part = mask < 1
+    result[part] = picture[part]
+    touched = (mask > 0) & part
     share = mask[touched][:, None]
     below, above = to_float(picture[touched]), made[touched]
     inks = 3 if picture.shape[2] > 2 else 1

@@ -20,7 +20,7 @@ from gesso.plugin.steering import check_regions, controls
 from gesso.plugin.styling import styled
 from gesso_plugins.edit.params import EditParams
 from gesso_plugins.edit.presets import preset
-from gesso_plugins.edit.region import Finished, Pixels, Region, face, finish, halfway, merged, prepare, warn_of_tables
+from gesso_plugins.edit.region import Finished, Pixels, Region, Shown, face, finish, halfway, merged, prepare, warn_of_tables
 from gesso_plugins.edit.steering import Frame, Steering, files, steering
 
 CAPABILITY = "encode_image"
@@ -90,7 +90,7 @@ def _result(task: Task, index: int) -> Generator[Any, Any, tuple[Output, npt.NDA
     done: Finished = yield Host(finish, (region, painted.pixels, params))
     tries = 1
     if params.match_border and done.after.values > VISIBLE:
-        again = yield from _pass(task, Pass(region.geometry.working, seed, REFINE, merged(region, done.mended)))
+        _, again = yield from _pass(task, Pass(region.geometry.working, seed, REFINE, merged(region, done.mended)))
         second: Finished = yield Host(finish, (region, again.pixels, params))
         tries, done = 2, min(done, second, key=lambda finished: finished.after.values)
     document = region.document
@@ -111,11 +111,12 @@ def _result(task: Task, index: int) -> Generator[Any, Any, tuple[Output, npt.NDA
 def _painted(task: Task, seed: int) -> Generator[Any, Any, Output]:
     """What the model makes of the context: in one pass, or small first and refined at the working size."""
     params, region, geometry = task.params, task.region, task.region.geometry
-    first = yield from _pass(task, Pass(geometry.first, seed, params.strength))
+    shown, first = yield from _pass(task, Pass(geometry.first, seed, params.strength))
     if not geometry.two_passes:
         return first
-    small: Pixels = yield Host(halfway, (region, first.pixels, params))
-    return (yield from _pass(task, Pass(geometry.working, seed, min(params.strength, REFINE), small)))
+    small: Pixels = yield Host(halfway, (region, shown, first.pixels, params))
+    _, second = yield from _pass(task, Pass(geometry.working, seed, min(params.strength, REFINE), small))
+    return second
 
 
 @dataclass(frozen=True)
@@ -128,9 +129,9 @@ class Pass:
     picture: Pixels | None = None
 
 
-def _pass(task: Task, how: Pass) -> Generator[Any, Any, Output]:
-    """One run of `generate` on the context."""
-    image, mask = yield Host(Region.shown, (task.region, how.size, how.picture))
+def _pass(task: Task, how: Pass) -> Generator[Any, Any, tuple[Shown, Output]]:
+    """One run of `generate` on the context; what the model was shown, and what it made."""
+    shown: Shown = yield Host(Region.shown, (task.region, how.size, how.picture))
     asked: Mapping[str, Any] = {
         **{name: getattr(task.params, name) for name in (*PASSED_ON, *SAID_OF_CONTROLS)},
         **task.steering.shown(task.ctx, task.params, how.size),
@@ -138,14 +139,13 @@ def _pass(task: Task, how: Pass) -> Generator[Any, Any, Output]:
         "height": how.size[1],
         "seed": how.seed,
         "strength": how.strength,
-        "image": task.ctx.keep(image),
-        "mask": task.ctx.keep(mask),
+        "image": task.ctx.keep(shown.picture),
+        "mask": task.ctx.keep(shown.mask),
         "paste": False,
         "bits": 16,
     }
     (output,) = yield from task.ctx.operation("generate", asked)
-    made: Output = output
-    return made
+    return shown, output
 
 
 def _measured(region: Region, done: Finished, tries: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from gesso.errors import InvalidRequest
 from gesso.media import documents
 from gesso.media.documents import Document
 from gesso.media.images import Picture, quantised
-from gesso.media.working import from_srgb, resized, to_depth, to_float, to_srgb
+from gesso.media.working import enlarged, from_srgb, resized, to_depth, to_float, to_srgb
 from gesso.model.card import ModelCard
 from gesso.plugin import JobContext
 from gesso_plugins.edit.border import BorderError, Seam
@@ -24,6 +24,16 @@ from gesso_plugins.edit.params import EditParams
 from gesso_plugins.edit.shade import shade_of
 
 Pixels = npt.NDArray[np.float32]
+RING = 24
+"""Pixels around what may be redone at which a result's border is looked at; what lies further out has no say in it."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a model is given: a picture (h, w, 3) in sRGB, 0..1, and its mask (h, w, 1)."""
+
+    picture: Pixels
+    mask: Pixels
 
 
 @dataclass(frozen=True)
@@ -38,9 +48,9 @@ class Region:
     change: Pixels
     cover: Pixels
 
-    def shown(self, size: tuple[int, int], picture: Pixels | None = None) -> tuple[Pixels, Pixels]:
+    def shown(self, size: tuple[int, int], picture: Pixels | None = None) -> Shown:
         """The context (or another picture of it) and its mask, at a size that the model makes."""
-        return resized(self.seen if picture is None else picture, size), resized(self.change[..., None], size)
+        return Shown(resized(self.seen if picture is None else picture, size), resized(self.change[..., None], size))
 
 
 @dataclass(frozen=True)
@@ -83,21 +93,31 @@ def planned(document: Document, mask: Document | None, params: EditParams, card:
     return Region(document, geometry, seen, change, cover)
 
 
-def _mended(region: Region, made: npt.NDArray[Any], match_border: bool) -> tuple[Pixels, Seam]:
-    """What the model made (any size, sRGB) at the size of the context, its border mended."""
-    context, place = region.geometry.context, bounds(region.change)
+def _mended(seen: Pixels, change: Pixels, made: npt.NDArray[Any], match_border: bool) -> tuple[Pixels, Seam]:
+    """What the model made (any size, sRGB) at the size of what it was to see (h, w, 3), its border mended."""
+    height, width = change.shape
+    place = bounds(change)
     assert place is not None
-    result = resized(to_float(made), (context.width, context.height))
-    seam = Seam(region.seen, result, region.change)
+    near = place.padded(RING).clipped(Box(0, 0, width, height))
+    result = resized(to_float(made), (width, height))
+    seam = Seam(seen[near.slices], result[near.slices], change[near.slices])
     if match_border:
-        result[place.slices] += seam.membrane(place.slices)
+        result[place.slices] += seam.membrane(Box(place.x - near.x, place.y - near.y, place.width, place.height).slices)
     return result, seam
 
 
 def merged(region: Region, mended: Pixels) -> Pixels:
     """The context with a result in it, for a model to go on from."""
-    cover = region.cover[..., None]
-    return region.seen * (1 - cover) + mended * cover
+    inner = bounds(region.cover)
+    assert inner is not None
+    return _laid(region, inner, mended[inner.slices])
+
+
+def _laid(region: Region, inner: Box, mended: Pixels) -> Pixels:
+    """The context with a part of a result in it."""
+    result, cover = region.seen.copy(), region.cover[inner.slices][..., None]
+    result[inner.slices] += (mended - region.seen[inner.slices]) * cover
+    return result
 
 
 def face(region: Region, mended: Pixels) -> npt.NDArray[np.uint8]:
@@ -105,16 +125,20 @@ def face(region: Region, mended: Pixels) -> npt.NDArray[np.uint8]:
     return quantised(merged(region, mended), 8)
 
 
-def halfway(region: Region, made: npt.NDArray[Any], params: EditParams) -> Pixels:
-    """The same of a first pass."""
-    return merged(region, _mended(region, made, params.match_border)[0])
+def halfway(region: Region, shown: Shown, made: npt.NDArray[Any], params: EditParams) -> Pixels:
+    """The same of a first pass, which is mended at the size at which it was made of what was shown."""
+    context, inner = region.geometry.context, bounds(region.cover)
+    assert inner is not None
+    small, _ = _mended(shown.picture, shown.mask[..., 0], made, params.match_border)
+    part = (inner.x, inner.y, inner.right, inner.bottom)
+    return _laid(region, inner, enlarged(small, (context.width, context.height), part))
 
 
 def finish(region: Region, made: npt.NDArray[Any], params: EditParams) -> Finished:
     """What the model made back in its place, in the document's own numbers."""
     context, inner = region.geometry.context, bounds(region.cover)
     assert inner is not None
-    result, seam = _mended(region, made, params.match_border)
+    result, seam = _mended(region.seen, region.change, made, params.match_border)
     before, after = seam.error(mended=False), seam.error(mended=params.match_border)
     box = Box(context.x + inner.x, context.y + inner.y, inner.width, inner.height)
     shown = region.cover[inner.slices]
