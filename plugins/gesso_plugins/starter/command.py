@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -23,6 +24,8 @@ RESUMES = "go on from the run's checkpoint, else from the shipped weights"
 TRAINING = Training("starter", "Train the starter model on captioned renders.", steps=None, resumes=RESUMES, layouts=LAYOUTS)
 JUDGE_FILE = "classifier.safetensors"
 PROMPTS_FILE = "prompts.json"
+EMPHASIS = 4.0
+"""How many times more a material is shown where every picture of it was missed."""
 
 
 def shipped_weights() -> Path:
@@ -67,6 +70,8 @@ def _train_parser() -> argparse.ArgumentParser:
     option("--recognition", type=float, help="weight of the recogniser's word on the denoiser's guesses; 0: none (default: 0.04)")
     drawings = "how many pictures it draws itself beside each batch, for the recogniser to speak of; 0: none (default: 16)"
     option("--drawings", type=not_negative, help=drawings)
+    about = "a report.json of `gesso evaluate starter`: what it missed is shown more often, what it always missed five times as often"
+    option("--emphasis", type=Path, metavar="REPORT", help=about)
     option("--half", action="store_true", help="compute in bfloat16; quicker where the processor multiplies it natively")
     about = "train only the decoder of --from (or of the shipped weights), the encoder held, for so many steps; give it an --out of its own"
     option("--refine-decoder", type=int, metavar="STEPS", help=about)
@@ -96,7 +101,7 @@ def _config(options: argparse.Namespace) -> TrainConfig:
     changes |= {name: value for name in ("batch", "crop_share") if (value := getattr(options, name)) is not None}
     if options.decay:
         changes |= {"decay_start": options.steps - options.decay, "decay_end": options.steps}
-    data = DataConfig(layouts=options.layouts, workers=options.workers)
+    data = DataConfig(layouts=options.layouts, emphasis=_emphasis(options.emphasis), workers=options.workers)
     recogniser = RecogniserConfig() if options.recognition is None else RecogniserConfig(weight=options.recognition)
     drawing = DrawingConfig() if options.drawings is None else DrawingConfig(count=options.drawings)
     return TrainConfig(
@@ -113,6 +118,23 @@ def _config(options: argparse.Namespace) -> TrainConfig:
         diffusion=dataclasses.replace(recipe, **changes),
         data=dataclasses.replace(data, materials=()) if options.all_materials else data,
     )
+
+
+def _emphasis(report: Path | None) -> dict[str, float]:
+    """How often each material is shown, by a report of the evaluation: once, and `EMPHASIS` times more by the share that was missed."""
+    if report is None:
+        return {}
+    from gesso.errors import InvalidRequest
+    from gesso.training.files import read_json
+    from gesso_plugins.starter.evaluate import evaluation_file, load_prompts
+
+    try:
+        told = read_json(report)
+        asked = Counter(prompt.material for prompt in load_prompts(evaluation_file(PROMPTS_FILE))[: told["images"]])
+        return {material: 1 + EMPHASIS * told["missed"].get(material, 0) / count for material, count in asked.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as fault:
+        hint = "Give a report.json that `gesso evaluate starter` wrote."
+        raise InvalidRequest(f"{report} is no report of an evaluation: {fault!r}.", field="emphasis", hint=hint) from fault
 
 
 def evaluate(argv: Sequence[str], source: CaptionedSource) -> int:

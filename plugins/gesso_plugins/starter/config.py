@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gesso.training.layouts import LAYOUTS
@@ -144,10 +145,13 @@ class DiffusionConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """How many renders are drawn; `minimum` must exist before the denoiser starts, the rest grow beside it."""
+    """How many renders are drawn; `minimum` must exist before the denoiser starts, the rest grow beside it. emphasis: how often
+    the denoiser is shown a material, where that is not once.
+    """
 
     materials: tuple[str, ...] = CORE_MATERIALS
     layouts: int = LAYOUTS
+    emphasis: Mapping[str, float] = field(default_factory=dict)
     size: int = 128
     small_size: int = 64
     minimum: int = 6_144

@@ -47,6 +47,8 @@ class LatentSet:
         self._ids: list[torch.Tensor] = []
         self.captions: list[str] = []
         self.labels: list[Mapping[str, str]] = []
+        self.emphasis: Mapping[str, float] = {}
+        self._reach = np.zeros(0)
 
     def __len__(self) -> int:
         return len(self._latents) * self.store.shard
@@ -78,6 +80,16 @@ class LatentSet:
             self._ids.append(encode(self.tokenizer, captions).to(torch.int16))
             self.captions.extend(captions)
             self.labels.extend(self.store.labels(self.universe, self.size, number))
+        if self.emphasis and len(self._reach) < len(self):
+            self._reach = np.cumsum([self.emphasis.get(label["material"], 1.0) for label in self.labels])
+
+    def some(self, count: int, rng: np.random.Generator) -> list[int]:
+        """Numbers of random renders, each material as often as its emphasis says."""
+        if not self.emphasis:
+            found: list[int] = rng.integers(0, len(self), count).tolist()
+            return found
+        chosen: list[int] = np.searchsorted(self._reach, rng.random(count) * self._reach[-1], side="right").tolist()
+        return chosen
 
     def path(self, number: int) -> Path:
         """Where the latents of a shard lie."""
@@ -153,7 +165,7 @@ class Drawn:
 
 def draw_batch(data: LatentSet, batch: int, rng: np.random.Generator, rolled: float = 1.0) -> Drawn:
     """A random batch, so large a share of it rolled by whole latents."""
-    index = rng.integers(0, len(data), batch).tolist()
+    index = data.some(batch, rng)
     moved = rng.random(batch) < rolled
     shifts = [(int(a), int(b)) if roll else (0, 0) for (a, b), roll in zip(rng.integers(0, data.side, (batch, 2)), moved, strict=True)]
     return Drawn(*data.batch(index, shifts), [data.labels[i] for i in index])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -14,11 +15,13 @@ from torch import nn
 
 pytest.importorskip("diffusers")
 
+from gesso.errors import InvalidRequest
 from gesso.plugin.datasets import CaptionedSource
 from gesso.training.checkpoint import load_checkpoint
 from gesso.training.muon import COEFFICIENTS, ITERATION_DTYPE, build_optimiser, orthogonalise
 from gesso.training.renders import RenderStore, Universe
 from gesso.training.tokenizer import encode, train_tokenizer
+from gesso_plugins.starter.command import _emphasis
 from gesso_plugins.starter.config import AutoencoderConfig, DiffusionConfig, TextConfig, TrainConfig, UnetConfig
 from gesso_plugins.starter.evaluate import wrap_ratio
 from gesso_plugins.starter.export import BUDGET, load_pipeline
@@ -71,8 +74,8 @@ def test_only_a_share_of_the_tiles_is_rolled() -> None:
     class Data:
         side, labels = 16, ({},)
 
-        def __len__(self) -> int:
-            return 1
+        def some(self, count: int, rng: np.random.Generator) -> list[int]:
+            return [0] * count
 
         def batch(self, index: list[int], moved: list[tuple[int, int]]) -> tuple[torch.Tensor, torch.Tensor]:
             shifts.extend(moved)
@@ -82,6 +85,31 @@ def test_only_a_share_of_the_tiles_is_rolled() -> None:
         shifts.clear()
         draw_batch(cast("LatentSet", Data()), 200, np.random.default_rng(1), rolled)
         assert least <= sum(shift != (0, 0) for shift in shifts) <= most
+
+
+def test_what_was_missed_is_shown_more_often(unbroken: Path, tiny: Tiny, tmp_path: Path) -> None:
+    """By as much as the emphasis says, read from a report of the evaluation; without one every render is as likely."""
+    config = tiny(unbroken, 1)
+    store, vae = RenderStore(unbroken / "renders", 1, config.data.shard), load_pipeline(unbroken / "export").vae
+    counts = []
+    for emphasis in (dict[str, float](), {"rows": 9.0}):
+        data = LatentSet(store, Universe.TRAIN, config.data.size, vae, load_pipeline(unbroken / "export").tokenizer)
+        data.emphasis = emphasis
+        data.refresh()
+        drawn: list[int] = data.some(4000, np.random.default_rng(2))
+        assert set(drawn) <= set(range(len(data)))
+        counts.append(sum(data.labels[i]["material"] == "rows" for i in drawn) / 4000)
+        share = sum(label["material"] == "rows" for label in data.labels) / len(data)
+    assert 0 < share < 1
+    assert counts[0] == pytest.approx(share, abs=0.03)
+    assert counts[1] == pytest.approx(9 * share / (9 * share + 1 - share), abs=0.03)
+    report = tmp_path / "report.json"
+    report.write_text(json.dumps({"images": 500, "missed": {"brick": 12, "pebbles": 3}}))
+    found = _emphasis(report)
+    assert (found["brick"], found["pebbles"], found["moss"]) == (5.0, 2.0, 1.0)
+    report.write_text("[1]")
+    with pytest.raises(InvalidRequest, match="no report of an evaluation"):
+        _emphasis(report)
 
 
 def test_weights_warm_start_a_run(unbroken: Path, tmp_path: Path, stripes: CaptionedSource, tiny: Tiny) -> None:
