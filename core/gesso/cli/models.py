@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,8 @@ def take_in(found: Found, name: str | None, family: str | None = None, kind: str
             f"{found.path} is sound, but no table of Gesso says what model it is.",
             hint="`gesso models add --family NAME --kind KIND` takes it on your word; `gesso plugins list` names the families.",
         )
-    entry = replace(_entry(found, name or _own_name(found), family, kind), title=name or _own_name(found))
+    title = name or _own_name(found)
+    entry = _entry(found, title, title, family, kind)
     _refuse_taken([entry], replacing=True)
     model_list().put([entry])
     return entry, found
@@ -158,7 +159,8 @@ def _add_folder(args: argparse.Namespace, path: Path, layouts: Layouts) -> int:
         if args.kind not in (None, found.kind):
             continue
         before = known.get(found.path)
-        entry = _entry(found, before.name if before else name_for(_own_name(found), names), None, None)
+        title = _own_name(found)
+        entry = _entry(found, before.name if before else name_for(title, names), title, None, None)
         names.add(entry.name)
         entries.append((entry, found))
     if entries:
@@ -199,12 +201,12 @@ def _own_name(found: Found) -> str:
     return found.path.stem if found.path.is_file() else found.path.name
 
 
-def _entry(found: Found, name: str, family: str | None, kind: str | None) -> ModelEntry:
+def _entry(found: Found, name: str, title: str, family: str | None, kind: str | None) -> ModelEntry:
     layout = found.layout
     return ModelEntry(
         name=name_for(name, ()),
         family=family or found.family,
-        title=_own_name(found),
+        title=title,
         path=found.path,
         capabilities=layout.capabilities if layout else (),
         licence=found.licence,
@@ -300,7 +302,7 @@ def info(args: argparse.Namespace, _surface: Surface) -> int:
 
 def _examined(path: Path, entry: ModelEntry | None, manifest: Manifest, *, with_hashes: bool) -> dict[str, Any]:
     found = examine(path, read_layouts(manifest))
-    shown = _document(entry or _entry(found, _own_name(found), None, None), found)
+    shown = _document(entry or _entry(found, _own_name(found), _own_name(found), None, None), found)
     if with_hashes and path.is_file():
         cache = hashes.Hashes(model_list().path.with_name(hashes.CACHE_NAME))
         sha256 = cache.sha256(path)
