@@ -84,9 +84,12 @@ class Workplace:
         words = [program, "--background", "-noaudio", "--factory-startup", scripts, "--python-exit-code", "3", "--python", script]
         words += ["--", str(self.folder)]
         no_console = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # Windows would show one
+        ours = {**os.environ, "TMPDIR": str(self.folder), "TEMP": str(self.folder)}  # its own folder of files goes with ours
         try:
             with open(self.folder / LOG, "wb") as log:
-                return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, creationflags=no_console)
+                return subprocess.Popen(
+                    words, env=ours, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, creationflags=no_console
+                )
         except OSError as fault:
             raise GessoError(
                 f"a second Blender, which bakes, could not be started ({fault}). Nothing was changed. "

@@ -88,15 +88,16 @@ def _wanted(scene: Any) -> bool:
 @persistent
 def _begins(scene: Any, _unused: Any = None) -> None:
     if _wanted(scene):
-        runtime.current().lent = True
+        runtime.current().lent, runtime.current().returning = True, False
         runtime.current().session.suspend().wait(LEAVING_SECONDS)
 
 
 @persistent
 def _ends(scene: Any, _unused: Any = None) -> None:
-    if runtime.current().lent:
-        runtime.current().lent = False
-        runtime.current().session.resume()
+    now = runtime.current()
+    if now.lent and bpy.app.background:  # no timer ticks there
+        now.take_back()
+    now.returning = now.lent
 
 
 _HANDLERS: Tuple[Tuple[str, Any], ...] = (("render_init", _begins), ("render_complete", _ends), ("render_cancel", _ends))

@@ -54,7 +54,7 @@ class Runtime:
         self.made_before = False
         self.ticks: Deque[Tuple[float, bool]] = deque(maxlen=_KEPT_TICKS)
         self.watching = False
-        self.lent = False
+        self.lent = self.returning = False
         self.ready = False
         self._session: Optional[Session] = None
         self._history: Optional[History] = None
@@ -175,6 +175,8 @@ class Runtime:
         if self._session is None:
             return IDLE_SECONDS
         began = time.perf_counter()
+        if self.returning and not bpy.app.is_job_running("RENDER"):
+            self.take_back()
         state, handed = self._session.state, False
         changed = self._session.poll()
         for task in changed:
@@ -194,6 +196,11 @@ class Runtime:
         if self._placing and handed:
             return PLACING_SECONDS
         return BUSY_SECONDS if self.open_tasks or self._ended or handed or not self._session.state.connected else IDLE_SECONDS
+
+    def take_back(self) -> None:
+        """A render has ended: the device is the daemon's again. Not while Blender still puts the render away, on a thread of its own."""
+        self.lent = self.returning = False
+        self.session.resume()
 
     def _previews_moved(self) -> bool:
         """Whether what is drawn over the 3D views is out of date."""

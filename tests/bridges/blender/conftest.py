@@ -30,6 +30,11 @@ class Blender:
 
     folder: Path
 
+    @property
+    def scratch(self) -> Path:
+        """Where its programs put what they need for as long as they run."""
+        return self.folder / "tmp"
+
     def command(self, window: bool) -> list[str]:
         found = shutil.which("blender")
         assert found is not None, "Blender is not installed: apt install blender python3-numpy xvfb imagemagick"
@@ -44,6 +49,7 @@ class Blender:
     def start(self, script: str, *, window: bool = False, **environment: str) -> subprocess.Popen[str]:
         verdict = self.folder / f"{script}.json"
         verdict.unlink(missing_ok=True)
+        self.scratch.mkdir(exist_ok=True)
         environ = {
             **os.environ,
             "LIBGL_ALWAYS_SOFTWARE": "1",
@@ -52,6 +58,7 @@ class Blender:
             "SCRIPT": str(INSIDE / f"{script}.py"),
             "VERDICT": str(verdict),
             "FOLDER": str(self.folder),
+            "TMPDIR": str(self.scratch),
             **environment,
         }
         environ.pop("PYTHONPATH", None)  # what runs in Blender is the copy

@@ -194,9 +194,11 @@ def pixels(path: Path) -> NDArray[np.float32]:
 
 def test_masks_views_renders_undo_and_a_killed_daemon(blender: Blender, client: Client) -> None:
     """Fails without `old.user_remap(new)` in `images.replace`, `session.suspend()` in `rendering._begins`, `process.kill` in `aside._end`,
-    `image.is_dirty` in `aside.Workplace.lay_out`, or `layer.data.foreach_set` in `texture._unwrapped`.
+    `image.is_dirty` in `aside.Workplace.lay_out`, `layer.data.foreach_set` in `texture._unwrapped`, or `env=ours` in `aside._started`.
     """
     blender.run("worked", window=True)
+    assert list(blender.scratch.glob("gesso-*")) == []
+    assert len(list(blender.scratch.glob("blender_*"))) == 1, "that of the first Blender, which `drive` ends at once, and none of a second"
     for name in ("mask.png", "masked.png", "projected.png", "unknown.png"):
         photograph(blender, name)
     with Client(start=False) as again:  # the daemon that was started in the place of the killed one
