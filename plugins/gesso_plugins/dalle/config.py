@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gesso.training.layouts import LAYOUTS
 from gesso.training.materials import MATERIALS
 from gesso.training.run import RunConfig
+from gesso.training.variety import LAYOUTS
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,13 @@ from gesso.training import precision
 from gesso.training.arguments import has_checkpoint
 from gesso.training.beside import grow_renders, start_beside
 from gesso.training.ema import Average
-from gesso.training.layouts import laid_out
 from gesso.training.muon import Muon, build_optimiser
 from gesso.training.pool import Pool
 from gesso.training.rate import rate
 from gesso.training.refusals import refuse_other, refuse_unknown
 from gesso.training.renders import RenderStore, Request, Universe, draw
 from gesso.training.run import Chore, Run
+from gesso.training.variety import laid_out
 from gesso.training.vocabulary import digest, kept, refuse_other_words
 from gesso_plugins.dalle import sheets
 from gesso_plugins.dalle.autoencoder import annealed, begin, divergence, relaxed, surprise, tokens_of, unevenness

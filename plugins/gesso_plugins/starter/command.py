@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gesso.training.arguments import Training, has_checkpoint, not_negative, refuse_overwriting, train_parser
-from gesso.training.layouts import LAYOUTS
+from gesso.training.variety import LAYOUTS
 
 if TYPE_CHECKING:
     from gesso.plugin.datasets import CaptionedSource

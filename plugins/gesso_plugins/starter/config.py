@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gesso.training.layouts import LAYOUTS
 from gesso.training.run import RunConfig
+from gesso.training.variety import LAYOUTS
 
 CORE_MATERIALS = tuple(
     """brick cobblestone flagstone pebbles rock marble granite concrete terrazzo tiles hexagon_tiles mosaic roof_tiles stained_glass

@@ -18,13 +18,13 @@ from gesso.model.seamless import ZERO_PADDED
 from gesso.plugin.datasets import CaptionedSource
 from gesso.training.arguments import has_checkpoint
 from gesso.training.beside import start_beside
-from gesso.training.layouts import laid_out
 from gesso.training.muon import build_optimiser
 from gesso.training.rate import rate
 from gesso.training.renders import RenderStore, Request, Universe, draw
 from gesso.training.run import Chore, Run
 from gesso.training.sheet import save_sheet
 from gesso.training.tokenizer import encode, train_tokenizer
+from gesso.training.variety import laid_out
 from gesso_plugins.starter.autoencoder import draw_pools, measure_psnr, normalise_latents, train_autoencoder
 from gesso_plugins.starter.config import TrainConfig
 from gesso_plugins.starter.diffusion import draw_step, validation_loss, velocity_loss

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gesso.training.layouts import LAYOUTS
 from gesso.training.materials import MATERIALS
 from gesso.training.run import RunConfig
+from gesso.training.variety import LAYOUTS
 
 STAGES = ("prior", "decoder", "upsampler")
 EMBEDDING_DROPOUT, CAPTION_DROPOUT, PRIOR_DROPOUT = 0.1, 0.5, 0.1

@@ -22,13 +22,13 @@ from gesso.plugin.datasets import CaptionedSource
 from gesso.training import precision
 from gesso.training.arguments import has_checkpoint
 from gesso.training.beside import grow_renders, start_beside
-from gesso.training.layouts import laid_out
 from gesso.training.muon import build_optimiser
 from gesso.training.rate import rate
 from gesso.training.refusals import refuse_other, refuse_unknown
 from gesso.training.renders import RenderStore, Request, Universe
 from gesso.training.run import Chore, Run
 from gesso.training.sheet import save_sheet
+from gesso.training.variety import laid_out
 from gesso_plugins.unclip.config import CAPTION_DROPOUT, EMBEDDING_DROPOUT, PRIOR_DROPOUT, STAGES, UnclipConfig
 from gesso_plugins.unclip.data import Chance, Seen, halved, pictures, some
 from gesso_plugins.unclip.levels import Levels

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gesso.training.arguments import Training, has_checkpoint, refuse_overwriting, train_parser
-from gesso.training.layouts import LAYOUTS
+from gesso.training.variety import LAYOUTS
 
 if TYPE_CHECKING:
     from gesso.plugin.datasets import CaptionedSource

@@ -22,7 +22,6 @@ from gesso.plugin.datasets import CaptionedSource
 from gesso.training import precision
 from gesso.training.arguments import has_checkpoint
 from gesso.training.beside import grow_renders, start_beside
-from gesso.training.layouts import laid_out
 from gesso.training.muon import Muon
 from gesso.training.rate import rate
 from gesso.training.refusals import refuse_other, refuse_unknown
@@ -30,6 +29,7 @@ from gesso.training.renders import RenderStore, Request, Universe, draw
 from gesso.training.run import Chore, Run, descend
 from gesso.training.sheet import save_sheet
 from gesso.training.tokenizer import encode
+from gesso.training.variety import laid_out
 from gesso.training.vocabulary import digest, kept, refuse_other_words
 from gesso_plugins.vaegan.augment import augmented
 from gesso_plugins.vaegan.config import VaeganConfig

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from gesso.errors import InvalidRequest
 from gesso.model.seamless import make_seamless
-from gesso.plugin.datasets import MappedSource, VariedSource
+from gesso.plugin.datasets import MappedSource
 from gesso.training import ema, precision
 from gesso.training.beside import start_beside
 from gesso.training.muon import build_optimiser
 from gesso.training.rate import rate
 from gesso.training.renders import Universe
 from gesso.training.run import Chore, Run
+from gesso.training.variety import varied
 from gesso_plugins.texture.maps.augment import augmented
 from gesso_plugins.texture.maps.config import MapsConfig
 from gesso_plugins.texture.maps.data import MapsPool, MapsRequest, MapsStore, Truth, grow_maps
@@ -45,7 +45,7 @@ class Training:
     """One run: its renders, its network, and what one step learns."""
 
     def __init__(self, source: MappedSource, config: MapsConfig) -> None:
-        self.source = _with_variety(source, config.data.variety)
+        self.source = varied(source, config.data.variety)
         self.config = config
         self.run = Run("maps", config)
         names = getattr(source, "materials", ())
@@ -110,15 +110,6 @@ class Training:
         self.run.learn(loss, factor, config.batch)
         padding.eject()
         return {"loss": float(loss.detach())} | {name: float(term.detach()) for name, term in terms.items()}
-
-
-def _with_variety(source: MappedSource, share: float) -> MappedSource:
-    """The source as the recipe wants it; InvalidRequest where its materials are its own alone."""
-    if not share:
-        return source
-    if not isinstance(source, VariedSource):
-        raise InvalidRequest("The pictures of this source have no variety to choose.", field="variety", hint="Give --variety 0.")
-    return source.with_variety(share)
 
 
 def train_maps(source: MappedSource, config: MapsConfig, start: Path | None = None) -> Path:

@@ -1,9 +1,9 @@
-"""How much of a source's variety a small model is shown."""
+"""How much of a source's variety a small model is shown: fewer layouts than it has, or materials that nobody wrote."""
 
 from __future__ import annotations
 
 from gesso.errors import InvalidRequest
-from gesso.plugin.datasets import CaptionedSource, LaidOutSource
+from gesso.plugin.datasets import CaptionedSource, LaidOutSource, MappedSource, VariedSource
 
 LAYOUTS = 8
 """How many layouts of each material models of a few megabytes learn. Endless ones, at any place of the tile, are more than hours of a core
@@ -18,3 +18,12 @@ def laid_out(source: CaptionedSource, layouts: int) -> CaptionedSource:
     if not isinstance(source, LaidOutSource):
         raise InvalidRequest(f"The pictures of {source.name!r} have no layouts to choose from.", field="layouts", hint="Give --layouts 0.")
     return source.with_layouts(layouts)
+
+
+def varied(source: MappedSource, share: float) -> MappedSource:
+    """The source, such a share of whose samples nobody wrote; as it is for 0. InvalidRequest where its materials are its own alone."""
+    if not share:
+        return source
+    if not isinstance(source, VariedSource):
+        raise InvalidRequest("The pictures of this source have no variety to choose.", field="variety", hint="Give --variety 0.")
+    return source.with_variety(share)

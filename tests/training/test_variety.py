@@ -10,9 +10,9 @@ import pytest
 
 from gesso.errors import InvalidRequest
 from gesso.plugin.datasets import CaptionedSource
-from gesso.training.layouts import laid_out
 from gesso.training.pool import Pool
 from gesso.training.renders import RenderStore, Shard
+from gesso.training.variety import laid_out
 from gesso_plugins.procedural.dataset import ProceduralSource
 
 
