@@ -5,7 +5,7 @@ from __future__ import annotations
 from gesso.errors import InvalidRequest
 from gesso.plugin.datasets import CaptionedSource, LaidOutSource, MappedSource, VariedSource
 
-LAYOUTS = 8
+LAYOUTS = 2
 """How many layouts of each material models of a few megabytes learn. Endless ones, at any place of the tile, are more than hours of a core
 can teach them: what they draw then has the grain of a material and none of its lines.
 """

@@ -106,7 +106,7 @@ class LossConfig:
     """
 
     adversary: Adversary = "bce"
-    prior: float = 0.01
+    prior: float = 0.05
     likeness: float = 1.0
     pixels: float = 1.0
     adversarial: float = 0.05
