@@ -77,11 +77,8 @@ def resized(pixels: Pixels, size: tuple[int, int], tile: str = "none") -> Pixels
 def enlarged(pixels: Pixels, size: tuple[int, int], part: tuple[int, int, int, int]) -> Pixels:
     """`resized`, and of the result one part alone: (left, top, right, bottom) in its pixels."""
     width, height = part[2] - part[0], part[3] - part[1]
-    box = tuple(edge * pixels.shape[1 - i % 2] / size[i % 2] for i, edge in enumerate(part))
-    made = np.empty((height, width, pixels.shape[2]), np.float32)
-    for c in range(pixels.shape[2]):
-        plane = Image.fromarray(np.ascontiguousarray(pixels[..., c]))
-        made[..., c] = np.asarray(plane.resize((width, height), Image.Resampling.LANCZOS, box))
+    across, down = pixels.shape[1] / size[0], pixels.shape[0] / size[1]
+    made = _lanczos(pixels, (width, height), (part[0] * across, part[1] * down, part[2] * across, part[3] * down))
     return np.clip(made, 0, 1, out=made)
 
 
@@ -93,11 +90,17 @@ def resampled(planes: Pixels, size: tuple[int, int], tile: str = "none") -> Pixe
     x, y = (_lobes(before, after) if axis in tile else 0 for axis, before, after in zip("xy", (width, height), size, strict=True))
     layers = planes[..., None] if planes.ndim == 2 else planes
     padded = np.pad(layers, ((y, y), (x, x), (0, 0)), mode="wrap") if tile != "none" else layers
+    made = _lanczos(padded, size, (x, y, x + width, y + height))
+    return made[..., 0] if planes.ndim == 2 else made
+
+
+def _lanczos(layers: Pixels, size: tuple[int, int], box: tuple[float, float, float, float]) -> Pixels:
+    """What lies in a box (left, top, right, bottom) of (h, w, C), at a size (width, height)."""
     made = np.empty((size[1], size[0], layers.shape[2]), np.float32)
     for c in range(layers.shape[2]):
-        plane = Image.fromarray(np.ascontiguousarray(padded[..., c]))
-        made[..., c] = np.asarray(plane.resize(size, Image.Resampling.LANCZOS, (x, y, x + width, y + height)))
-    return made[..., 0] if planes.ndim == 2 else made
+        plane = Image.fromarray(np.ascontiguousarray(layers[..., c]))
+        made[..., c] = np.asarray(plane.resize(size, Image.Resampling.LANCZOS, box))
+    return made
 
 
 def _lobes(before: int, after: int) -> int:

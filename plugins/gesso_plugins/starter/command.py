@@ -134,7 +134,7 @@ def _emphasis(report: Path | None) -> dict[str, float]:
         return {material: 1 + EMPHASIS * told["missed"].get(material, 0) / count for material, count in asked.items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as fault:
         hint = "Give a report.json that `gesso evaluate starter` wrote."
-        raise InvalidRequest(f"{report} is no report of an evaluation: {fault!r}.", field="emphasis", hint=hint) from fault
+        raise InvalidRequest(f"{report} is no report of an evaluation ({fault}).", field="emphasis", hint=hint) from fault
 
 
 def evaluate(argv: Sequence[str], source: CaptionedSource) -> int:
