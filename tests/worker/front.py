@@ -64,8 +64,14 @@ class Front:
             except RuntimeError:
                 return
 
-    def send(self, message: Message) -> None:
-        self._loop.call_soon_threadsafe(self._link.send, "w", message)
+    def send(self, *messages: Message) -> None:
+        """Sends the messages at once, with nothing between them."""
+
+        def together() -> None:
+            for message in messages:
+                self._link.send("w", message)
+
+        self._loop.call_soon_threadsafe(together)
 
     def take(self, kind: type[M], wanted: Callable[[M], bool] = lambda _: True) -> M:
         """The next message of a type that is wanted; fails loudly with the worker's log."""

@@ -135,12 +135,12 @@ def test_cancelling_a_running_job_leaves_no_trace(front: Front) -> None:
 
 
 def test_a_job_paused_in_any_state_goes_on_to_the_same_bytes(front: Front) -> None:
-    asked = {**STONE, "count": 6}
+    asked = {**STONE, "count": 24}
     undisturbed = front.run("generate", asked)
 
     def stands() -> bool:
         """Whether twice as much work is done meanwhile and the job has not ended."""
-        assert front.run("generate", {**STONE, "count": 12}).state == "done"
+        assert front.run("generate", {**STONE, "count": 48}).state == "done"
         return not front.ended(job)
 
     job = front.lease("generate", asked)
@@ -153,8 +153,7 @@ def test_a_job_paused_in_any_state_goes_on_to_the_same_bytes(front: Front) -> No
     front.send(Steer(job=job, paused=True, priority="batch"))  # frozen: Go starts it, and it stands
     front.send(Go(job=job))
     assert stands()
-    front.send(Steer(job=job, paused=False, priority="batch"))
-    front.send(Steer(job=job, paused=True, priority="batch"))  # at work on its pictures
+    front.send(Steer(job=job, paused=False, priority="batch"), Steer(job=job, paused=True, priority="batch"))  # at work on its pictures
     assert stands()
     front.send(Steer(job=job, paused=False, priority="batch"))
     end = front.end(job)
