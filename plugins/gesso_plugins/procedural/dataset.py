@@ -36,7 +36,7 @@ class Sample:
     """(size, size, 3), the lit picture."""
     caption: str
     labels: Mapping[str, str]
-    """`material` and `colour`, as named by the source."""
+    """`material` and `colour`, as named by the source; `layout`, its number, where there are only so many."""
     roll: tuple[int, int] = (0, 0)
     """By how many rows and columns it was rolled over the torus."""
     maps: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
@@ -65,16 +65,16 @@ class ProceduralSource:
 
     def sample(self, rng: np.random.Generator, size: int, materials: Sequence[str] | None = None) -> Sample:
         """A random recipe, of one of `materials` if given, rendered at size x size; everything is drawn from `rng`."""
-        recipe, maps = self._rendered(rng, size, materials)
-        return self._shown(rng, recipe, maps)
+        recipe, maps, layout = self._rendered(rng, size, materials)
+        return self._shown(rng, recipe, maps, layout)
 
     def sample_maps(self, rng: np.random.Generator, size: int, materials: Sequence[str] | None = None) -> Sample:
         """The same sample with its maps; where there is variety, some have a relief, or colours, that their recipe has not."""
-        recipe, maps = self._rendered(rng, size, materials)
+        recipe, maps, layout = self._rendered(rng, size, materials)
         if self.variety and rng.random() < self.variety:
             other = maps if rng.random() < ALIGNED else self._rendered(rng, size, materials)[1]
             maps = varied(other, maps, rng)
-        shown = self._shown(rng, recipe, maps)
+        shown = self._shown(rng, recipe, maps, layout)
         rows, columns = shown.roll
         planes = {"height": maps.height * np.float32(maps.relief), "roughness": maps.roughness, "metallic": maps.metallic}
         return replace(shown, maps={name: np.roll(plane, (rows, columns), (0, 1)) for name, plane in planes.items()})
@@ -91,13 +91,15 @@ class ProceduralSource:
         """The same source, so many of whose samples with maps are materials that nobody wrote."""
         return replace(self, variety=share)
 
-    def _rendered(self, rng: np.random.Generator, size: int, materials: Sequence[str] | None) -> tuple[Recipe, Maps]:
+    def _rendered(self, rng: np.random.Generator, size: int, materials: Sequence[str] | None) -> tuple[Recipe, Maps, int]:
         recipe = random_recipe(find_material(one_of(rng, materials or self.materials)), rng)
-        return recipe, render(recipe, size, size, int(rng.integers(self.layouts or 1 << 62)))
+        layout = int(rng.integers(self.layouts or 1 << 62))
+        return recipe, render(recipe, size, size, layout), layout
 
-    def _shown(self, rng: np.random.Generator, recipe: Recipe, maps: Maps) -> Sample:
+    def _shown(self, rng: np.random.Generator, recipe: Recipe, maps: Maps, layout: int) -> Sample:
         size = maps.height.shape[0]
         shifts = [size * part // 16 for part in PLACE] if self.layouts else rng.integers(size, size=2)
         rows, columns = (int(shift) for shift in shifts)
         image = np.roll(to_uint8(shade(maps)), (rows, columns), (0, 1))
-        return Sample(image, caption(recipe, rng), {"material": recipe.material, "colour": recipe.colour}, roll=(rows, columns))
+        labels = {"material": recipe.material, "colour": recipe.colour} | ({"layout": str(layout)} if self.layouts else {})
+        return Sample(image, caption(recipe, rng), labels, roll=(rows, columns))

@@ -26,6 +26,8 @@ JUDGE_FILE = "classifier.safetensors"
 PROMPTS_FILE = "prompts.json"
 EMPHASIS = 4.0
 """How many times more a material is shown where every picture of it was missed."""
+MOSTLY = 0.5
+"""The share of a material's pictures beyond which, missed, it is shown in one layout alone."""
 
 
 def shipped_weights() -> Path:
@@ -70,7 +72,7 @@ def _train_parser() -> argparse.ArgumentParser:
     option("--recognition", type=float, help="weight of the recogniser's word on the denoiser's guesses; 0: none (default: 0.04)")
     drawings = "how many pictures it draws itself beside each batch, for the recogniser to speak of; 0: none (default: 16)"
     option("--drawings", type=not_negative, help=drawings)
-    about = "a report.json of `gesso evaluate starter`: what it missed is shown more often, what it always missed five times as often"
+    about = "a report.json of `gesso evaluate starter`: what it missed is shown more often (up to five times), mostly missed: in one layout"
     option("--emphasis", type=Path, metavar="REPORT", help=about)
     option("--half", action="store_true", help="compute in bfloat16; quicker where the processor multiplies it natively")
     about = "train only the decoder of --from (or of the shipped weights), the encoder held, for so many steps; give it an --out of its own"
@@ -101,7 +103,9 @@ def _config(options: argparse.Namespace) -> TrainConfig:
     changes |= {name: value for name in ("batch", "crop_share") if (value := getattr(options, name)) is not None}
     if options.decay:
         changes |= {"decay_start": options.steps - options.decay, "decay_end": options.steps}
-    data = DataConfig(layouts=options.layouts, emphasis=_emphasis(options.emphasis), workers=options.workers)
+    emphasis = _emphasis(options.emphasis)
+    settled = tuple(material for material, times in emphasis.items() if times > 1 + EMPHASIS * MOSTLY)
+    data = DataConfig(layouts=options.layouts, emphasis=emphasis, settled=settled, workers=options.workers)
     recogniser = RecogniserConfig() if options.recognition is None else RecogniserConfig(weight=options.recognition)
     drawing = DrawingConfig() if options.drawings is None else DrawingConfig(count=options.drawings)
     return TrainConfig(

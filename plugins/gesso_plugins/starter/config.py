@@ -146,12 +146,13 @@ class DiffusionConfig:
 @dataclass(frozen=True)
 class DataConfig:
     """How many renders are drawn; `minimum` must exist before the denoiser starts, the rest grow beside it. emphasis: how often
-    the denoiser is shown a material, where that is not once.
+    the denoiser is shown a material, where that is not once. settled: materials that it is shown in one layout alone.
     """
 
     materials: tuple[str, ...] = CORE_MATERIALS
     layouts: int = LAYOUTS
     emphasis: Mapping[str, float] = field(default_factory=dict)
+    settled: tuple[str, ...] = ()
     size: int = 128
     small_size: int = 64
     minimum: int = 6_144

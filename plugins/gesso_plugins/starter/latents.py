@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ class LatentSet:
         self.captions: list[str] = []
         self.labels: list[Mapping[str, str]] = []
         self.emphasis: Mapping[str, float] = {}
+        self.settled: Collection[str] = ()
         self._reach = np.zeros(0)
 
     def __len__(self) -> int:
@@ -81,15 +82,20 @@ class LatentSet:
             self.captions.extend(captions)
             self.labels.extend(self.store.labels(self.universe, self.size, number))
         if self.emphasis and len(self._reach) < len(self):
-            self._reach = np.cumsum([self.emphasis.get(label["material"], 1.0) for label in self.labels])
+            self._reach = np.cumsum([self._weight(label) for label in self.labels])
 
     def some(self, count: int, rng: np.random.Generator) -> list[int]:
-        """Numbers of random renders, each material as often as its emphasis says."""
+        """Numbers of random renders, each material as often as its emphasis says, settled ones in their first layout alone."""
         if not self.emphasis:
             found: list[int] = rng.integers(0, len(self), count).tolist()
             return found
         chosen: list[int] = np.searchsorted(self._reach, rng.random(count) * self._reach[-1], side="right").tolist()
         return chosen
+
+    def _weight(self, label: Mapping[str, str]) -> float:
+        """How often a render is shown."""
+        material = label["material"]
+        return 0.0 if material in self.settled and label.get("layout", "0") != "0" else self.emphasis.get(material, 1.0)
 
     def path(self, number: int) -> Path:
         """Where the latents of a shard lie."""

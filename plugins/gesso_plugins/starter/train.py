@@ -189,7 +189,7 @@ class Training:
         self.store.ensure(self.shown, Request(Universe.TRAIN, data.size, materials), data.minimum)
         self.store.ensure(self.shown, Request(Universe.VALIDATION, data.size, materials), data.validation)
         self.data = LatentSet(self.store, Universe.TRAIN, data.size, self.vae, self.tokenizer)
-        self.data.emphasis = data.emphasis
+        self.data.emphasis, self.data.settled = data.emphasis, data.settled
         self.held_out = LatentSet(self.store, Universe.VALIDATION, data.size, self.vae, self.tokenizer)
         self.held_out.refresh()
 

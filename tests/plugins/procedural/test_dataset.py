@@ -64,6 +64,8 @@ def test_layouts_hold_seeds_and_places_and_nothing_else(monkeypatch: pytest.Monk
     assert {seed for seed, _ in drawn} == {0, 1}
     for sample, (_, maps) in zip(samples, drawn, strict=True):
         assert np.array_equal(sample.image, np.roll(to_uint8(shade(maps)), (3, 5), (0, 1)))
+    assert [sample.labels["layout"] for sample in samples] == [str(seed) for seed, _ in drawn]
+    assert "layout" not in SOURCE.sample(rng, 16, ("brick",)).labels
     assert len({sample.labels["colour"] for sample in samples}) > 3
     assert SOURCE.layouts is None
 

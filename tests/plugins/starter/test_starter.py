@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -21,7 +21,7 @@ from gesso.training.checkpoint import load_checkpoint
 from gesso.training.muon import COEFFICIENTS, ITERATION_DTYPE, build_optimiser, orthogonalise
 from gesso.training.renders import RenderStore, Universe
 from gesso.training.tokenizer import encode, train_tokenizer
-from gesso_plugins.starter.command import _emphasis
+from gesso_plugins.starter.command import _config, _emphasis, _train_parser
 from gesso_plugins.starter.config import AutoencoderConfig, DiffusionConfig, TextConfig, TrainConfig, UnetConfig
 from gesso_plugins.starter.evaluate import wrap_ratio
 from gesso_plugins.starter.export import BUDGET, load_pipeline
@@ -104,12 +104,27 @@ def test_what_was_missed_is_shown_more_often(unbroken: Path, tiny: Tiny, tmp_pat
     assert counts[0] == pytest.approx(share, abs=0.03)
     assert counts[1] == pytest.approx(9 * share / (9 * share + 1 - share), abs=0.03)
     report = tmp_path / "report.json"
-    report.write_text(json.dumps({"images": 500, "missed": {"brick": 12, "pebbles": 3}}))
+    report.write_text(json.dumps({"images": 500, "missed": {"brick": 12, "pebbles": 3, "moss": 6}}))
     found = _emphasis(report)
-    assert (found["brick"], found["pebbles"], found["moss"]) == (5.0, 2.0, 1.0)
+    assert (found["brick"], found["pebbles"], found["bark"]) == (5.0, 2.0, 1.0)
+    assert _config(_train_parser().parse_args(["--emphasis", str(report)])).data.settled == ("brick", "moss")
     report.write_text("[1]")
     with pytest.raises(InvalidRequest, match="no report of an evaluation"):
         _emphasis(report)
+
+
+def test_what_was_mostly_missed_is_shown_in_one_layout(unbroken: Path, tiny: Tiny) -> None:
+    class LaidOut(RenderStore):
+        def labels(self, universe: Universe, size: int, number: int) -> list[Mapping[str, str]]:
+            return [{**label, "layout": str(i % 2)} for i, label in enumerate(super().labels(universe, size, number))]
+
+    config, parts = tiny(unbroken, 1), load_pipeline(unbroken / "export")
+    data = LatentSet(LaidOut(unbroken / "renders", 1, config.data.shard), Universe.TRAIN, config.data.size, parts.vae, parts.tokenizer)
+    data.emphasis, data.settled = {"rows": 2.0}, ("rows",)
+    data.refresh()
+    drawn = [data.labels[i] for i in data.some(400, np.random.default_rng(3))]
+    assert {label["layout"] for label in drawn if label["material"] == "rows"} == {"0"}
+    assert {label["layout"] for label in drawn if label["material"] != "rows"} == {"0", "1"}
 
 
 def test_weights_warm_start_a_run(unbroken: Path, tmp_path: Path, stripes: CaptionedSource, tiny: Tiny) -> None:
