@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from tests.engine.toys import Bench, Job, everything, heun, log_in, noise, pictures, restart, same, simple
+from tests.engine.toys import REF, Bench, Job, everything, heun, log_in, noise, pictures, restart, same, simple
 
-from gesso.engine import Ended, Progress
+from gesso.engine import Denoise, Emit, Ended, Progress
 from gesso.engine.task import Level
+from gesso.model import Conditioning
 
 
 def alone(seed: int) -> list[torch.Tensor]:
@@ -292,3 +295,16 @@ def test_the_black_box_names_the_jobs_of_every_forward() -> None:
 def test_the_noise_of_a_toy_depends_on_its_seed_only() -> None:
     assert torch.equal(noise(3), noise(3))
     assert not torch.equal(noise(3), noise(4))
+
+
+def test_what_was_emitted_can_be_sent_before_the_next_forward() -> None:
+    """A forward may take seconds: who watches should not learn of a step when the one after it is done."""
+
+    def steps() -> Generator[Any, Any, None]:
+        for step in (1, 2, 3):
+            yield Denoise(REF, noise(step), 1.0, (Conditioning(torch.zeros(1, 3, 8)),))
+            yield Emit(Progress(0, step, 3, 1.0, step / 3))
+
+    bench = Bench()
+    bench.run(("a", steps()))
+    assert bench.ahead == [(0, 0), (1, 1), (2, 2)]

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,9 @@ class Inline(Executor):
 
 
 class Bench:
-    """An engine over one toy model; ``events`` and ``marks`` are what it told."""
+    """An engine over one toy model; ``events`` and ``marks`` are what it told, ``ahead`` how many events and batches there were before each
+    forward.
+    """
 
     def __init__(
         self, *, pool: Executor | None = None, model: Any = None, clock: Callable[[], float] | None = None, threads: Sequence[int] = ()
@@ -164,10 +167,14 @@ class Bench:
         self.models = OneModel(self.model)
         self.events: list[tuple[str, JobEvent]] = []
         self.marks: list[tuple[str, ...]] = []
-        hooks = Hooks(lambda job, event: self.events.append((job, event)), lambda ids: self.marks.append(tuple(ids)))
+        self.ahead: list[tuple[int, int]] = []
+        hooks = Hooks(lambda job, event: self.events.append((job, event)), lambda ids: self.marks.append(tuple(ids)), self._ahead)
         if clock is not None:
-            hooks = Hooks(hooks.events, hooks.mark, clock=clock)
+            hooks = replace(hooks, clock=clock)
         self.engine = Engine(self.models, pool or Inline(), hooks, threads=threads)
+
+    def _ahead(self) -> None:
+        self.ahead.append((len(self.events), len(self.model.batches)))
 
     def start(self, job: str, generator: Job, *, log: ReplayLog | None = None, **ticket: Any) -> None:
         self.engine.start(Ticket(job=job, title="the operation 'toy'", plugin="toys", **ticket), generator, log)

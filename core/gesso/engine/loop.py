@@ -30,11 +30,13 @@ _ROUNDS = 8
 @dataclass(frozen=True)
 class Hooks:
     """How the engine reaches the world. ``events(job, event)``: on the loop's thread, in order, `Ended` last. ``mark(ids)``: before each
-    forward or resume, whose code runs next (the black box). ``wake()``: from any thread, when `Engine.post` was called.
+    forward or resume, whose code runs next (the black box). ``ahead()``: before each forward, which may take seconds: the time to send what
+    ``events`` told. ``wake()``: from any thread, when `Engine.post` was called.
     """
 
     events: Callable[[str, JobEvent], None]
     mark: Callable[[Sequence[str]], None] = lambda _: None
+    ahead: Callable[[], None] = lambda: None
     wake: Callable[[], None] = lambda: None
     clock: Callable[[], float] = time.perf_counter
 
@@ -152,6 +154,7 @@ class Engine:
         did = self._calls.hosting.launch() or did
         batch = self._calls.next_batch()
         if batch:
+            self._hooks.ahead()
             self._mark(*(call.running for call in batch))
             self._calls.run(batch, self._hooks.clock)
             did = True

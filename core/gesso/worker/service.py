@@ -164,7 +164,8 @@ class Service:
 
     def run(self, box: BlackBox) -> None:
         """Serve until told to leave."""
-        hooks = Hooks(events=self._on_event, mark=partial(self._mark, box), wake=lambda: self._link.inbox.put(_Wake()))
+        mark, wake = partial(self._mark, box), lambda: self._link.inbox.put(_Wake())
+        hooks = Hooks(events=self._on_event, mark=mark, ahead=self._report, wake=wake)
         setup = self._setup
         self._engine = Engine(self._models, self._pool, hooks, width=setup.width, log_after=setup.replay.after, threads=setup.alternatives)
         self._tell_info(again=True)
@@ -364,9 +365,10 @@ class Service:
         how = self._previewers.drawer(self._registry, shown.model)
         if how is not None:
             drawn = self._pool.submit(draw, shown.latent, how)
-            drawn.add_done_callback(lambda done: self._engine.post(partial(self._drawn, job, leased, shown.image, done)))
+            drawn.add_done_callback(partial(self._drawn, job, leased, shown.image))
 
     def _drawn(self, job: str, leased: Leased, image: int, drawn: Future[tuple[bytes, int, int]]) -> None:
+        """Send it at once, from the thread that drew it: the loop may be within a forward. The front drops what comes after the end."""
         leased.reporter.drawing = False
         if self._leases.get(job) is not leased or drawn.cancelled():
             return
