@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from gesso.media.lab import delta_e, to_lab
+
 Pixels = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.float32]
 
@@ -30,10 +32,11 @@ WHOLE: Place = (slice(None), slice(None))
 
 @dataclass(frozen=True)
 class BorderError:
-    """Mean absolute errors on the ring around a mask: of values, and of steps from pixel to pixel."""
+    """Means on the ring around a mask: how far values are off, and steps from pixel to pixel, and colours to the eye (CIEDE2000)."""
 
     values: float
     steps: float
+    delta_e: float
 
 
 class Seam:
@@ -44,6 +47,8 @@ class Seam:
     def __init__(self, picture: Pixels, made: Pixels, mask: Mask) -> None:
         self._shape = mask.shape
         self._factor = max(1, -(-max(mask.shape) // FINEST))
+        rows, columns = (np.minimum(np.arange(0, side, self._factor) + self._factor // 2, side - 1) for side in mask.shape)
+        self._colours = picture[rows[:, None], columns]
         known = (mask <= 0).astype(np.float32)
         self._found, self._known = _coarse(picture - made, known, self._factor)
 
@@ -70,10 +75,13 @@ class Seam:
         inside = self._known <= 0
         ring = ndimage.binary_dilation(inside, iterations=max(1, round(width / self._factor))) & ~inside if inside.any() else inside
         if not ring.any():
-            return BorderError(0.0, 0.0)
+            return BorderError(0.0, 0.0, 0.0)
         off = self._difference - self._smoothed if mended else self._difference
         across, down = np.abs(np.diff(off, axis=1, append=off[:, -1:])), np.abs(np.diff(off, axis=0, append=off[-1:]))
-        return BorderError(float(np.abs(off[ring]).mean()), float((across[ring] + down[ring]).mean() / 2 / self._factor))
+        here = self._colours[ring]
+        apart = delta_e(to_lab(here), to_lab(here - off[ring]))
+        steps = (across[ring] + down[ring]) / 2 / self._factor
+        return BorderError(float(np.abs(off[ring]).mean()), float(steps.mean()), float(apart.mean()))
 
     @cached_property
     def _smoothed(self) -> Pixels:

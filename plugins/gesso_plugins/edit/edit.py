@@ -161,5 +161,9 @@ def _measured(region: Region, done: Finished, tries: int) -> dict[str, Any]:
         "blend": margins.blend,
         "border_before": round(done.before.values, 5),
         "border_after": round(done.after.values, 5),
+        "border_delta_e_before": round(done.before.delta_e, 3),
+        "border_delta_e_after": round(done.after.delta_e, 3),
+        "border_gradient_before": round(done.before.steps, 6),
+        "border_gradient_after": round(done.after.steps, 6),
         "tries": tries,
     }

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from gesso.media.lab import delta_e, to_lab
 from gesso_plugins.edit.border import Seam
 
 Pixels = npt.NDArray[np.float32]
@@ -48,6 +49,8 @@ def test_offsets_and_slopes_vanish(size: int, seed: int) -> None:
     seam = Seam(picture, made, mask)
     before, after = seam.error(mended=False), seam.error(mended=True)
     assert after.values * 5 < before.values
+    assert after.steps * 2 < before.steps
+    assert after.delta_e * 4 < before.delta_e
     again = Seam(picture, mended, mask).error(mended=False)
     assert again.values * 5 < before.values, "what is told is what is found in what was mended"
 
@@ -81,3 +84,13 @@ def test_a_mask_that_touches_the_canvas_on_three_sides() -> None:
     mask[:, 30:] = 1
     mended = picture + 0.1 + membrane(picture, picture + np.float32(0.1), mask)
     assert np.abs(mended - picture).max() < 0.01
+
+
+def test_an_error_is_told_as_the_eye_and_a_ruler_would() -> None:
+    for size in (96, 600):
+        picture, mask = np.full((size, size, 3), 0.5, np.float32), scene(size, 1)[1]
+        slope = np.linspace(0, 0.1, size, dtype=np.float32)[None, :, None]
+        error = Seam(picture, picture + 0.02 + slope, mask).error(mended=False)
+        assert error.steps == pytest.approx(0.1 / (size - 1) / 2, rel=0.05), "half of the steps, those down, are none"
+        ring = delta_e(to_lab(picture), to_lab(picture + 0.02 + slope))
+        assert error.delta_e == pytest.approx(float(ring.mean()), rel=0.1)

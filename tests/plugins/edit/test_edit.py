@@ -136,6 +136,8 @@ def test_the_border_fits_better_than_without(tiny: Any) -> None:
     image = write(Document(samples("uint8"), SRGB, "png"))
     matched = edited(tiny, image, mask_file()).outputs[0].info["measured"]
     assert matched["border_after"] < 0.25 * matched["border_before"]
+    assert 0 <= matched["border_delta_e_after"] < 0.5 * matched["border_delta_e_before"]
+    assert 0 <= matched["border_gradient_after"] < matched["border_gradient_before"]
     plain = edited(tiny, image, mask_file(), match_border=False).outputs[0].info["measured"]
     assert plain["border_after"] == plain["border_before"] > 4 * matched["border_after"]
 

@@ -105,7 +105,7 @@ def test_outside_the_masks_every_byte_stays_and_each_style_goes_where_its_mask_i
 
 
 def test_colours_or_lightness_can_stay(studio: Any, desk: Desk) -> None:
-    from gesso_plugins.style.colour import to_lab
+    from gesso.media.lab import to_lab
 
     own = to_lab(scene())
     for preserve, channels in (("colours", slice(1, 3)), ("lightness", slice(0, 1))):

@@ -12,8 +12,9 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from gesso.media.lab import from_lab, to_lab
 from gesso.training.checkpoint import load_checkpoint
-from gesso_plugins.style.colour import from_lab, reinhard, to_lab
+from gesso_plugins.style.colour import reinhard
 from gesso_plugins.style.learning import command
 from gesso_plugins.style.learning.config import DataConfig, StyleConfig
 from gesso_plugins.style.learning.paintings import MEDIA, painting
