@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 from typing import Any
@@ -285,18 +286,59 @@ def tiff(**options: Any) -> bytes:
         (cmyk(), "CMYK"),
         (animated(), "animation of 2"),
         (tiff(data=np.zeros((3, 20, 20), np.uint8), photometric="minisblack"), "3 pages"),
-        (tiff(data=np.zeros((20, 20, 4), np.uint8), photometric="separated"), "SEPARATED"),
+        (tiff(data=np.zeros((20, 20, 4), np.uint8), photometric="separated"), "CMYK or other inks"),
+        (tiff(data=np.zeros((20, 20), np.uint8), photometric="miniswhite"), "negative"),
+        (tiff(data=np.zeros((20, 20, 6), np.uint8), photometric="rgb"), "6 channels"),
+        (b"II*\0" + bytes(30), "holds no picture"),
+        (b"\x76\x2f\x31\x01" + bytes(30), "read: its pixels cannot be decoded.$"),
         (tiff(data=np.zeros((20, 20), np.float64)), "float64"),
         (tiff()[:200], "damaged"),
         (write(Document(samples("uint16", 3), SRGB, "png"))[:300], "damaged"),
         (write(Document(samples("float16", 3), SRGB, "exr"))[:300], "damaged"),
         (b"hello", "OpenEXR"),
     ],
-    ids=["cmyk", "animation", "pages", "inks", "double", "short tiff", "short png", "short exr", "text"],
+    ids=[
+        "cmyk",
+        "animation",
+        "pages",
+        "inks",
+        "negative",
+        "six",
+        "no page",
+        "no header",
+        "double",
+        "short tiff",
+        "short png",
+        "short exr",
+        "text",
+    ],
 )
 def test_what_cannot_be_worked_with_is_refused(data: bytes, says: str) -> None:
-    with pytest.raises(InvalidRequest, match=says):
+    with pytest.raises(InvalidRequest, match=says) as caught:
         read(data)
+    assert caught.value.hint, "it says what to do"
+
+
+@pytest.mark.parametrize("kind", ["png", "tiff", "exr"])
+def test_whatever_is_broken_is_an_error_of_the_request(kind: str) -> None:
+    whole = write(Document(samples("float16" if kind == "exr" else "uint16", 3), SRGB, kind))
+    rng = np.random.default_rng(5)
+    for _ in range(60):
+        broken = np.frombuffer(whole, np.uint8).copy()
+        broken[rng.integers(0, 300, 3)] = rng.integers(0, 256, 3)
+        with contextlib.suppress(InvalidRequest):
+            read(broken.tobytes())
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_tiff_stands_upright_as_a_jpeg_does(orientation: int) -> None:
+    pixels = samples("uint8", 3)
+    turned = tiff(data=pixels, photometric="rgb", extratags=[(274, "H", 1, orientation, True)])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", exif=exif)
+    assert np.array_equal(read(turned).pixels, read(file.getvalue()).pixels)
 
 
 @pytest.mark.parametrize("damage", [b"", b"short", icc()[:400], icc()[:132] + b"\xff" * 600], ids=["none", "short", "cut off", "no tags"])

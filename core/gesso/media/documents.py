@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from gesso.errors import InvalidRequest
 from gesso.media import exr
-from gesso.media.images import FORMATS, Picture, check_size
+from gesso.media.images import DAMAGED, FORMATS, Picture, check_size, reason, subject
 from gesso.media.png import SIGNATURE
 from gesso.media.png import write as write_png
 from gesso.media.profile import LINEAR, SRGB, Profile, read_profile
@@ -28,6 +28,13 @@ TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 MAX_PIXELS = 2**26
 """8192 x 8192: only what an edit touches is ever turned into floats, so a document may be larger than a picture for a model."""
 READS = "PNG, JPEG, WebP, TIFF and OpenEXR"
+IN_WORDS = {
+    "SEPARATED": "is in CMYK or other inks",
+    "MINISWHITE": "is a negative, whose zero is white",
+    "PALETTE": "has a palette",
+    "CIELAB": "is in Lab",
+}
+"""What photometric interpretations of TIFF that are refused mean."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +69,10 @@ def read(data: Picture, field: str = "image") -> Document:
                 return Document(exr.read(data, field), LINEAR, "exr")
             return _common(data, field)
     except UnidentifiedImageError as fault:
-        raise InvalidRequest(f"The {field} is not a picture that Gesso reads; it reads {READS}.", field=field) from fault
-    except (OSError, SyntaxError, ValueError, RuntimeError, KeyError, Image.DecompressionBombWarning, zlib.error) as fault:
-        raise InvalidRequest(f"The {field} is damaged and cannot be read: {fault}.", field=field) from fault
+        said = f"{subject(field)} is not a picture that Gesso reads; it reads {READS}."
+        raise InvalidRequest(said, field=field, hint="Save a copy as one of these.") from fault
+    except (OSError, SyntaxError, ValueError, RuntimeError, LookupError, TypeError, Image.DecompressionBombWarning, zlib.error) as fault:
+        raise InvalidRequest(f"{subject(field)} is damaged and cannot be read: {reason(fault)}.", field=field, hint=DAMAGED) from fault
 
 
 def write(document: Document, kind: str | None = None) -> bytes:
@@ -96,34 +104,59 @@ def _common(data: bytes, field: str) -> Document:
 def _refuse(picture: Image.Image, field: str) -> None:
     if picture.mode == "CMYK":
         raise InvalidRequest(
-            f"The {field} is in CMYK, and Gesso works in RGB and grey.", field=field, hint="Convert a copy to RGB, in sRGB or Display P3."
+            f"{subject(field)} is in CMYK, and Gesso works in RGB and grey.",
+            field=field,
+            hint="Convert a copy to RGB, in sRGB or Display P3.",
         )
     if getattr(picture, "n_frames", 1) > 1:
-        raise InvalidRequest(
-            f"The {field} is an animation of {getattr(picture, 'n_frames', 0)} pictures.", field=field, hint="Save one of them by itself."
-        )
+        said = f"{subject(field)} is an animation of {getattr(picture, 'n_frames', 0)} pictures."
+        raise InvalidRequest(said, field=field, hint="Save one of them by itself.")
 
 
 def _tiff(data: bytes, field: str) -> Document:
     import tifffile
 
     with tifffile.TiffFile(io.BytesIO(data)) as file:
+        if not len(file.pages):
+            raise ValueError("it holds no picture")
         page: Any = file.pages[0]
         check_size(page.imagewidth, page.imagelength, field, MAX_PIXELS)
-        if len(file.pages) > 1:
-            raise InvalidRequest(f"The {field} has {len(file.pages)} pages.", field=field, hint="Save one of them by itself.")
-        if page.photometric not in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.MINISBLACK):
-            said = f"The {field} has {page.photometric.name} colours, and Gesso works in RGB and grey."
-            raise InvalidRequest(said, field=field, hint="Convert a copy to RGB.")
+        _refuse_tiff(file, page, field)
         pixels = page.asarray()
         if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and pixels.ndim == 3:
             pixels = np.moveaxis(pixels, 0, 2)
         icc = page.tags.get("InterColorProfile")
+        turned = page.tags.valueof("Orientation", 1)
     if str(pixels.dtype) not in DEPTHS:
-        sorts = ", ".join(DEPTHS)
-        raise InvalidRequest(f"The {field} has samples of the type {pixels.dtype}; Gesso keeps {sorts}.", field=field)
+        said = f"{subject(field)} has samples of the type {pixels.dtype}; Gesso keeps {', '.join(DEPTHS)}."
+        raise InvalidRequest(said, field=field, hint="Save a copy with 16 bits, or with floats of 32.")
     profile = read_profile(bytes(icc.value), field) if icc is not None else read_profile(None) if pixels.dtype.kind == "u" else LINEAR
-    return Document(_shaped(pixels), profile, "tiff")
+    return Document(_shaped(_upright(pixels, turned)), profile, "tiff")
+
+
+def _refuse_tiff(file: Any, page: Any, field: str) -> None:
+    import tifffile
+
+    if len(file.pages) > 1:
+        said = f"{subject(field)} has {len(file.pages)} pages."
+        raise InvalidRequest(said, field=field, hint="Save one of them by itself.")
+    colours = {tifffile.PHOTOMETRIC.RGB: 3, tifffile.PHOTOMETRIC.MINISBLACK: 1}
+    if page.photometric not in colours:
+        name = str(getattr(page.photometric, "name", page.photometric))
+        said = f"{subject(field)} {IN_WORDS.get(name, f'has {name} colours')}, and Gesso works in RGB and grey."
+        raise InvalidRequest(said, field=field, hint="Convert a copy to RGB, in sRGB or Display P3.")
+    inks = colours[page.photometric]
+    if page.samplesperpixel not in (inks, inks + 1):
+        said = f"{subject(field)} has {page.samplesperpixel} channels; Gesso keeps grey or RGB, with one alpha or without."
+        raise InvalidRequest(said, field=field, hint="Save a copy without the other channels.")
+
+
+def _upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Rows as they are to be seen, of an orientation of TIFF and Exif (1 to 8)."""
+    turned = pixels if orientation < 5 else np.swapaxes(pixels, 0, 1)
+    if orientation in (2, 3, 6, 7):
+        turned = turned[:, ::-1]
+    return turned[::-1] if orientation in (3, 4, 7, 8) else turned
 
 
 def _to_tiff(document: Document) -> bytes:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gesso.errors import InvalidRequest
-from gesso.media.images import check_size
+from gesso.media.images import check_size, subject
 
 SIGNATURE = b"\x76\x2f\x31\x01"
 
@@ -26,12 +26,18 @@ def read(data: bytes, field: str) -> npt.NDArray[Any]:
 
     with _file() as path:
         path.write_bytes(data)
-        low, high = OpenEXR.File(str(path), header_only=True).header()["dataWindow"]
-        check_size(int(high[0] - low[0]) + 1, int(high[1] - low[1]) + 1, field)
-        there = {name: channel.pixels for name, channel in OpenEXR.File(str(path), separate_channels=True).channels().items()}
+        try:
+            low, high = OpenEXR.File(str(path), header_only=True).header()["dataWindow"]
+            check_size(int(high[0] - low[0]) + 1, int(high[1] - low[1]) + 1, field)
+            there = {name: channel.pixels for name, channel in OpenEXR.File(str(path), separate_channels=True).channels().items()}
+        except InvalidRequest:
+            raise
+        except Exception as fault:  # whatever the library raises names a temporary file, or a part that it did not read
+            raise ValueError("its pixels cannot be decoded") from fault
     names = ["Y"] if "Y" in there and "R" not in there else ["R", "G", "B"]
     if not all(name in there for name in names):
-        raise InvalidRequest(f"The {field} has no channels R, G and B; it has {', '.join(sorted(there))}.", field=field)
+        said = f"{subject(field)} has no channels R, G and B; it has {', '.join(sorted(there))}."
+        raise InvalidRequest(said, field=field, hint="Save the layer that is meant as a file by itself.")
     planes = [there[name] for name in [*names, *(["A"] if "A" in there else [])]]
     half = all(plane.dtype == np.float16 for plane in planes)
     return np.stack([plane.astype(np.float16 if half else np.float32, copy=False) for plane in planes], 2)

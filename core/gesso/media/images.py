@@ -19,6 +19,7 @@ Picture = bytes | npt.NDArray[np.float32]
 """A picture as a file's bytes, or as planes that another operation made: (H, W, 1 to 4) in 0..1, sRGB, the last of 2 or 4 alpha."""
 
 FORMATS = ("PNG", "JPEG", "WEBP")
+DAMAGED = "Save it again in the program that made it, or take another copy."
 MAX_SIDE = 16_384
 MAX_PIXELS = 40_000_000
 
@@ -51,13 +52,19 @@ def _decoded(data: bytes, field: str, read: Callable[[Image.Image], npt.NDArray[
                 picture.load()
                 return read(ImageOps.exif_transpose(picture))
     except UnidentifiedImageError as fault:
-        raise InvalidRequest(f"{subject(field)} is not a picture that Gesso reads; it reads {', '.join(FORMATS)}.", field=field) from fault
+        said = f"{subject(field)} is not a picture that Gesso reads; it reads {', '.join(FORMATS)}."
+        raise InvalidRequest(said, field=field, hint="Save a copy as PNG.") from fault
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as fault:
         raise InvalidRequest(
             f"{subject(field)} has too many pixels; at most {MAX_PIXELS // 1_000_000} million are allowed.", field=field
         ) from fault
     except (OSError, SyntaxError, ValueError) as fault:
-        raise InvalidRequest(f"{subject(field)} is damaged and cannot be read: {fault}.", field=field) from fault
+        raise InvalidRequest(f"{subject(field)} is damaged and cannot be read: {reason(fault)}.", field=field, hint=DAMAGED) from fault
+
+
+def reason(fault: BaseException) -> str:
+    """What a library said, as the end of a sentence: one line without its full stop."""
+    return " ".join(str(fault).split())[:200].rstrip(". ") or "its pixels cannot be decoded"
 
 
 def subject(field: str) -> str:
