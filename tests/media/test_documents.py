@@ -27,7 +27,7 @@ def samples(dtype: str, channels: int) -> npt.NDArray[Any]:
 
 
 CASES = [
-    *(("png", dtype, channels) for dtype in ("uint8", "uint16") for channels in (1, 3, 4)),
+    *(("png", dtype, channels) for dtype in ("uint8", "uint16") for channels in (1, 2, 3, 4)),
     *(("tiff", dtype, channels) for dtype in ("uint8", "uint16", "float16", "float32") for channels in (1, 2, 3, 4)),
     *(("exr", dtype, channels) for dtype in ("float16", "float32") for channels in (1, 3, 4)),
 ]
@@ -98,6 +98,16 @@ def test_transparency_is_seen_wherever_a_file_keeps_it() -> None:
 def test_a_tiff_says_that_its_last_channel_is_alpha(channels: int) -> None:
     with tifffile.TiffFile(io.BytesIO(write(Document(samples("uint16", channels), SRGB, "tiff")))) as file:
         assert file.pages[0].extrasamples == (tifffile.EXTRASAMPLE.UNASSALPHA,)  # type: ignore[union-attr]
+
+
+def test_colours_that_a_file_has_multiplied_with_its_alpha_are_known_as_such() -> None:
+    whole = samples("uint16", 4)
+    document = read(write(Document(whole, SRGB, "tiff", associated=True)))
+    assert document.associated
+    assert np.array_equal(document.pixels, whole)
+    assert read(write(Document(samples("float16", 4), LINEAR, "exr"))).associated, "as OpenEXR has them"
+    assert not read(write(Document(samples("float16", 3), LINEAR, "exr"))).associated
+    assert not read(write(Document(whole, SRGB, "tiff"))).associated
 
 
 def test_a_document_is_written_as_another_kind() -> None:

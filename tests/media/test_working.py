@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gesso.media.working import enlarged, resized, to_depth, to_float
+from gesso.media.documents import Document
+from gesso.media.profile import LINEAR
+from gesso.media.working import brightness, divided, enlarged, multiplied, resized, straight, to_depth, to_float, to_srgb
 
 
 @pytest.mark.parametrize("part", [(0, 0, 90, 70), (11, 7, 52, 70), (89, 0, 90, 1)])
@@ -24,3 +26,27 @@ def test_whole_numbers_are_rounded_and_cut(depth: str) -> None:
     kept = given.copy()
     assert to_depth(given, every.dtype).tolist() == [0, 0, 0, 1, most, most, most]
     assert np.array_equal(given, kept)
+
+
+def test_a_document_is_seen_the_same_whether_its_colours_are_multiplied_or_not() -> None:
+    rng = np.random.default_rng(2)
+    plain = rng.uniform(0.1, 0.9, (6, 8, 4)).astype(np.float32)
+    plain[0, :, 3], plain[1, :, 3] = 0, 1
+    one = Document(plain, LINEAR, "tiff")
+    other = Document(multiplied(plain), LINEAR, "exr", associated=True)
+    assert np.abs(to_srgb(one, one.pixels) - to_srgb(other, other.pixels)).max() < 1e-6
+    assert np.abs(brightness(one) - brightness(other)).max() < 1e-6
+    again = straight(other)
+    assert not again.associated
+    assert straight(one) is one
+    seen = plain[..., 3] > 0
+    assert np.abs(again.pixels - plain)[seen].max() < 1e-6
+    assert np.array_equal(again.pixels[~seen], other.pixels[~seen])
+
+
+@pytest.mark.parametrize("depth", ["uint8", "uint16", "float16", "float32"])
+def test_where_it_is_opaque_a_document_keeps_its_numbers(depth: str) -> None:
+    pixels = to_depth(np.random.default_rng(3).random((5, 5, 4), np.float32), np.dtype(depth))
+    pixels[..., 3] = to_depth(np.ones(1, np.float32), np.dtype(depth))
+    assert np.array_equal(divided(pixels), pixels)
+    assert np.array_equal(multiplied(pixels), pixels)

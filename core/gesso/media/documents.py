@@ -39,11 +39,14 @@ IN_WORDS = {
 
 @dataclass(frozen=True)
 class Document:
-    """pixels (H, W, 1 to 4) of uint8, uint16, float16 or float32: grey, grey and alpha, RGB, RGBA. ``kind``: png, jpeg, webp, tiff, exr."""
+    """pixels (H, W, 1 to 4) of uint8, uint16, float16 or float32: grey, grey and alpha, RGB, RGBA. ``kind``: png, jpeg, webp, tiff, exr.
+    ``associated``: colours are multiplied with the alpha, as OpenEXR has them and a TIFF may.
+    """
 
     pixels: Pixels
     profile: Profile
     kind: str
+    associated: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -66,7 +69,8 @@ def read(data: Picture, field: str = "image") -> Document:
             if data.startswith(TIFF_SIGNATURES):
                 return _tiff(data, field)
             if data.startswith(exr.SIGNATURE):
-                return Document(exr.read(data, field), LINEAR, "exr")
+                pixels = exr.read(data, field)
+                return Document(pixels, LINEAR, "exr", associated=pixels.shape[2] in (2, 4))
             return _common(data, field)
     except UnidentifiedImageError as fault:
         said = f"{subject(field)} is not a picture that Gesso reads; it reads {READS}."
@@ -127,11 +131,12 @@ def _tiff(data: bytes, field: str) -> Document:
             pixels = np.moveaxis(pixels, 0, 2)
         icc = page.tags.get("InterColorProfile")
         turned = page.tags.valueof("Orientation", 1)
+        associated = tifffile.EXTRASAMPLE.ASSOCALPHA in page.extrasamples
     if str(pixels.dtype) not in DEPTHS:
         said = f"{subject(field)} has samples of the type {pixels.dtype}; Gesso keeps {', '.join(DEPTHS)}."
         raise InvalidRequest(said, field=field, hint="Save a copy with 16 bits, or with floats of 32.")
     profile = read_profile(bytes(icc.value), field) if icc is not None else read_profile(None) if pixels.dtype.kind == "u" else LINEAR
-    return Document(_shaped(_upright(pixels, turned)), profile, "tiff")
+    return Document(_shaped(_upright(pixels, turned)), profile, "tiff", associated)
 
 
 def _refuse_tiff(file: Any, page: Any, field: str) -> None:
@@ -170,7 +175,7 @@ def _to_tiff(document: Document) -> bytes:
         pixels[..., 0] if channels == 1 else pixels,
         photometric="rgb" if channels > 2 else "minisblack",
         planarconfig="contig" if channels > 1 else None,
-        extrasamples=["unassalpha"] if channels in (2, 4) else None,
+        extrasamples=["assocalpha" if document.associated else "unassalpha"] if channels in (2, 4) else None,
         compression="zlib",
         predictor=True if pixels.dtype.kind == "u" else None,
         iccprofile=document.profile.icc,

@@ -46,7 +46,8 @@ class Output:
     exactly this picture again (count 1, its own seed). model: name of the model that made it, empty where none did.
     score: how good scorers found it, the combined value; ``info["scores"]`` has the parts. signed: whether the file carries its recipe.
     kind: the codec that writes it where the client names none or one that cannot hold its samples.
-    profile: the colour profile that goes into it. ``info["measured"]`` is what an operation found out.
+    profile: the colour profile that goes into it. associated: colours are multiplied with the alpha already.
+    ``info["measured"]`` is what an operation found out.
     """
 
     pixels: npt.NDArray[Any]
@@ -60,6 +61,7 @@ class Output:
     signed: bool = True
     kind: str = "png"
     profile: Profile = SRGB
+    associated: bool = False
 
     def noted(self, name: str, **what: Any) -> Output:
         """The same, with what a filter of that name did to it written into the result."""

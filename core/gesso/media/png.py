@@ -1,4 +1,4 @@
-"""Writes PNG files: 8 or 16 bits, grey, RGB or RGBA, with texts inside. It holds no time and no id; equal input gives equal bytes."""
+"""Writes PNG files: 8 or 16 bits, grey or RGB, with or without alpha, texts inside. It holds no time and no id; equal input, equal bytes."""
 
 from __future__ import annotations
 
@@ -10,21 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_COLOUR_TYPES = {1: 0, 3: 2, 4: 6}
+_COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 _PAETH = 4
 _BAND = 64
 """Rows filtered at once: few enough to stay in the processor's cache, whatever the picture's size."""
 
 
 def write(pixels: npt.NDArray[Any], texts: dict[str, str], icc: bytes | None = None) -> bytes:
-    """Pixels uint8 or uint16, (H, W), (H, W, 3) or (H, W, 4) -> a PNG file with these text chunks and this colour profile.
+    """Pixels uint8 or uint16, (H, W) or (H, W, 1 to 4) -> a PNG file with these text chunks and this colour profile.
 
     Every row takes the Paeth filter and zlib only looks for runs: on photographs and textures that is smaller than the usual search for
     repeats, and three times faster.
     """
     planes = pixels[..., None] if pixels.ndim == 2 else pixels
-    if planes.shape[2:] == (2,):  # grey and alpha: no reader expects it, every reader knows RGBA
-        planes = np.concatenate([np.repeat(planes[..., :1], 3, 2), planes[..., 1:]], 2)
     if planes.dtype not in (np.uint8, np.uint16) or planes.ndim != 3 or planes.shape[2] not in _COLOUR_TYPES or 0 in planes.shape:
         raise ValueError(f"a PNG cannot hold {pixels.dtype} samples of shape {pixels.shape}")
     height, width, channels = planes.shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,30 @@ def to_depth(values: npt.NDArray[np.floating[Any]], dtype: np.dtype[Any]) -> npt
     return rounded
 
 
+def divided(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Samples whose last channel is an alpha that colours were multiplied with, without that; where nothing is seen they stay."""
+    values = to_float(pixels)
+    alpha = values[..., -1:]
+    colours = np.where(alpha > 0, values[..., :-1] / np.where(alpha > 0, alpha, 1), values[..., :-1])
+    return to_depth(np.concatenate([colours, alpha], -1), pixels.dtype)
+
+
+def multiplied(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Samples with their colours multiplied with the alpha, which is the last channel."""
+    values = to_float(pixels)
+    return to_depth(np.concatenate([values[..., :-1] * values[..., -1:], values[..., -1:]], -1), pixels.dtype)
+
+
+def straight(document: Document) -> Document:
+    """The document with its colours as they are, whatever the alpha."""
+    return replace(document, pixels=divided(document.pixels), associated=False) if document.associated else document
+
+
 def to_srgb(document: Document, pixels: npt.NDArray[Any]) -> Pixels:
     """Some of a document's pixels as a model sees them: sRGB (h, w, 3), 0..1, over grey where they are transparent."""
     values = to_float(pixels)
+    if document.associated:
+        values = np.asarray(divided(values), np.float32)
     colours = values[..., :3] if values.shape[2] > 2 else np.repeat(values[..., :1], 3, 2)
     if document.profile.matrix is None:
         assert document.profile.icc is not None
@@ -113,5 +135,5 @@ def brightness(document: Document) -> Pixels:
     values = to_float(document.pixels)
     grey = values[..., :3] @ LUMA if values.shape[2] > 2 else values[..., 0]
     grey = np.where(grey > 1 - 1e-6, 1, grey)  # white is 1, however its weights are rounded
-    shown = grey * values[..., -1] if values.shape[2] in (2, 4) else grey
+    shown = grey * values[..., -1] if values.shape[2] in (2, 4) and not document.associated else grey
     return np.asarray(np.clip(shown, 0, 1), np.float32)

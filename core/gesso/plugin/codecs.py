@@ -18,7 +18,7 @@ class CodecContext:
 
     pixels: (H, W, 1 to 4) of a sample type that the codec holds, contiguous. profile: the space of its colours. role: ``image`` or a map's
     name. texts: how it was made, for the file to carry where its format can: ``parameters`` as the peers read it and ``gesso`` (JSON);
-    empty where nothing is to be told. options: the owner's settings of the plugin.
+    empty where nothing is to be told. options: the owner's settings of the plugin. associated: colours are multiplied with the alpha.
     """
 
     pixels: npt.NDArray[Any]
@@ -26,6 +26,7 @@ class CodecContext:
     role: str = "image"
     texts: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    associated: bool = False
 
 
 CodecFunction = Callable[[CodecContext], bytes]

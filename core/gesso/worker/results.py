@@ -102,7 +102,8 @@ class Coding:
         pixels = output.pixels[..., None] if output.pixels.ndim == 2 else output.pixels
         texts = texts_of(recipe if output.signed else None)
         try:
-            content = self.spec.function(CodecContext(np.ascontiguousarray(pixels), output.profile, output.role, texts, self.options))
+            picture = np.ascontiguousarray(pixels)
+            content = self.spec.function(CodecContext(picture, output.profile, output.role, texts, self.options, output.associated))
         except (Exception, SystemExit) as fault:
             raise self._fault(f"failed with {type(fault).__name__}: {' '.join(str(fault).split())[:200] or 'no message'}") from fault
         if not isinstance(content, bytes) or not content:

@@ -104,6 +104,7 @@ def _result(task: Task, index: int) -> Generator[Any, Any, tuple[Output, npt.NDA
         info={"labels": painted.info.get("labels", {}), "measured": _measured(region, done, tries)},
         kind=document.returned,
         profile=document.profile,
+        associated=document.associated and params.returns != "layer",
     )
     return output, (yield Host(face, (region, done.mended))) if params.score else None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -77,7 +77,7 @@ def planned(document: Document, mask: Document | None, params: EditParams, card:
     shade = shade_of(document, mask, sides, invert=params.invert)
     if any(map(any, sides)):
         grown = np.pad(document.pixels, (*sides, (0, 0)), mode="edge")
-        document = Document(grown, document.profile, document.kind)
+        document = replace(document, pixels=grown)
     region = shade.bounds()
     if region is None and mask is None:
         what = "No mask was given, and nothing of the picture is transparent: nothing would be edited."
@@ -147,7 +147,7 @@ def finish(region: Region, made: npt.NDArray[Any], params: EditParams) -> Finish
     below = region.document.pixels[box.slices]
     profile = region.document.profile
     curve = profile if below.shape[2] > 2 else profile.curves[0]
-    laid = composite(below, from_srgb(region.document, result[inner.slices]), shown, curve)
+    laid = composite(below, from_srgb(region.document, result[inner.slices]), shown, curve, associated=region.document.associated)
     if params.returns == "region":
         return Finished(laid, box, result, before, after)
     whole = region.document.pixels.copy()

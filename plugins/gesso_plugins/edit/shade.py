@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,8 +50,7 @@ class Shade:
         here = Box(self.left, self.top, *self.source.size).clipped(box)
         if here.area:
             rows, columns = Box(here.x - self.left, here.y - self.top, here.width, here.height).slices
-            part = Document(self.source.pixels[rows, columns], self.source.profile, self.source.kind)
-            shown = brightness(part)
+            shown = brightness(replace(self.source, pixels=self.source.pixels[rows, columns]))
             found[Box(here.x - box.x, here.y - box.y, here.width, here.height).slices] = 1 - shown if self.negative else shown
         return found
 

@@ -5,7 +5,7 @@ that is a reference (an IP-Adapter's) lies nowhere in it, has any size, and stay
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -54,7 +54,7 @@ class Frame:
         cut = np.zeros((self.box.height, self.box.width, document.pixels.shape[2]), document.pixels.dtype)
         inner = Box(here.x - corner[0], here.y - corner[1], here.width, here.height)
         cut[Box(here.x - self.box.x, here.y - self.box.y, here.width, here.height).slices] = document.pixels[inner.slices]
-        return Document(cut, document.profile, document.kind)
+        return replace(document, pixels=cut)
 
 
 @dataclass(frozen=True)

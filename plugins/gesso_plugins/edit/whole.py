@@ -11,7 +11,7 @@ import numpy.typing as npt
 from gesso.media import documents
 from gesso.media.documents import Document
 from gesso.media.images import Picture
-from gesso.media.working import Pixels, from_srgb, resized, to_depth, to_float, to_srgb
+from gesso.media.working import Pixels, from_srgb, resized, straight, to_depth, to_float, to_srgb
 from gesso.model.card import ModelCard
 from gesso_plugins.edit.boxes import Box
 from gesso_plugins.edit.geometry import sizes
@@ -31,7 +31,7 @@ class Whole:
 
 def shown(image: Picture, card: ModelCard, tile: str = "none") -> Whole:
     """Read a picture for a model. The result is as large as the picture, but no larger than the model can make."""
-    document = documents.read(image)
+    document = straight(documents.read(image))
     width, height = document.size
     made = sizes(Box(0, 0, width, height), card)[1]
     size = (width, height) if max(width, height) <= card.limits.largest else made

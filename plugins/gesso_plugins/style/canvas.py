@@ -14,7 +14,7 @@ from gesso.errors import InvalidRequest
 from gesso.media import documents
 from gesso.media.documents import Document
 from gesso.media.images import Picture
-from gesso.media.working import brightness, from_srgb, resized, to_depth, to_float, to_srgb
+from gesso.media.working import brightness, from_srgb, multiplied, resized, to_depth, to_float, to_srgb
 from gesso_plugins.style.colour import keeping
 
 Pixels = npt.NDArray[np.float32]
@@ -74,6 +74,8 @@ def finish(canvas: Canvas, made: Pixels, kept: str) -> npt.NDArray[Any]:
     encoded = from_srgb(document, result)
     if document.pixels.shape[2] in (2, 4):
         encoded[..., -1] = to_float(document.pixels[..., -1])
+    if document.associated:
+        encoded = multiplied(encoded)
     if canvas.mask is None:
         return to_depth(encoded, document.pixels.dtype)
     share = canvas.mask[..., None]

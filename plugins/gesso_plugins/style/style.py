@@ -126,6 +126,7 @@ def _result(ctx: JobContext, params: StyleParams, canvas: Canvas, styles: tuple[
         info={"measured": measured},
         kind=canvas.document.returned,
         profile=canvas.document.profile,
+        associated=canvas.document.associated,
     )
 
 

@@ -13,7 +13,8 @@ from gesso.engine import All, Emit, Host, Progress
 from gesso.errors import InvalidRequest, PluginError
 from gesso.media import Output, documents, images
 from gesso.media.documents import Document
-from gesso.media.working import LUMA, to_depth, to_float
+from gesso.media.images import Picture
+from gesso.media.working import LUMA, straight, to_depth, to_float
 from gesso.plugin import JobContext, OperationParams, ResolveContext, UpscaleContext, UpscalerSpec
 from gesso.plugin.sampling import check_seeds, sampled
 from gesso_plugins.upscale.params import UpscaleParams
@@ -47,7 +48,7 @@ class Upscale:
 
     def run(self, ctx: JobContext, params: UpscaleParams) -> Generator[Any, Any, list[Output]]:
         """Colours and alpha, each enlarged by itself."""
-        document: Document = yield Host(documents.read, (ctx.blob(params.image.sha256),))
+        document: Document = yield Host(_read, (ctx.blob(params.image.sha256),))
         _check_size(document, params.scale)
         spec = ctx.upscaler(params.upscaler)
         split: Split = yield Host(_split, (document.pixels,))
@@ -66,6 +67,10 @@ class Upscale:
                 profile=document.profile,
             )
         ]
+
+
+def _read(image: Picture) -> Document:
+    return straight(documents.read(image))
 
 
 @dataclass(frozen=True)

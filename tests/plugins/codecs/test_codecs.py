@@ -71,11 +71,27 @@ def test_the_owner_may_trade_quality_for_size() -> None:
         to_webp.function(CodecContext(pixels, SRGB, options={"webp_quality": "best"}))
 
 
+def test_each_file_has_its_colours_multiplied_with_the_alpha_or_not_as_its_format_has_it() -> None:
+    floats = np.array([[[0.2, 0.1, 0.3, 0.5]]], np.float32)
+    straight, associated = CodecContext(floats, LINEAR), CodecContext(floats, LINEAR, associated=True)
+    np.testing.assert_allclose(documents.read(to_exr.function(straight)).pixels[0, 0], [0.1, 0.05, 0.15, 0.5], rtol=1e-6)
+    assert np.array_equal(documents.read(to_exr.function(associated)).pixels, floats)
+    kept = documents.read(to_tiff.function(associated))
+    assert np.array_equal(kept.pixels, floats)
+    assert kept.associated
+    assert not documents.read(to_tiff.function(straight)).associated
+    whole = np.array([[[50, 25, 75, 128]]], np.uint8)
+    for codec in (to_png, to_webp):
+        data = codec.function(CodecContext(whole, SRGB, associated=True))
+        with Image.open(io.BytesIO(data)) as read:
+            assert np.asarray(read)[0, 0].tolist() == [100, 50, 149, 128]
+
+
 def test_exr_holds_light_for_colours_and_amounts_for_the_rest() -> None:
     pixels = np.full((2, 2, 4), 128, np.uint8)
     colour = documents.read(to_exr.function(CodecContext(pixels, SRGB))).pixels
     assert colour.dtype == np.float16
-    np.testing.assert_allclose(colour[0, 0], [0.2158, 0.2158, 0.2158, 0.502], atol=3e-4)
+    np.testing.assert_allclose(colour[0, 0], [0.1083, 0.1083, 0.1083, 0.502], atol=3e-4)  # multiplied with the alpha
     normal = documents.read(to_exr.function(CodecContext(pixels[..., :3], SRGB, "normal"))).pixels
     np.testing.assert_allclose(normal[0, 0], 0.502, atol=3e-4)
     height = documents.read(to_exr.function(CodecContext(np.full((2, 2, 1), 12345, np.uint16), SRGB, "height"))).pixels

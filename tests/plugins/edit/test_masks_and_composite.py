@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gesso.media.colour import Gamma, Linear, Srgb
+from gesso.media.working import multiplied, to_depth, to_float
 from gesso_plugins.edit.composite import composite
 from gesso_plugins.edit.geometry import Margins
 from gesso_plugins.edit.masks import faded
@@ -118,3 +119,19 @@ def test_whole_numbers_are_rounded_and_cut_and_the_picture_is_left_alone() -> No
 def test_curves_are_inverses_also_beyond_one(curve: Any) -> None:
     values = np.linspace(-1, 8, 1001)
     assert np.abs(curve.from_linear(curve.to_linear(values)) - values).max() < 1e-6
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float16", "float32"])
+def test_what_is_multiplied_with_its_alpha_is_mixed_as_what_is_not(dtype: str) -> None:
+    """The same picture in both sorts, laid over by the same mask, is the same picture again; alpha 0, partial and 1."""
+    rng = np.random.default_rng(9)
+    plain = rng.uniform(0.2, 0.8, (12, 10, 4)).astype(np.float32)
+    plain[:4, :, 3], plain[4:8, :, 3] = 0, 1
+    made = np.concatenate([rng.uniform(0, 1, (12, 10, 3)), np.ones((12, 10, 1))], 2).astype(np.float32)
+    mask = np.linspace(0, 1, 10, dtype=np.float32)[None].repeat(12, 0)
+    curve = Srgb() if dtype == "uint16" else Linear()
+    stored = to_depth(multiplied(plain), np.dtype(dtype))
+    expected = multiplied(to_float(composite(to_depth(plain, np.dtype(dtype)), made, mask, curve)))
+    result = composite(stored, made, mask, curve, associated=True)
+    assert np.array_equal(result[mask == 0], stored[mask == 0])
+    assert np.abs(to_float(result) - expected)[mask > 0].max() < (2e-3 if dtype == "float16" else 2e-4)

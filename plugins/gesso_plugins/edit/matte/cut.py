@@ -12,7 +12,7 @@ from gesso.errors import InvalidRequest
 from gesso.media import documents
 from gesso.media.documents import Document
 from gesso.media.images import Picture
-from gesso.media.working import to_depth, to_float
+from gesso.media.working import straight, to_depth, to_float
 from gesso_plugins.edit.boxes import Box, bounds
 from gesso_plugins.edit.cutout_params import CutoutParams
 from gesso_plugins.edit.matte.closed_form import Plane, solved
@@ -37,7 +37,7 @@ class Cut:
 
 def cut(image: Picture, mask: Picture | None, params: CutoutParams) -> Cut:
     """Read both files, find the matte in the band around the mask's edge, and take the background's colours out of the edge."""
-    document = documents.read(image)
+    document = straight(documents.read(image))
     rough, box = _rough(document, None if mask is None else documents.read(mask, "mask"), params)
     band = default_band(box) if params.band is None else params.band
     width, height = document.size
