@@ -28,6 +28,10 @@ from gesso.training.renders import RenderStore, Request, Universe
 Images = npt.NDArray[np.uint8]
 
 
+TRAINED = 128
+"""Pixels a side of what the judge is trained on."""
+
+
 @dataclass(frozen=True)
 class ClassifierConfig:
     """How the judge is trained."""
@@ -97,6 +101,14 @@ class Judge(nn.Module):
         logits = [self(_tensor(images[i : i + batch])) for i in range(0, len(images), batch)]
         padding.eject()
         return Verdict(*(torch.cat([pair[k] for pair in logits]).argmax(1).numpy() for k in (0, 1)))
+
+
+def enlarged(images: Images) -> Images:
+    """Smaller pictures enlarged towards the 128 pixels a side that the judge was trained at, each pixel to a square of as many: it names
+    the material of 99 % of true renders of 64 pixels so, and of half of them as they are.
+    """
+    times = max(1, TRAINED // images.shape[1])
+    return images.repeat(times, 1).repeat(times, 2)
 
 
 def accuracy(judge: Judge, images: Images, labels: Sequence[Mapping[str, str]]) -> tuple[float, float]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -130,12 +129,10 @@ def _emphasis(report: Path | None) -> dict[str, float]:
         return {}
     from gesso.errors import InvalidRequest
     from gesso.training.files import read_json
-    from gesso_plugins.starter.evaluate import evaluation_file, load_prompts
 
     try:
         told = read_json(report)
-        asked = Counter(prompt.material for prompt in load_prompts(evaluation_file(PROMPTS_FILE))[: told["images"]])
-        return {material: 1 + EMPHASIS * told["missed"].get(material, 0) / count for material, count in asked.items()}
+        return {material: 1 + EMPHASIS * told["missed"].get(material, 0) / count for material, count in told["asked"].items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as fault:
         hint = "Give a report.json that `gesso evaluate starter` wrote."
         raise InvalidRequest(f"{report} is no report of an evaluation ({fault}).", field="emphasis", hint=hint) from fault
@@ -152,6 +149,8 @@ def evaluate(argv: Sequence[str], source: CaptionedSource) -> int:
     option("--steps", type=int, help="sampling steps")
     option("--guidance", type=float, help="guidance")
     option("--count", type=int, help="only so many prompts")
+    about = "only the prompts of the twelve materials that other families learn, with pictures reduced to half their size: the lower bar"
+    option("--twelve", action="store_true", help=about)
     option("--threads", type=int, default=1, help="processor threads (default: %(default)s)")
     option("--train-judge", action="store_true", help="train the judge anew, from its seed, and keep it beside the prompts")
     option("--judge-only", action="store_true", help="stop after measuring the judge on renders nobody was trained on")
@@ -197,20 +196,24 @@ def _tell_ceiling(options: argparse.Namespace, source: CaptionedSource, judge: J
 def _measure(options: argparse.Namespace, judge: Judge) -> None:
     """Make the pictures, judge them, write the report and a contact sheet."""
     from gesso.training.files import write_json
+    from gesso.training.materials import MATERIALS
     from gesso.training.sheet import save_sheet
     from gesso_plugins.starter.evaluate import evaluate as run
-    from gesso_plugins.starter.evaluate import evaluation_file, load_prompts
+    from gesso_plugins.starter.evaluate import evaluation_file, halved, load_prompts
     from gesso_plugins.starter.sampling import SamplingConfig, load_sampler
 
-    prompts = load_prompts(evaluation_file(PROMPTS_FILE))[: options.count]
+    prompts = [prompt for prompt in load_prompts(evaluation_file(PROMPTS_FILE)) if not options.twelve or prompt.material in MATERIALS]
+    prompts = prompts[: options.count]
     sampling = SamplingConfig(**{name: value for name in ("size", "steps", "guidance") if (value := getattr(options, name)) is not None})
     sampler = load_sampler(options.model or shipped_weights())
-    report, images = run(lambda texts, seeds: sampler.images(texts, seeds, sampling), prompts, judge)
+    finish = halved if options.twelve else lambda images: images
+    report, images = run(lambda texts, seeds: finish(sampler.images(texts, seeds, sampling)), prompts, judge)
     options.out.mkdir(parents=True, exist_ok=True)
     write_json(options.out / "report.json", report.as_json() | {"sampling": dataclasses.asdict(sampling)})
     every = max(1, len(images) // 80)
     save_sheet(options.out / "sheet.webp", images[::every][:80], [prompt.text for prompt in prompts[::every]][:80], columns=10)
-    print(f"{report.images} pictures: material {report.material:.1%}, colour {report.colour:.1%}, wrap {report.wrap_ratio:.3f}")
+    found = f"material {report.material:.1%}, colour {report.colour:.1%}, wrap {report.wrap_ratio:.3f}"
+    print(f"{report.images} pictures of {images.shape[1]} px: {found}")
 
 
 def _train_judge(source: CaptionedSource, out: Path) -> None:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from gesso.plugin.datasets import CaptionedSource, PromptedSource
 from gesso.training.files import read_json, write_json
-from gesso_plugins.starter.classifier import Judge
+from gesso_plugins.starter.classifier import Judge, enlarged
 
 Images = npt.NDArray[np.uint8]
 Generate = Callable[[Sequence[str], Sequence[int]], Images]
@@ -39,13 +39,14 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Report:
-    """What was measured."""
+    """What was measured. asked: how many pictures of each material there were; missed: of how many the judge named another."""
 
     images: int
     material: float
     colour: float
     both: float
     wrap_ratio: float
+    asked: dict[str, int]
     missed: dict[str, int]
     mistaken: dict[str, int]
     miscoloured: dict[str, int]
@@ -91,14 +92,20 @@ def wrap_ratio(images: Images) -> float:
     return float(border / max(inside, 1e-6))
 
 
+def halved(images: Images) -> Images:
+    """(N, S, S, 3) at half the size, each pixel the mean of four."""
+    count, side = images.shape[:2]
+    return np.round(images.reshape(count, side // 2, 2, side // 2, 2, 3).mean((2, 4))).astype(np.uint8)
+
+
 def render_prompts(source: PromptedSource, prompts: Sequence[Prompt], size: int = 128) -> Images:
     """Renders (N, size, size, 3) of what the prompts ask for, from seeds that no generated picture has."""
     return np.stack([source.picture(prompt.text, size, prompt.seed + JUDGE_SEEDS) for prompt in prompts])
 
 
-def measure(prompts: Sequence[Prompt], images: Images, judge: Judge) -> Report:
-    """Compare what was asked with what the judge sees."""
-    verdict = judge.judge(images)
+def measure(prompts: Sequence[Prompt], images: Images, judge: Judge, shown: Images | None = None) -> Report:
+    """Compare what was asked with what the judge sees: the pictures, or `shown` in their place."""
+    verdict = judge.judge(images if shown is None else shown)
     seen = [(judge.materials[m], judge.colours[c]) for m, c in zip(verdict.materials, verdict.colours, strict=True)]
     material = np.array([prompt.material == name for prompt, (name, _) in zip(prompts, seen, strict=True)])
     colour = np.array([prompt.colour == name for prompt, (_, name) in zip(prompts, seen, strict=True)])
@@ -112,6 +119,7 @@ def measure(prompts: Sequence[Prompt], images: Images, judge: Judge) -> Report:
         float(colour.mean()),
         float((material & colour).mean()),
         wrap_ratio(images),
+        dict(Counter(prompt.material for prompt in prompts)),
         dict(missed.most_common()),
         dict(mistaken.most_common(25)),
         dict(Counter(prompt.material for prompt, right in zip(prompts, colour, strict=True) if not right).most_common()),
@@ -119,6 +127,6 @@ def measure(prompts: Sequence[Prompt], images: Images, judge: Judge) -> Report:
 
 
 def evaluate(generate: Generate, prompts: Sequence[Prompt], judge: Judge) -> tuple[Report, Images]:
-    """Make the pictures of all prompts and judge them."""
+    """Make the pictures of all prompts and judge them, small ones enlarged."""
     images = generate([prompt.text for prompt in prompts], [prompt.seed for prompt in prompts])
-    return measure(prompts, images, judge), images
+    return measure(prompts, images, judge, enlarged(images)), images

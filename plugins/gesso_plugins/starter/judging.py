@@ -12,9 +12,6 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from gesso_plugins.starter.classifier import Judge
 
-TRAINED = 128
-"""Pixels a side of what the judge was trained on."""
-
 
 class StarterJudge:
     """`gesso.plugin.judging.Judge` of materials and colours."""
@@ -29,11 +26,10 @@ class StarterJudge:
         return {"material": self._network.materials, "colour": self._network.colours}
 
     def judge(self, images: npt.NDArray[np.uint8]) -> Sequence[Mapping[str, str]]:
-        """Smaller pictures are enlarged towards the 128 pixels a side that it was trained at, each pixel to a square of as many: it names
-        the material of 99 % of true renders of 64 pixels so, and of half of them as they are.
-        """
-        times = max(1, TRAINED // images.shape[1])
-        verdict = self._network.judge(images.repeat(times, 1).repeat(times, 2))
+        """Smaller pictures are enlarged first."""
+        from gesso_plugins.starter.classifier import enlarged
+
+        verdict = self._network.judge(enlarged(images))
         seen = zip(verdict.materials, verdict.colours, strict=True)
         return [{"material": self._network.materials[m], "colour": self._network.colours[c]} for m, c in seen]
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+from PIL import Image
 
 from gesso.manifest import first_party
 from gesso.plugin import build_plugins
 from gesso.plugin.datasets import CaptionedSource, PromptedSource
+from gesso.training.files import read_json
 from gesso.training.materials import MATERIALS as TWELVE
 from gesso.training.renders import RenderStore, Request, Universe, draw
 from gesso_plugins.starter import command
@@ -75,6 +79,27 @@ def test_small_pictures_are_enlarged_for_the_judge() -> None:
     drawn = [draw(source, Request(Universe.PROMPTS, 64, (name,)), 5, i) for i, name in enumerate(TWELVE * 3)]
     seen = StarterJudge().judge(np.stack([image for image, _, _ in drawn]))
     assert np.mean([found["material"] == labels["material"] for found, (_, _, labels) in zip(seen, drawn, strict=True)]) > 0.95
+
+
+def test_the_lower_bar_is_measured_on_renders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Twelve materials at 64 pixels: a sampler that draws what the source renders passes, and the report says what was asked."""
+    source = build_plugins(first_party()).dataset("procedural")
+    assert isinstance(source, PromptedSource)
+
+    class Renders:
+        def images(self, texts: Sequence[str], seeds: Sequence[int], how: object) -> npt.NDArray[np.uint8]:
+            return np.stack([source.picture(text, 128, seed) for text, seed in zip(texts, seeds, strict=True)])
+
+    monkeypatch.setattr("gesso_plugins.starter.sampling.load_sampler", lambda folder: Renders())
+    monkeypatch.setattr("gesso_plugins.starter.classifier.held_out_accuracy", lambda *_: (1.0, 1.0))
+    monkeypatch.setattr(command, "_tell_ceiling", lambda *_: None)
+    assert command.evaluate(["--twelve", "--count", "36", "--out", str(tmp_path)], source) == 0
+    assert "36 pictures of 64 px: material " in capsys.readouterr().out
+    report = read_json(tmp_path / "report.json")
+    assert report["asked"] == dict.fromkeys(TWELVE, 3)
+    assert report["material"] > 0.95
+    with Image.open(tmp_path / "sheet.webp") as sheet:
+        assert sheet.width >= 640
 
 
 def test_prompts_are_drawn_the_same_again(stripes: CaptionedSource) -> None:

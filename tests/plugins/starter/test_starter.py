@@ -104,7 +104,8 @@ def test_what_was_missed_is_shown_more_often(unbroken: Path, tiny: Tiny, tmp_pat
     assert counts[0] == pytest.approx(share, abs=0.03)
     assert counts[1] == pytest.approx(9 * share / (9 * share + 1 - share), abs=0.03)
     report = tmp_path / "report.json"
-    report.write_text(json.dumps({"images": 500, "missed": {"brick": 12, "pebbles": 3, "moss": 6}}))
+    asked = {"brick": 12, "pebbles": 12, "moss": 11, "bark": 11}
+    report.write_text(json.dumps({"asked": asked, "missed": {"brick": 12, "pebbles": 3, "moss": 6}}))
     found = _emphasis(report)
     assert (found["brick"], found["pebbles"], found["bark"]) == (5.0, 2.0, 1.0)
     assert _config(_train_parser().parse_args(["--emphasis", str(report)])).data.settled == ("brick", "moss")
