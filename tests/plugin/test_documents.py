@@ -74,6 +74,15 @@ def test_the_example_manifest_is_read(tmp_path: Path) -> None:
     assert read(path).plugins[0].provides == {"samplers": ("nearby",), "schedules": ("halving",)}
 
 
+def test_the_example_of_a_declared_model_is_read(tmp_path: Path) -> None:
+    page = (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
+    (table,) = (block for block in blocks(page, "toml") if "[[model]]" in block)
+    path = tmp_path / "plugin_manifest.toml"
+    path.write_text('schema = 1\noperations = "x:operations.json"\n' + table.replace("gesso_nearby:", "gesso_plugins.starter:"))
+    (model,) = read(path).models
+    assert (model.defaults, model.limits) == ({"sampler": "euler", "steps": 12, "guidance": 3.0}, {"largest": 512})
+
+
 @pytest.mark.parametrize("hook", HOOKS)
 def test_each_example_registers(build: Callable[..., Registry], hook: str) -> None:
     registry = build(example=(blocks(section(hook))[1], PROVIDES[hook]))
