@@ -70,6 +70,14 @@ def test_a_file_name_takes_one_picture(tmp_path: Path) -> None:
         destination(str(tmp_path / "a.png"), count=2)
 
 
+@pytest.mark.parametrize(
+    ("name", "ending", "written"),
+    [("a.png", "exr", "a.exr"), ("a.b.tif", "png", "a.b.png"), ("a.tif", "tiff", "a.tif"), ("a.PNG", "png", "a.PNG"), ("a", "exr", "a")],
+)
+def test_a_file_is_called_what_it_is(tmp_path: Path, name: str, ending: str, written: str) -> None:
+    assert destination(str(tmp_path / name)).paths([Picture(7, 1, "image", ending)], FIELDS) == [tmp_path / written]
+
+
 def test_what_exists_is_refused_unless_forced(tmp_path: Path) -> None:
     (tmp_path / "moss-7-1.png").write_bytes(b"old")
     with pytest.raises(OutputError, match=r"moss-7-1\.png exists"):

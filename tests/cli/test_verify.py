@@ -76,3 +76,5 @@ def test_a_picture_of_another_format_is_named_made_and_verified_like_a_png(desk:
     wrong = desk.run("generate", "brick", "--format", "wepb", "--json")
     assert wrong.returncode == 2
     assert json.loads(wrong.stdout)["error"]["field"] == "format"
+    photo = json.loads(desk.run("generate", "brick", "-o", "brick.jpg", "--json").stdout)["error"]
+    assert (photo["field"], photo["message"]) == ("output", "Gesso writes no .jpg files.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gesso.cli import work
 from gesso.cli.options import given
-from gesso.cli.output import Destination, Picture, asked
+from gesso.cli.output import KINDS, Destination, Picture, asked
 from gesso.cli.schema import OperationSchema, Surface
 from gesso.errors import GessoError, InvalidRequest, UsageError
 from gesso.naming import folded
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from gesso.client import Result
     from gesso.recipe import Recipe
 
+READ_ONLY = (".jpg", ".jpeg", ".gif", ".bmp")
+"""Endings of files that no codec of ours writes, and which would otherwise name files of another kind."""
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".exr")
 
 
@@ -46,7 +48,8 @@ def run(args: argparse.Namespace, surface: Surface) -> int:
         with _typed_pictures(asked.params):
             result = work.follow(job, operation.name, quiet=args.quiet)
         outcome = work.save(job.id, operation.name, job.params, result, place)
-    outcome = replace(outcome, notes=tuple(_incomparable(asked.recipe, result)), inputs=_typed(operation, asked.params))
+    notes = (*outcome.notes, *_incomparable(asked.recipe, result))
+    outcome = replace(outcome, notes=notes, inputs=_typed(operation, asked.params))
     return work.tell(outcome, as_json=args.json, quiet=args.quiet)
 
 
@@ -112,7 +115,11 @@ def _codec(args: argparse.Namespace, surface: Surface) -> Mapping[str, Any]:
             names = ", ".join(entry["name"] for entry in known)
             raise UsageError(f"There is no format {args.format[:80]!r}. Known: {names}.", field="format")
         return found[0]
-    ending = Path(args.output or "").suffix.lower().removeprefix(".")
+    suffix = Path(args.output or "").suffix.lower()
+    ending = KINDS.get(suffix, suffix.removeprefix("."))
+    endings = sorted(entry["ending"] for entry in known)
+    if suffix in READ_ONLY and ending not in endings and not Path(args.output).is_dir():
+        raise UsageError(f"Gesso writes no {suffix} files.", field="output", hint=f"End --output in .{', .'.join(endings)}.")
     usual = next((entry for entry in known if entry["name"] == "png"), {"name": "png", "ending": "png"})
     return next((entry for entry in known if entry["ending"] == ending), usual)
 

@@ -17,6 +17,8 @@ from gesso.errors import OutputError, UsageError
 from gesso.wire.home import Home
 
 SLUG_LENGTH = 48
+KINDS = {".png": "png", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff", ".exr": "exr"}
+"""What a file's name promises, by the ending that Gesso gives such files."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Destination:
                 field="output",
                 hint="Give a folder: end it in a slash.",
             )
-        names = [self.file or self._name(picture, fields) for picture in pictures]
+        names = [self._name(picture, fields) if self.file is None else _true(self.file, picture.ending) for picture in pictures]
         paths = [self.folder / name for name in names]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
@@ -80,6 +82,12 @@ class Destination:
         if not stem or stem.startswith(".") or "/" in stem or os.sep in stem or "\0" in stem:
             raise UsageError(f"The pattern {self.pattern!r} gives {stem!r}, which is not a file name.", field="pattern")
         return f"{stem}.{picture.ending}" if picture.role == "image" else f"{stem}-{picture.role}.{picture.ending}"
+
+
+def _true(name: str, ending: str) -> str:
+    """A file name that does not promise another kind of file than it holds."""
+    path = Path(name)
+    return path.with_suffix(f".{ending}").name if KINDS.get(path.suffix.lower(), ending) != ending else name
 
 
 def slug(text: str) -> str:

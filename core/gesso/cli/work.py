@@ -122,7 +122,9 @@ def save(job: str, operation: str, params: Mapping[str, Any], result: Result, de
         fault.field = fault.field or "output"
         fault.hint = f"{fault.hint or 'Choose another --output.'} The result is kept: `gesso jobs result {job} -o FOLDER/` writes it."
         raise
-    return Outcome(job, operation, result, tuple(paths))
+    misnamed = [path for path in paths if destination.file not in (None, path.name)]
+    notes = tuple(f"the picture keeps its kind of file: it is called {path.name}, not {destination.file}" for path in misnamed)
+    return Outcome(job, operation, result, tuple(paths), notes)
 
 
 def _write(image: ResultImage, path: Path, destination: Destination) -> None:

@@ -1,4 +1,4 @@
-"""Writes PNG files: 8 or 16 bits, grey or RGB, with or without alpha, texts inside. It holds no time and no id; equal input, equal bytes."""
+"""Writes PNG files: 8 or 16 bits, grey or RGB, with alpha or without, with texts. It holds no time and no id; equal input, equal bytes."""
 
 from __future__ import annotations
 

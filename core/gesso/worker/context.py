@@ -80,7 +80,7 @@ class WorkerContext:
         card = self._catalogue.default(capability) if name is None else self._catalogue.card(name)
         if capability is not None and capability not in card.capabilities:
             able = [entry.name for entry in self._catalogue.entries if capability in entry.capabilities]
-            hint = f"These can: {', '.join(able)}." if able else None
+            hint = f"These can: {', '.join(able)}." if able else "No model here can: `gesso models add` takes in a checkpoint."
             raise InvalidRequest(f"The model {card.name!r} cannot do {capability!r}.", field="model", hint=hint)
         self.models[card.name] = card.digest
         return card

@@ -85,9 +85,8 @@ class WorkerCatalogue:
             if capability is None or capability in card.capabilities:
                 return card
         what = f" that can do {capability!r}" if capability else ""
-        raise InvalidRequest(
-            f"There is no model{what}.", field="model", hint="`gesso models list` shows what is there and what is missing."
-        )
+        hint = "`gesso models list` shows what is there and what is missing; `gesso models add` takes in a checkpoint."
+        raise InvalidRequest(f"There is no model{what}.", field="model", hint=hint)
 
     def _wanted(self) -> ModelCard:
         try:

@@ -146,7 +146,7 @@ def test_without_a_mask_the_edge_of_what_is_transparent_is_found_anew(studio: An
 
 
 @pytest.mark.parametrize(
-    ("mask", "says"), [(np.zeros((SIDE, SIDE)), "black all over"), (np.ones((SIDE, SIDE)), "white all over"), (None, "white all over")]
+    ("mask", "says"), [(np.zeros((SIDE, SIDE)), "black all over"), (np.ones((SIDE, SIDE)), "white all over"), (None, "No mask was given")]
 )
 def test_mistakes_are_sentences(studio: Any, mask: Plane | None, says: str) -> None:
     _, _, picture = scene()

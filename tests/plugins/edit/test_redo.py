@@ -110,5 +110,9 @@ def test_without_a_model_that_obeys_it_says_so(studio: Any) -> None:
     with pytest.raises(InvalidRequest, match="no model that can do 'instruct'") as caught:
         studio.resolve("instruct", {"image": {"sha256": "0" * 64}, "prompt": "make it snowy", "seed": 1})
     assert caught.value.field == "model"
+    assert "`gesso models add`" in str(caught.value.hint)
+    with pytest.raises(InvalidRequest, match="cannot do 'instruct'") as caught:
+        studio.resolve("instruct", {"image": {"sha256": "0" * 64}, "prompt": "make it snowy", "seed": 1, "model": "procedural"})
+    assert "`gesso models add`" in str(caught.value.hint)
     with pytest.raises(InvalidRequest, match="cannot do 'encode_image'"):
         studio.resolve("vary", {"image": {"sha256": "0" * 64}, "model": "procedural", "seed": 1})

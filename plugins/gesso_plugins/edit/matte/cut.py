@@ -66,6 +66,9 @@ def _rough(document: Document, mask: Document | None, params: CutoutParams) -> t
             "The mask is black all over: nothing would be left.", field="mask", hint="Paint white what is to stay, or invert the mask."
         )
     if box == Box(0, 0, *document.size) and (shade.within(box) >= 1).all():
+        if mask is None:
+            said = "No mask was given, and nothing of the picture is transparent: its background is not known."
+            raise InvalidRequest(said, field="mask", hint="Give a mask that is white, roughly, where the picture is to stay.")
         raise InvalidRequest(
             "The mask is white all over: there is no background.", field="mask", hint="Leave black in the mask what is to go, or invert it."
         )
