@@ -22,14 +22,14 @@ from ..panel.session import Options, Session
 from ..panel.steps import EXAMPLE, Step, first_steps
 from ..panel.task import Task
 from . import documents, orders, placing
-from .memory import Memory
+from .memory import Memory, listed
 from .orders import Order, Wanted
 from .qt import QtCore, Signal
 from .thumbnails import Thumbnails
 
 NAME = "krita"
-LISTED = 40
-"""Jobs of earlier runs that are listed."""
+MOST = 1000
+"""Jobs of all programs that the daemon is asked for, to find ours among them."""
 
 
 class Controller(QtCore.QObject):
@@ -156,22 +156,26 @@ class Controller(QtCore.QObject):
     def recall(self, job: str, operation: str) -> None:
         """Bring a job of an earlier run back, with its pictures."""
         if not any(task.job == job for task in self.session.tasks.values()):
-            memo = {**self.memory.jobs.get(job, {}), "recalled": True}
-            self.moved.emit(self.session.attach(job, operation, **memo))
+            self.moved.emit(self.session.attach(job, operation, **self.remembered(job), recalled=True))
+
+    def remembered(self, job: str) -> dict[str, Any]:
+        """What is known of a job of an earlier run; the daemon knows what is a favourite, whoever said so."""
+        pinned = any(earlier["job"] == job and earlier.get("pinned") for earlier in self.earlier)
+        return {**self.memory.jobs.get(job, {}), "favourite": pinned}
 
     def list_earlier(self) -> None:
         """Ask the daemon for the jobs that it keeps of this program."""
 
         def ask(client: Client) -> list[Mapping[str, Any]]:
-            return [job for job in client.jobs(LISTED, ["done"]) if job.get("client") == NAME]
+            return listed(client.jobs(MOST, ["done"]), NAME)
 
-        def listed(found: Any) -> None:
+        def take(found: Any) -> None:
             if not isinstance(found, GessoError):
                 self.earlier = found
                 self.thumbnails.keep_only([str(job["job"]) for job in found])
                 self.changed.emit()
 
-        self.session.ask(ask, listed)
+        self.session.ask(ask, take)
 
     def tell(self, fault: GessoError) -> None:
         """Show an error, with what there is to copy."""

@@ -74,7 +74,7 @@ class Jobs(QtWidgets.QWidget):
         shown = {task.job for task in tasks.values()}
         for job in self.controller.earlier:
             if job["job"] not in shown:
-                memo = self.controller.memory.jobs.get(job["job"], {})
+                memo = self.controller.remembered(job["job"])
                 item = QtWidgets.QListWidgetItem(_row(memo, self._title(job["operation"], {}, memo), "earlier, open it to bring it back"))
                 item.setData(_JOB, job["job"])
                 item.setIcon(self.controller.thumbnails.icon(job["job"]))

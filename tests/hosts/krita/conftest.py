@@ -23,6 +23,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 PATIENCE = float(os.environ.get("GESSO_KRITA_SECONDS", "240"))
 """Seconds that one Krita may take."""
+LIMIT = 3 * PATIENCE + 180
+"""Seconds that a test may take, which may start more than one, and a daemon."""
 FILES = Path(os.environ.get("GESSO_KRITA_FILES", "/usr/share/krita"))
 """What this Krita brings along: its own plugins lie there."""
 DESKTOP = """[Desktop Entry]
@@ -165,14 +167,19 @@ def gesso(home: Path, program: Path) -> Path:
 
 @pytest.fixture
 def tiny(home: Path, program: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Models small enough to be made here: one that samples, a ControlNet for it, and one that follows instructions. No daemon runs yet."""
+    """Models small enough to be made here: one that samples, a ControlNet for it and one for others, and one that follows instructions.
+    No daemon runs yet.
+    """
     from tests.plugins.conftest import build_pipeline
     from tests.plugins.diffusion.test_controlnet import build_controlnet
     from tests.plugins.diffusion.test_pipelines import build_instruct_pix2pix
+    from tests.plugins.diffusion.unets import unet
 
     folder = tmp_path_factory.mktemp("models")
     base = build_pipeline(folder / "base")
-    made = {"tiny": base, "edges": build_controlnet(base, folder / "net"), "obeys": build_instruct_pix2pix(folder / "obeys")}
+    unet(cross_attention_dim=768).save_pretrained(folder / "other/unet")
+    nets = {"edges": build_controlnet(base, folder / "net"), "others": build_controlnet(folder / "other", folder / "others")}
+    made = {"tiny": base, **nets, "obeys": build_instruct_pix2pix(folder / "obeys")}
     for name, path in made.items():
         words = [sys.executable, "-m", "gesso", "models", "add", str(path), "--name", name]
         subprocess.run(words, check=True, env={**os.environ, "GESSO_HOME": str(home)}, stdout=subprocess.DEVNULL)

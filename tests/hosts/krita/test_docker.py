@@ -10,14 +10,17 @@ import pytest
 from gesso.client import Client
 from gesso_bridges.krita.actions import ACTS
 
-pytestmark = [pytest.mark.krita, pytest.mark.timeout(900)]
+from .conftest import LIMIT
+
+pytestmark = [pytest.mark.krita, pytest.mark.timeout(LIMIT)]
 
 
 def test_type_click_layer_undo_cancel_and_a_daemon_that_dies(krita: Any, gesso: Path, tmp_path: Path, keep_pictures: Any) -> None:
     """Fails without: `laid_into` in `orders._region` (the mask that the daemon got would be black), `group.addChildNode` before
     `parent.addChildNode` in `layers.add_group` (undo would take two steps), `self._order(...)` of `Session.fix` (the daemon stays away),
     `tabs.order` in `Docker._draw_form` (the tabulator would leave the form), `faults.watch` in `plugin.register` (Krita would open a
-    window), `actions/` in `Krita.files` (no action would have a key), `Lines.event` (the prompt would take the key that generates)."""
+    window), `actions/` in `Krita.files` (no action would have a key), `Lines.event` (the prompt would take the key that generates),
+    `client.pin` in `Controller.favour` (the daemon would let a favourite go), `told.setVisible` in `Controls.show_for` with False."""
     verdict = krita("docker")
     keep_pictures(tmp_path)
     facts = verdict.check()
@@ -26,6 +29,7 @@ def test_type_click_layer_undo_cancel_and_a_daemon_that_dies(krita: Any, gesso: 
     check_life(facts)
     with Client(home=gesso, start=False) as client:
         job = client.job(facts["task"][2])
+        assert [line["job"] for line in client.jobs() if line["pinned"]] == [facts["starred"]]
         assert client.job(facts["cancelled_job"])["state"] == "cancelled"
     params = job["params"]
     assert (job["client"], job["operation"], job["state"]) == ("krita", "edit", "done")
@@ -42,6 +46,8 @@ def check_panel(facts: dict[str, Any]) -> None:
     assert facts["order"][:3] == ["gesso_field_prompt", "gesso_field_negative", "gesso_field_style_preset"]
     assert facts["order"][3] != "gesso_operation"
     assert facts["steps_shown"] is True
+    assert facts["without_nets"][:2] == [True, False]
+    assert facts["without_nets"][2].startswith("No ControlNet is here")
 
 
 def check_layer(facts: dict[str, Any]) -> None:

@@ -12,7 +12,9 @@ from PIL import Image
 
 from gesso.client import Client
 
-pytestmark = [pytest.mark.krita, pytest.mark.timeout(900)]
+from .conftest import LIMIT
+
+pytestmark = [pytest.mark.krita, pytest.mark.timeout(LIMIT)]
 
 
 def test_from_no_daemon_to_pictures_of_every_kind(krita: Any, program: Path, home: Path, tmp_path: Path, keep_pictures: Any) -> None:
@@ -20,7 +22,8 @@ def test_from_no_daemon_to_pictures_of_every_kind(krita: Any, program: Path, hom
     picture), `node.setVisible(False)` in `Without._make` (the cover would be seen),
     `Memory.keep` (the result that outlived Krita would have lost its name and place), `self._painted(index)` in `Asking.paint` (earlier
     results would have no picture), `self._asked = set(self._found)` in
-    `Thumbnails.keep_only` with `set()` in its place (each would be read again with every list)."""
+    `Thumbnails.keep_only` with `set()` in its place (each would be read again with every list), `"favourite": pinned`
+    in `Controller.remembered` (what another program made a favourite would have no star)."""
     verdict = krita("making")
     keep_pictures(tmp_path)
     facts = verdict.check()
@@ -29,6 +32,7 @@ def test_from_no_daemon_to_pictures_of_every_kind(krita: Any, program: Path, hom
     with Client(home=home, start=False) as client:
         check_messages(client, facts)
         client.attach(facts["left"]).result(120)
+        client.pin(facts["operations"]["wrapped"])
     again = krita("again", "second")
     keep_pictures(tmp_path)
     check_next_start(again.check())
@@ -71,6 +75,7 @@ def check_messages(client: Client, facts: dict[str, Any]) -> None:
 
 def check_next_start(facts: dict[str, Any]) -> None:
     assert any(text.startswith("left behind") for text in facts["listed"])
+    assert [text.splitlines()[0] for text in facts["listed"] if text.startswith("\u2605")] == ["\u2605 wrapped moss"], "pinned by another"
     assert len(facts["before"]) == 1
     assert facts["group"] == "Gesso: left behind"
     assert facts["below"]

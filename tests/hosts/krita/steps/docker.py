@@ -18,6 +18,11 @@ def steps(lab):
         operations=[panel.docker.operation.itemText(i) for i in range(panel.docker.operation.count())],
         steps_shown=panel.docker.steps_box.isVisible(),
     )
+    fold = panel.docker.controls
+    fold.button.setChecked(True)
+    yield 0.3
+    lab.note(without_nets=[fold.told.isVisible(), fold.add.isVisible(), fold.told.text()])
+    fold.button.setChecked(False)
     select(document, 140, 110, 50, 40, feather=3)
     yield 0.3
     yield from paint(lab, panel, document, base, rows)
@@ -147,7 +152,7 @@ def settings(lab, panel):
     lab.note(reused=[combo.currentData(), panel.docker.panel.values().get("seed"), panel.docker.panel.values().get("prompt")])
     lab.press("shift+F7")
     yield (lambda: panel.tasks[0].memo.get("favourite")), 20
-    lab.note(star=panel.child(QtWidgets.QListWidget, "jobs").item(2).text()[:1])
+    lab.note(star=panel.child(QtWidgets.QListWidget, "jobs").item(2).text()[:1], starred=panel.tasks[0].job)
     combo.setCurrentIndex(combo.findData("generate"))
     yield 0.2
     panel.set(prompt="moss", model="no-such-model")
