@@ -12,7 +12,9 @@ from PIL import Image
 
 from gesso.client import Client
 
-pytestmark = [pytest.mark.krita, pytest.mark.timeout(900)]
+from .conftest import LIMIT
+
+pytestmark = [pytest.mark.krita, pytest.mark.timeout(LIMIT)]
 MODES = ["Fill", "Refine", "Expand", "Add", "Remove", "Replace background", "Vary", "Style", "Upscale", "Seamless tile", "Instruct"]
 
 
@@ -45,6 +47,7 @@ def check_modes(client: Client, facts: dict[str, Any]) -> None:
     assert set(facts["undone"]) >= set(used) - {"upscale"}
     assert facts["undone"] == {name: [True, True, True] for name in facts["undone"]}
     assert (jobs["edit:inpaint"]["strength"], jobs["edit:refine"]["strength"], jobs["edit:add"]["strength"]) == (1.0, 0.4, 0.85)
+    assert (jobs["edit:refine"]["style_preset"], jobs["edit:add"]["sampler"]) == ("ink", "heun")
     assert (jobs["edit:remove"]["grow"], jobs["edit:remove"]["padding"]) == (12, 1.0)
     assert jobs["edit:outpaint"]["right"] == 22
     assert facts["background"] == ["edit:background", True], "used again, it leaves alone what is selected"
@@ -60,7 +63,9 @@ def check_modes(client: Client, facts: dict[str, Any]) -> None:
 
 def check_controls(client: Client, facts: dict[str, Any]) -> None:
     assert facts["failed"] == []
-    assert facts["control_nets"] == ["edges (ControlNet)"]
+    assert facts["control_nets"] == ["edges (ControlNet)", "others (ControlNet)"]
+    assert facts["unfit"][0] == "failed"
+    assert "'others' was made for another base (sd1)" in facts["unfit"][1]
     assert {"What is seen", "dark", "bright"} <= set(facts["control_layers"])
     assert facts["apart_without"] <= 1
     assert facts["apart_with"] > 10

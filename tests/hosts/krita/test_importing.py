@@ -13,9 +13,9 @@ import pytest
 
 from gesso.client import Client
 
-from .conftest import FILES, HERE, RESOURCES, Host
+from .conftest import FILES, HERE, LIMIT, RESOURCES, Host
 
-pytestmark = [pytest.mark.krita, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.krita, pytest.mark.timeout(LIMIT)]
 AS_KRITA = "import builtins, runpy, sys; builtins.i18n = str; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
 """Krita 6 puts the function that translates among Python's own, and its importer takes it from there."""
 PARTS = ("gesso_krita.desktop", "gesso_krita/krita/plugin.py", "gesso_krita/gesso/client/__init__.py")

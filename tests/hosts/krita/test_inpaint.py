@@ -12,7 +12,9 @@ from PIL import Image
 
 from gesso.client import Client
 
-pytestmark = [pytest.mark.krita, pytest.mark.timeout(900)]
+from .conftest import LIMIT
+
+pytestmark = [pytest.mark.krita, pytest.mark.timeout(LIMIT)]
 
 
 def test_every_depth_every_kind_of_selection_and_documents_that_go(krita: Any, gesso: Path) -> None:

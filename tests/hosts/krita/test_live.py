@@ -11,7 +11,9 @@ import pytest
 
 from gesso.client import Client
 
-pytestmark = [pytest.mark.krita, pytest.mark.timeout(900)]
+from .conftest import LIMIT
+
+pytestmark = [pytest.mark.krita, pytest.mark.timeout(LIMIT)]
 
 
 def test_live_painting_follows_the_brush(krita: Any, gesso: Path, tmp_path: Path, keep_pictures: Any) -> None:

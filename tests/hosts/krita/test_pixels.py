@@ -9,7 +9,9 @@ import pytest
 
 from gesso.client import Client
 
-pytestmark = [pytest.mark.krita, pytest.mark.timeout(600)]
+from .conftest import LIMIT
+
+pytestmark = [pytest.mark.krita, pytest.mark.timeout(LIMIT)]
 
 
 def test_a_run_that_fails_is_seen_to_fail(krita: Any) -> None:
@@ -51,6 +53,7 @@ def test_every_depth_is_read_and_keeps_what_lies_below(krita: Any, gesso: Path) 
     assert "CMYK" in ink["notices"][0]
     assert (lab["depth"], "LAB" in lab["notices"][0]) == (2, True)
     check_selections(facts["selections"])
+    assert facts["references"] == [True, True, True], "a reference image over the picture"
     with Client(home=gesso, start=False) as client:
         assert client.jobs() == [], "nobody asked for anything"
 

@@ -14,7 +14,9 @@ from PIL import Image
 from gesso.client import Client
 from gesso.wire.message import PACKAGE_VERSION
 
-pytestmark = [pytest.mark.krita, pytest.mark.timeout(900)]
+from .conftest import LIMIT
+
+pytestmark = [pytest.mark.krita, pytest.mark.timeout(LIMIT)]
 READABLE = 4.5
 """The contrast that WCAG 2.1 asks of text (level AA)."""
 

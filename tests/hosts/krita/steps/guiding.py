@@ -4,9 +4,9 @@ from hands import begin, close, hatched, landed, select
 
 MODES = {
     "edit:inpaint": {},
-    "edit:refine": {},
+    "edit:refine": {"style_preset": "ink"},
     "edit:outpaint": {},
-    "edit:add": {},
+    "edit:add": {"sampler": "heun"},
     "edit:remove": {},
     "edit:background": {},
     "vary": {"count": 1},
@@ -136,6 +136,11 @@ def controls(lab, panel):
     panel.docker.area.ensureWidgetVisible(panel.docker.controls.add)
     yield 0.5
     lab.photograph("controls.png")
+    row.net.setCurrentIndex(row.net.findData("others"))
+    task = panel.docker.submit()
+    yield (lambda: task.ended), 180
+    lab.note(unfit=[task.state, panel.docker.foot.message.text()])
+    row.net.setCurrentIndex(row.net.findData("edges"))
     lab.note(
         control_nets=[row.net.itemText(i) for i in range(row.net.count())],
         control_layers=[row.layer.itemText(i) for i in range(row.layer.count())],

@@ -5,7 +5,8 @@ import struct
 from gesso_krita.krita import composed, documents, layers
 from gesso_krita.krita.boxes import Box
 from gesso_krita.krita.planes import Picture
-from hands import close
+from gesso_krita.krita.qt import QtGui, QtWidgets
+from hands import close, hatched
 from krita import Selection
 
 SPACES = [
@@ -78,6 +79,7 @@ def steps(lab):
         yield from close(document)
     lab.note(spaces=found)
     yield from selections(lab)
+    yield from references(lab)
 
 
 def selections(lab):
@@ -128,3 +130,28 @@ def beside_a_cover(document, *covers):
     document.waitForDone()
     hidden = frozenset(map(documents.node_id, covers))
     return [bytes(composed.read(document, Box(x, y, 4, 4), hidden).data)[:4].hex() for x, y in ((34, 44), (60, 44))]
+
+
+def references(lab):
+    """A reference image lies over the picture: it is seen by people alone, and a result that comes above it is in its place."""
+    lab.krita.writeSetting("", "pasteBehaviour", "0")  # as sRGB, without a question
+    document, _, rows = hatched(lab, 128, 96)
+    yield 0.3
+    image = QtGui.QImage(64, 64, QtGui.QImage.Format.Format_ARGB32)
+    image.fill(QtGui.QColor(255, 0, 0))
+    QtWidgets.QApplication.clipboard().setImage(image)
+    nodes = document.rootNode().childNodes()
+    lab.act("paste_as_reference")
+    yield (lambda: len(document.rootNode().childNodes()) == len(nodes) + 1), 20
+    yield 0.3
+    document.waitForDone()
+    reference, whole = document.rootNode().childNodes()[-1], Box(0, 0, 128, 96)
+    sheet = layers.Sheet("white", 0, 0, Picture(128, 96, 1, b"\xff" * 4 * 128 * 96))
+    plain = bytes(composed.read(document, whole).data) == rows
+    group = layers.add_group(document, "made", [sheet], reference)
+    yield 0.3
+    document.waitForDone()
+    covered = bytes(document.pixelData(0, 0, 128, 96)) == sheet.picture.data
+    left_out = bytes(composed.read(document, whole, frozenset([documents.node_id(group)])).data) == rows
+    lab.note(references=[plain, covered, left_out])
+    yield from close(document)
