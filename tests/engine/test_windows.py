@@ -60,6 +60,40 @@ def test_calls_on_windows_are_one_call_on_the_whole(scale: int) -> None:
     assert torch.allclose(made, wanted, atol=1e-6)
 
 
+@given(sides, sides, st.integers(2, 40), st.booleans(), st.booleans(), st.sampled_from([8, 16, 32]))
+def test_an_autoencoder_s_windows_cover_every_place_too(height: int, width: int, side: int, x: bool, y: bool, factor: int) -> None:
+    windows = Windows(height, width, side, (x, y)).autoencoding(factor)
+    assert windows.side == max(side, 768 // factor)
+    whole = torch.arange(height * width, dtype=torch.float64).view(1, 1, height, width)
+    parts = [whole[:, :, rows[:, None], columns] for rows, columns in windows.places()]
+    assert torch.allclose(windows.joined(windows.places(), parts), whole)
+
+
+@pytest.mark.parametrize("wraps", [False, True])
+@pytest.mark.parametrize("width", [90, 230])
+def test_what_an_autoencoder_makes_of_the_edges_of_its_windows_is_not_seen(wraps: bool, width: int) -> None:
+    """Padding spoils seven places along every edge. None of that is left but at the border of a picture that does not wrap."""
+    windows = Windows(width, width, 24, (wraps, wraps))
+
+    def reply(call: Decode) -> Tensor:
+        spoilt = torch.ones_like(call.latent)
+        spoilt[..., 7:-7, 7:-7] = 0
+        return spoilt
+
+    asked = torch.zeros(1, 1, width, width)
+    made = answered(in_windows(windows.autoencoding(8), lambda part: Decode(MODEL, part), asked), reply)
+    inside = made if wraps else made[..., 7:-7, 7:-7]
+    assert inside.max() < 0.02
+    assert answered(in_windows(windows, lambda part: Decode(MODEL, part), asked), reply)[..., 7:-7, 7:-7].max() > 0.3, "a grid"
+
+
+def test_a_model_that_closes_an_axis_itself_sees_all_of_it_at_once() -> None:
+    closed = Windows(60, 16, 16, (True, False)).autoencoding(8)
+    assert [len(columns) for _, columns in closed.places()] == [16]
+    cut = Windows(60, 40, 16, (True, False)).autoencoding(8)
+    assert [int(columns[0]) for _, columns in cut.places()] == [0, 20], "the edge of each is the middle of the other"
+
+
 def steps_across(picture: Tensor) -> Tensor:
     """The mean step from each column to the next."""
     return picture.diff(dim=3).abs().mean(dim=(0, 1, 2))

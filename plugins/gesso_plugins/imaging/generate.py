@@ -193,12 +193,14 @@ class Sampling:
     def _encoded(self, picture: torch.Tensor) -> Generator[Any, Any, Any]:
         if self._windows is None:
             return (yield EncodeImage(self.model, picture, self._patches))
-        return (yield from in_windows(self._windows, lambda part: EncodeImage(self.model, part, self._patches), picture, -self._factor))
+        windows = self._windows.autoencoding(self._factor)
+        return (yield from in_windows(windows, lambda part: EncodeImage(self.model, part, self._patches), picture, -self._factor))
 
     def _decoded(self, latent: Any) -> Generator[Any, Any, Any]:
         if self._windows is None:
             return (yield Decode(self.model, latent, self._patches))
-        return (yield from in_windows(self._windows, lambda part: Decode(self.model, part, self._patches), latent, self._factor))
+        windows = self._windows.autoencoding(self._factor)
+        return (yield from in_windows(windows, lambda part: Decode(self.model, part, self._patches), latent, self._factor))
 
     def _cut_out(self) -> Generator[Any, Any, None]:
         """What an inpainting model sees beside the latent: the mask, and the picture with a hole."""

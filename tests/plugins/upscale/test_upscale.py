@@ -87,13 +87,13 @@ PAINTED = {"upscaler": "tiled_diffusion", "model": "tiny", "steps": 4, "seed": 3
 
 
 def grid(pixels: np.ndarray, axis: int, window: int) -> float:
-    """The mean step across the edges of the decoder's windows, which stand still, against that of all places."""
+    """The mean step across the edges of the windows of the first step against that of all places."""
     steps = np.abs(np.diff(pixels.astype(float), axis=axis)).mean(axis=(1 - axis, 2))
-    places = windows_of_decoder(pixels.shape[axis], window)
+    places = windows_of_the_first_step(pixels.shape[axis], window)
     return float(steps[places].mean() / np.median(steps))
 
 
-def windows_of_decoder(length: int, window: int, factor: int = 2) -> list[int]:
+def windows_of_the_first_step(length: int, window: int, factor: int = 2) -> list[int]:
     spans = {(int(rows[0]), int(rows[-1])) for rows, _ in Windows(length // factor, length // factor, window // factor).places()}
     found = {edge for first, last in spans for edge in (first * factor - 1, (last + 1) * factor - 1)}
     return sorted(edge for edge in found if 0 <= edge < length - 1)
@@ -107,7 +107,7 @@ def test_painted_detail_shows_no_grid(tiny: Any, stone: np.ndarray) -> None:
     assert 0.8 < grid(made, 0, 64) < 1.2
     assert 0.8 < grid(made, 1, 64) < 1.2
     cut = made.copy()
-    for edge in windows_of_decoder(256, 64):
+    for edge in windows_of_the_first_step(256, 64):
         cut[:, edge + 1 :] = np.clip(cut[:, edge + 1 :].astype(int) + (30 if edge % 3 else -30), 0, 255)
     assert grid(cut, 1, 64) > 1.1 * grid(made, 1, 64), "a tone of each window's own would be seen"
 
