@@ -3,6 +3,8 @@
 
 import os
 import shlex
+import shutil
+import sys
 from typing import TYPE_CHECKING, Any, Dict, List, Set, Tuple, Type
 
 import bpy
@@ -327,6 +329,9 @@ class OpenLog(bpy.types.Operator):
         path = report.log_path(runtime.current().session.home)
         if not path.exists():
             self.report({"WARNING"}, f"There is no log yet: {path}")
+            return {"CANCELLED"}
+        if sys.platform.startswith("linux") and shutil.which("xdg-open") is None:  # Blender would tell its terminal only
+            self.report({"ERROR"}, f"There is no program xdg-open to show the log; open {path} in an editor.")
             return {"CANCELLED"}
         bpy.ops.wm.path_open(filepath=str(path))
         return {"FINISHED"}

@@ -43,7 +43,19 @@ def by_keyboard(now):
     yield 0.5
     press("L", ctrl=True, shift=True, alt=True)
     yield opened.exists  # written by what stands for the program that shows text files
-    return {"report": report, "opened": opened.read_text()}
+    return {"report": report, "opened": opened.read_text(), "unopened": _where_nothing_shows_text()}
+
+
+def _where_nothing_shows_text():
+    """What is said instead of opening the log."""
+    path = os.environ["PATH"]
+    os.environ["PATH"] = FOLDER
+    try:
+        return str(bpy.ops.gesso.open_log())
+    except RuntimeError as fault:
+        return str(fault)
+    finally:
+        os.environ["PATH"] = path
 
 
 def _nothing_is_left_out():
