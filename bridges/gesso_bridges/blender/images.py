@@ -14,6 +14,8 @@ import bpy
 
 from gesso.errors import InvalidRequest
 
+from . import editors
+
 COLOUR_SPACES = {True: "sRGB", False: "Non-Color"}
 """The two names that every Blender knows."""
 _READABLE = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".exr")
@@ -104,11 +106,9 @@ def replace(old: Any, data: bytes) -> Any:
     name = old.name
     new = from_file(name, data, colour=colour)
     old.user_remap(new)
-    for screen in bpy.data.screens:
-        for area in screen.areas:
-            for space in area.spaces:
-                if space.type == "IMAGE_EDITOR" and space.image == old:
-                    space.image = new
+    for space in editors.spaces():
+        if space.image == old:
+            space.image = new
     old.name = f"{name} (before)"
     new.name = name
     return new

@@ -6,7 +6,7 @@ from typing import Any, List, Tuple, Type
 import bpy
 from bpy.app.handlers import persistent
 
-from . import operators, overlay, painting, panels, preferences, previews, projection, properties, rendering, runtime, scripting
+from . import editors, operators, overlay, painting, panels, preferences, previews, projection, properties, rendering, runtime, scripting
 
 _made: List[Type[Any]] = []
 _groups: List[str] = []
@@ -58,6 +58,7 @@ def register() -> None:
     for name in _MENUS:
         getattr(bpy.types, name).append(panels.in_view_menu)
     rendering.listen()
+    editors.listen()
     if not bpy.app.background:
         now.prepare()
         overlay.begin()
@@ -68,6 +69,7 @@ def unregister() -> None:
     """Nothing is left behind."""
     if bpy.app.timers.is_registered(_tick):
         bpy.app.timers.unregister(_tick)
+    editors.deafen()
     rendering.deafen()
     for name in _MENUS:
         getattr(bpy.types, name).remove(panels.in_view_menu)

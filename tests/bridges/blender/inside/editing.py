@@ -35,7 +35,7 @@ def script():
 
 
 def done(now, task, what):
-    """It has come; gives the picture that is shown now. One step back brings the old one back."""
+    """It has come; gives the picture that is shown now. One step back brings the old one back, and one forth the new one."""
     with_size = tuple(shown().size)
     yield lambda: task.ended and task.number in now.messages
     assert task.state == "done", task.error
@@ -45,9 +45,11 @@ def done(now, task, what):
     yield 1.0
     photograph(os.path.join(FOLDER, f"editor-{what}.png"))
     found = tuple(shown().size), texels(shown())
-    undo()
-    yield 0.3
-    assert tuple(shown().size) == with_size and shown().name == "slope", (tuple(shown().size), shown().name)
+    for back, wanted in ((True, with_size), (False, found[0]), (True, with_size)):
+        undo(back)
+        yield 0.3
+        assert shown() is not None, f"after undo: {back}"
+        assert tuple(shown().size) == wanted and shown().name == "slope", (back, tuple(shown().size), shown().name)
     return found
 
 
