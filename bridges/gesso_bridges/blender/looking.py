@@ -25,6 +25,9 @@ from .albedo import Shining
 SENSOR = 72.0
 """The 3D view shows as much as a camera of this sensor with the same lens."""
 
+DEPTH, NORMAL, OBJECTS = "depth", "normal", "objects"
+"""What `guide_of` can show."""
+
 SCENE = "Gesso view"
 """What the scenes are called in which views are rendered."""
 
@@ -82,8 +85,10 @@ def depth_of(view: View) -> Any:
     return image
 
 
-def guide_of(view: View) -> bytes:
-    """The same as a PNG for a ControlNet: near is white."""
+def guide_of(view: View, kind: str = DEPTH) -> bytes:
+    """What steers a ControlNet, as a PNG that is black where there is nothing: depth, where near is white; normals as the view sees them, x
+    to the right, y up, z towards it; or a colour for each object.
+    """
     near, far = _range(view)
 
     def nearness(tree: Any) -> Any:
@@ -93,8 +98,30 @@ def guide_of(view: View) -> bytes:
         tree.links.new(_distance(tree), mapped.inputs["Value"])
         return mapped.outputs["Result"]
 
-    with shining() as materials, _scene(view, materials.showing(nearness), "PNG", "8") as path:
+    build = {DEPTH: nearness, NORMAL: _normal, OBJECTS: _object_colour}[kind]
+    with shining() as materials, _scene(view, materials.showing(build), "PNG", "8", raw=kind != DEPTH) as path:
         return Path(path).read_bytes()
+
+
+def _normal(tree: Any) -> Any:
+    """From -1 .. 1 to 0 .. 1; the camera's own z points away from it."""
+    turned, halved = tree.nodes.new("ShaderNodeVectorTransform"), tree.nodes.new("ShaderNodeVectorMath")
+    turned.vector_type, turned.convert_from, turned.convert_to = "NORMAL", "WORLD", "CAMERA"
+    tree.links.new(tree.nodes.new("ShaderNodeNewGeometry").outputs["Normal"], turned.inputs[0])
+    tree.links.new(turned.outputs[0], halved.inputs[0])
+    halved.operation, halved.inputs[1].default_value, halved.inputs[2].default_value = "MULTIPLY_ADD", (0.5, 0.5, -0.5), (0.5, 0.5, 0.5)
+    return halved.outputs[0]
+
+
+def _object_colour(tree: Any) -> Any:
+    """Hues of the numbers that copies have; those of neighbours lie far apart."""
+    hue, around, colour = tree.nodes.new("ShaderNodeMath"), tree.nodes.new("ShaderNodeMath"), tree.nodes.new("ShaderNodeCombineColor")
+    hue.operation, hue.inputs[1].default_value, around.operation, colour.mode = "MULTIPLY", 0.618034, "FRACT", "HSV"
+    tree.links.new(tree.nodes.new("ShaderNodeObjectInfo").outputs["Object Index"], hue.inputs[0])
+    tree.links.new(hue.outputs[0], around.inputs[0])
+    tree.links.new(around.outputs[0], colour.inputs[0])
+    colour.inputs[1].default_value, colour.inputs[2].default_value = 0.8, 1.0
+    return colour.outputs[0]
 
 
 def _distance(tree: Any) -> Any:
@@ -131,9 +158,9 @@ def _range(view: View) -> Tuple[float, float]:
 
 
 @contextlib.contextmanager
-def _scene(view: View, wear: Any, kind: str, depth: str) -> Iterator[str]:
+def _scene(view: View, wear: Any, kind: str, depth: str, raw: bool = False) -> Iterator[str]:
     """Render what is visible in a scene that is gone afterwards; gives the file's path, which is gone as well. ``wear``: the material of
-    everything, or which one takes the place of another.
+    everything, or which one takes the place of another. ``raw``: numbers, not colours.
     """
     visible = [thing for thing in bpy.context.view_layer.objects if thing.visible_get() and thing.type != "LIGHT"]
     override = None if callable(wear) else wear
@@ -141,16 +168,18 @@ def _scene(view: View, wear: Any, kind: str, depth: str) -> Iterator[str]:
     camera, copies = placed_camera(view, scene), []
     with tempfile.TemporaryDirectory(prefix="gesso-") as folder:
         try:
-            for thing in visible:
+            for number, thing in enumerate(visible, 1):
                 shown = thing
                 if _can_be_copied(thing):
                     shown = copied(thing)
+                    shown.pass_index = number
                     copies.append(shown)
                     dress(shown, wear if callable(wear) else lambda _: override)
                 scene.collection.objects.link(shown)
             scene.camera, scene.world = camera, None if override else world
             scene.view_layers[0].material_override = override
             _set(scene, view.size, override is not None)
+            scene.view_settings.view_transform = "Raw" if raw else "Standard"
             path = os.path.join(folder, "view.exr" if kind == "OPEN_EXR" else "view.png")
             settings = scene.render.image_settings
             settings.file_format, settings.color_mode, settings.color_depth = kind, "RGBA" if kind == "OPEN_EXR" else "RGB", depth
@@ -213,10 +242,9 @@ def _set(scene: Any, size: int, exact: bool) -> None:
     scene.cycles.device = "CPU"
     scene.cycles.samples, scene.cycles.use_denoising, scene.cycles.use_adaptive_sampling = (1 if exact else 4), False, False
     scene.cycles.pixel_filter_type, scene.cycles.filter_width = ("BOX", 0.01) if exact else ("BLACKMAN_HARRIS", 1.5)
-    scene.render.film_transparent = exact
+    scene.render.film_transparent, scene.render.dither_intensity = exact, 0.0
     scene.render.resolution_x = scene.render.resolution_y = size
     scene.render.resolution_percentage = 100
-    scene.view_settings.view_transform = "Standard"
 
 
 def placed_camera(view: View, scene: Optional[Any] = None) -> Any:

@@ -37,6 +37,12 @@ def _nets() -> Tuple[Mapping[str, Any], ...]:
     return (*known.get("controlnets", ()), *known.get("t2i_adapters", ()))
 
 
+def guide(net: str) -> str:
+    """What a ControlNet is shown, by its name: normals, objects, else depth."""
+    words = next((f"{net} {entry.get('title', '')}" for entry in _nets() if entry["name"] == net), net).lower()
+    return looking.NORMAL if "normal" in words else looking.OBJECTS if "seg" in words else looking.DEPTH
+
+
 def steering(target: Any, model: Any, control: str, start: str) -> Tuple[str, bool]:
     """(the ControlNet or an empty name, whether to start from what is there). Only a model that was chosen can be asked what it takes."""
     models = runtime.current().surface.catalogues.get("models", ())
@@ -53,7 +59,9 @@ def steering(target: Any, model: Any, control: str, start: str) -> Tuple[str, bo
 
 
 class Project(operators.Asks, bpy.types.Operator):
-    """Make a picture for what the view shows, and paint the object with it, where the view sees it."""
+    """Make a picture for what the view shows, and paint the object with it, where the view sees it. ``control`` is shown the depth, or the
+    normals or objects where its name says so.
+    """
 
     bl_idname = "gesso.project"
     bl_label = "Project from this view"
@@ -63,7 +71,7 @@ class Project(operators.Asks, bpy.types.Operator):
     object_name: bpy.props.StringProperty(name="Object", description="By default the active one")
     size: bpy.props.IntProperty(name="Picture", description="Pixels of the picture that is made", default=512, min=64, max=4096)
     texture: bpy.props.EnumProperty(name="Texture", description="Pixels of the object's texture", items=SIZES, default="1024")
-    control: bpy.props.StringProperty(name="Depth", description="The name of a ControlNet for depth, AUTOMATIC or NONE", default=AUTOMATIC)
+    control: bpy.props.StringProperty(name="Depth", description="The name of a ControlNet, AUTOMATIC or NONE", default=AUTOMATIC)
     start: bpy.props.EnumProperty(name="Start", description="What the picture starts from", items=STARTS, default=AUTOMATIC)
     parameters: bpy.props.StringProperty(name="Parameters", description="Further parameters of the operation generate, as JSON")
 
@@ -76,7 +84,7 @@ class Project(operators.Asks, bpy.types.Operator):
         params = {**operators.generate_params(context, self.prompt, self.parameters), "width": self.size, "height": self.size}
         control, current = steering(target, params.get("model"), self.control, self.start)
         if control:
-            params["control"] = {control: looking.guide_of(view)}
+            params["control"] = {control: looking.guide_of(view, guide(control))}
         if current:
             params["image"] = looking.colour_of(view)
         depth = looking.depth_of(view)

@@ -94,6 +94,8 @@ def test_the_panel_is_drawn_jobs_run_and_are_cancelled_and_survive_a_file(by_tcp
     assert photograph(blender, "light.png")[sidebar].mean() > 2 * photograph(blender, "choose.png")[sidebar].mean()
     told_by_the_report(verdict["report"], client)
     assert verdict["opened"].strip() == str(Home.find().daemon_log)
+    assert "no program xdg-open" in verdict["unopened"]
+    assert str(Home.find().daemon_log) in verdict["unopened"]
     textures = received(client, "texture")
     assert [(job["params"]["prompt"], job["params"].get("count", 1), job["state"]) for job in textures] == [
         ("red brick wall", 1, "done"),
@@ -138,7 +140,8 @@ def tiny(home: Path, tmp_path: Path) -> None:
     from tests.plugins.diffusion.test_controlnet import build_controlnet
 
     base = build_pipeline(tmp_path / "models/base")
-    for name, path in (("tiny", base), ("tiny-depth", build_controlnet(base, tmp_path / "models/net"))):
+    net = build_controlnet(base, tmp_path / "models/net")
+    for name, path in (("tiny", base), ("tiny-depth", net), ("tiny-normal", net)):
         assert main(["models", "add", str(path), "--name", name]) == 0
 
 
@@ -148,9 +151,11 @@ def picture_of(client: Client, blob: dict[str, str]) -> NDArray[np.float32]:
 
 
 def test_a_projection_starts_from_what_is_there_or_is_steered_by_depth(blender: Blender, tiny: None, client: Client) -> None:
-    """Fails without `params["image"] = ...` or `params["control"] = ...` in `projection.Project`, or `_shine(tree, node)` in `albedo`."""
+    """Fails without `params["image"] = ...` or `params["control"] = ...` in `projection.Project`, `_shine(tree, node)` in `albedo`, or
+    `view_transform = "Raw"` or `shown.pass_index = number` in `looking._scene`.
+    """
     verdict = blender.run("steered")
-    begun, again, steered = (job["params"] for job in received(client, "generate"))
+    begun, again, steered, turned = (job["params"] for job in received(client, "generate"))
     assert [params.get("control", {}) for params in (begun, again)] == [{}, {}]
     blue = np.array([0.349, 0.484, 0.954], np.float32)  # (0.1, 0.2, 0.9) of light, in sRGB
     first = picture_of(client, begun["image"])
@@ -162,6 +167,14 @@ def test_a_projection_starts_from_what_is_there_or_is_steered_by_depth(blender: 
     depth = picture_of(client, steered["control"]["tiny-depth"])
     assert depth.shape == (64, 64, 3)
     assert depth[24:40, 24:40].max() > depth[4:-4, 4:-4].min() + 0.2  # the cube is nearer than the floor
+    normals = 2 * picture_of(client, turned["control"]["tiny-normal"]).reshape(-1, 3) - 1
+    covered = normals.max(axis=1) > -1
+    assert np.abs(np.linalg.norm(normals[covered], axis=1) - 1).max() < 0.02
+    assert (np.abs(normals - verdict["up"]).max(axis=1) < 0.01).mean() > 0.2  # the floor, and what the cube shows upwards
+    with Image.open(blender.folder / "objects.png") as picture:
+        shown = np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)
+    assert len(shown) == 3, "nothing, the floor, the cube"
+    assert np.abs(np.diff(shown.astype(int), axis=0)).max(axis=1).min() > 100
     colours = np.array(verdict["colours"])
     assert np.abs(np.diff(colours, axis=0)).max(axis=1).min() > 0.001, "each projection changed what the floor shows"
 
@@ -215,7 +228,9 @@ def test_masks_views_renders_undo_and_a_killed_daemon(blender: Blender, client: 
 
 
 def test_the_open_picture_is_changed_extended_enlarged_and_mended(blender: Blender, client: Client) -> None:
-    """Fails without `chosen = context_image(context)` in `operators.gathered`, or `"maps": False` in `painting.MakeSeamless`."""
+    """Fails without `chosen = context_image(context)` in `operators.gathered`, or `"maps": False` in `painting.MakeSeamless`; in newer
+    Blenders without `space.image = image` in `editors._after`.
+    """
     blender.run("editing", window=True)
     for name in ("mask", "inpaint", "outpaint", "upscale", "seamless"):
         photograph(blender, f"editor-{name}.png")

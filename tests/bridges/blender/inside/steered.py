@@ -1,7 +1,12 @@
 """Projections that begin with what is there, or are steered by the depth of the view: what the daemon is given, and what comes of it."""
 
+import os
+from pathlib import Path
+
 import bpy
 from drive import mean_colour
+from gesso_blender.blender import looking
+from mathutils import Vector
 from projected import scene
 
 
@@ -29,7 +34,14 @@ def script():
     colours.append(_painted(floor))
     assert floor.active_material.node_tree.nodes["Gesso projection"].image.packed_file is not None
     assert [world.name for world in bpy.data.worlds] == ["World"]
-    return {"colours": colours}
+    yield 0
+    # A ControlNet whose name says normal is shown these.
+    assert bpy.ops.gesso.project(**words, control="tiny-normal", parameters=picture.replace(', "strength": 0.5', "") % "tiny") == {
+        "FINISHED"
+    }
+    camera = bpy.context.scene.camera
+    Path(os.environ["FOLDER"], "objects.png").write_bytes(looking.guide_of(looking.of_camera(camera, 64), looking.OBJECTS))
+    return {"colours": colours, "up": list(camera.matrix_world.inverted().to_3x3() @ Vector((0, 0, 1)))}
 
 
 def _painted(floor):
