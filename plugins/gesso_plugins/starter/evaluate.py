@@ -95,7 +95,7 @@ def wrap_ratio(images: Images) -> float:
 def halved(images: Images) -> Images:
     """(N, S, S, 3) at half the size, each pixel the mean of four."""
     count, side = images.shape[:2]
-    return np.round(images.reshape(count, side // 2, 2, side // 2, 2, 3).mean((2, 4))).astype(np.uint8)
+    return np.asarray(np.round(images.reshape(count, side // 2, 2, side // 2, 2, 3).mean((2, 4))), np.uint8)
 
 
 def render_prompts(source: PromptedSource, prompts: Sequence[Prompt], size: int = 128) -> Images:
