@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Image Editors follow undo. An edit puts a new image in the place of the old one, under its name. Blender 3.4 finds by name what an editor
-shows after a step back or forth; newer ones find it by identity, and would show nothing, or the picture before the edit.
+shows after a step back or forth; newer ones find it by identity, and would show nothing.
 """
 
 from typing import Any, Iterator, List, Tuple
