@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Run the tests in Krita against another Debian's Krita, in a chroot: `tools/krita_elsewhere.sh SUITE FOLDER [PYTEST OPTION...]`, as root.
-# trixie has Krita 5.2 (PyQt5), sid-experimental Krita 6 (PyQt6). Making the chroot takes minutes and 2 GB; it is kept for the next time.
+# trixie has Krita 5.2 (PyQt5), sid Krita 5.3 (PyQt5), sid-experimental Krita 6 (PyQt6). Making the chroot takes minutes and 2 GB; it is kept for the next time.
 # The daemon runs outside: tests in which Krita starts one itself (test_docker, test_making) cannot work here.
 set -euo pipefail
-suite="${1:?trixie or sid-experimental}" folder="$(realpath -m "${2:?a folder for the chroot}")"
+suite="${1:?trixie, sid or sid-experimental}" folder="$(realpath -m "${2:?a folder for the chroot}")"
 shift 2
 cd "$(dirname "$0")/.."
 extra=(krita imagemagick xdotool fonts-dejavu-core)

@@ -60,8 +60,7 @@ class Without:
             node.move(place.x() - box.x, place.y() - box.y)
         for leaf, sheet in self._due():
             sheet.setPixelData(leaf.projectionPixelData(box.x, box.y, box.width, box.height), 0, 0, box.width, box.height)
-        self._clone.refreshProjection()
-        self._clone.waitForDone()
+        self._clone.refreshProjection()  # it waits itself: in Krita 5.3 to wait once more takes 11 ms, though there is nothing to wait for
         return bytes(self._clone.pixelData(0, 0, box.width, box.height))
 
     def _make(self) -> None:

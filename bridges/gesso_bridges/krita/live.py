@@ -24,9 +24,8 @@ from .modes import TITLES
 from .orders import Wanted
 from .pngfile import Png
 from .qt import QtCore, Signal
-from .strips import Strips
+from .strips import TICK_MS, Strips, pause
 
-TICK_MS = 20
 MOST_PIXELS = 2048 * 2048
 """A larger region would take longer to look through than anybody wants to wait."""
 
@@ -49,7 +48,6 @@ class Live(QtCore.QObject):
         self._document: Any = None
         self._frames = Frames()
         self._timer = QtCore.QTimer(self)
-        self._timer.setInterval(TICK_MS)
         self._timer.timeout.connect(self.tick)
         controller.moved.connect(self._moved)
         controller.closing.connect(self.stop)
@@ -78,7 +76,7 @@ class Live(QtCore.QObject):
         if documents.shown(document, wanted.hidden):
             self._without = Without(document, wanted.hidden, box.width, self._strips.boxes[0].height, LEAVES)
         self.times.clear()
-        self._timer.start()
+        self._timer.start(TICK_MS)
 
     def stop(self, why: str = "") -> None:
         """Follow it no longer; the frame under way is cancelled."""
@@ -104,7 +102,10 @@ class Live(QtCore.QObject):
             return
         if strips.complete:
             self._decide(strips)
-        self.times.append((time.perf_counter() - began[0], time.thread_time() - began[1]))
+        took = time.perf_counter() - began[0]
+        self.times.append((took, time.thread_time() - began[1]))
+        if pause(took) != self._timer.interval():
+            self._timer.setInterval(pause(took))
 
     def _decide(self, strips: Strips) -> None:
         mark = strips.mark

@@ -9,6 +9,12 @@ from .boxes import Box
 
 STRIP_PIXELS = 65536
 """Pixels that one tick may read: a quarter of a megabyte of eight-bit samples, about a millisecond."""
+TICK_MS, REST, LONGEST_MS = 20, 4, 500
+
+
+def pause(took: float) -> int:
+    """Milliseconds until the next tick, after one of so many seconds: one that took long leaves the brush four times as long to itself."""
+    return min(max(TICK_MS, int(1000 * REST * took)), LONGEST_MS)
 
 
 class Strips:

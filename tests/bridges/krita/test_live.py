@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gesso_bridges.krita.boxes import Box
 from gesso_bridges.krita.frames import Frames
-from gesso_bridges.krita.strips import STRIP_PIXELS, Strips
+from gesso_bridges.krita.strips import STRIP_PIXELS, Strips, pause
 
 
 class Canvas:
@@ -57,6 +57,10 @@ def test_near_the_brush_a_change_is_found_first() -> None:
     canvas.pixels[1012, 5] = 2  # the strip below
     ticks = next(number for number in range(1, 300) if strips.tick())
     assert ticks <= 6
+
+
+def test_a_look_that_took_long_leaves_the_brush_alone_for_longer() -> None:
+    assert [pause(took) for took in (0.0004, 0.005, 0.1, 9.0)] == [20, 20, 400, 500]
 
 
 def test_frames_one_at_a_time_and_the_newest_wins() -> None:

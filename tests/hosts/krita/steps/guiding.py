@@ -92,11 +92,11 @@ def back_and_forth(lab, document, before):
     """Whether one undo takes all of it away, and one redo brings all of it back."""
     after, pixels = names(document), bytes(document.pixelData(0, 0, WIDTH, HEIGHT))
     lab.act("edit_undo")
-    yield 0.4
+    yield (lambda: names(document) != after), 20
     document.waitForDone()
     gone = names(document) == before
     lab.act("edit_redo")
-    yield 0.4
+    yield (lambda: names(document) == after), 20
     document.waitForDone()
     return [gone, names(document) == after, bytes(document.pixelData(0, 0, WIDTH, HEIGHT)) == pixels]
 
