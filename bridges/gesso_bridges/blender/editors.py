@@ -38,16 +38,4 @@ def _after(_scene: Any, _unused: Any = None) -> None:
     _shown.clear()
 
 
-_HANDLERS = (("undo_pre", _before), ("undo_post", _after), ("redo_pre", _before), ("redo_post", _after))
-
-
-def listen() -> None:
-    """From now on they do."""
-    for name, function in _HANDLERS:
-        getattr(bpy.app.handlers, name).append(function)
-
-
-def deafen() -> None:
-    """No longer."""
-    for name, function in _HANDLERS:
-        getattr(bpy.app.handlers, name).remove(function)
+HANDLERS: Tuple[Tuple[str, Any], ...] = (("undo_pre", _before), ("undo_post", _after), ("redo_pre", _before), ("redo_post", _after))

@@ -8,6 +8,7 @@ from bpy.app.handlers import persistent
 
 from . import editors, operators, overlay, painting, panels, preferences, previews, projection, properties, rendering, runtime, scripting
 
+_HANDLERS = (*rendering.HANDLERS, *editors.HANDLERS)
 _made: List[Type[Any]] = []
 _groups: List[str] = []
 
@@ -57,8 +58,8 @@ def register() -> None:
     bpy.app.handlers.load_post.append(_loaded)
     for name in _MENUS:
         getattr(bpy.types, name).append(panels.in_view_menu)
-    rendering.listen()
-    editors.listen()
+    for name, function in _HANDLERS:
+        getattr(bpy.app.handlers, name).append(function)
     if not bpy.app.background:
         now.prepare()
         overlay.begin()
@@ -69,8 +70,8 @@ def unregister() -> None:
     """Nothing is left behind."""
     if bpy.app.timers.is_registered(_tick):
         bpy.app.timers.unregister(_tick)
-    editors.deafen()
-    rendering.deafen()
+    for name, function in _HANDLERS:
+        getattr(bpy.app.handlers, name).remove(function)
     for name in _MENUS:
         getattr(bpy.types, name).remove(panels.in_view_menu)
     overlay.end()

@@ -100,19 +100,7 @@ def _ends(scene: Any, _unused: Any = None) -> None:
     now.returning = now.lent
 
 
-_HANDLERS: Tuple[Tuple[str, Any], ...] = (("render_init", _begins), ("render_complete", _ends), ("render_cancel", _ends))
-
-
-def listen() -> None:
-    """From now on renders get the device."""
-    for name, function in _HANDLERS:
-        getattr(bpy.app.handlers, name).append(function)
-
-
-def deafen() -> None:
-    """No longer."""
-    for name, function in _HANDLERS:
-        getattr(bpy.app.handlers, name).remove(function)
-
+HANDLERS: Tuple[Tuple[str, Any], ...] = (("render_init", _begins), ("render_complete", _ends), ("render_cancel", _ends))
+"""With these, renders get the device."""
 
 CLASSES: Tuple[Type[Any], ...] = (Stylise,)

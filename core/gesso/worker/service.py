@@ -164,8 +164,7 @@ class Service:
 
     def run(self, box: BlackBox) -> None:
         """Serve until told to leave."""
-        mark, wake = partial(self._mark, box), lambda: self._link.inbox.put(_Wake())
-        hooks = Hooks(events=self._on_event, mark=mark, ahead=self._report, wake=wake)
+        hooks = Hooks(self._on_event, partial(self._mark, box), self._report, lambda: self._link.inbox.put(_Wake()))
         setup = self._setup
         self._engine = Engine(self._models, self._pool, hooks, width=setup.width, log_after=setup.replay.after, threads=setup.alternatives)
         self._tell_info(again=True)
