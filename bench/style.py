@@ -43,6 +43,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "colours": {"method": "colours"},
     "transfer": {"method": "transfer"},
     "optimise": {"method": "optimise"},
+    "optimise, shapes kept": {"method": "optimise", "preserve": "shapes"},
 }
 
 
@@ -123,8 +124,8 @@ def main() -> None:
     for method, row in figures.items():
         print(f"{method}: " + ", ".join(f"{key} {value['median']:.2f} (lowest {value['lowest']:.2f})" for key, value in row.items()))
     if options.sheet is not None:
-        titles = ["image", "style", *METHODS] * 8
-        save_sheet(options.sheet, (np.stack(shown[: 8 * 5]) * 255 + 0.5).astype(np.uint8), titles, 10)
+        titles = ["image", "style", *METHODS]
+        save_sheet(options.sheet, (np.stack(shown[: 8 * len(titles)]) * 255 + 0.5).astype(np.uint8), titles * 8, 2 * len(titles))
 
 
 if __name__ == "__main__":

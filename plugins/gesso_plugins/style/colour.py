@@ -1,4 +1,4 @@
-"""Colours or lightness kept, and Reinhard's transfer of colours, all in L*a*b*. It moves no edge."""
+"""What of a picture is kept: its colours or lightness, or all edges of its brightness; and Reinhard's transfer of colours."""
 
 from __future__ import annotations
 
@@ -6,16 +6,36 @@ import numpy as np
 import numpy.typing as npt
 
 from gesso.media.lab import from_lab, to_lab
+from gesso.media.working import LUMA
 
 Pixels = npt.NDArray[np.float32]
 
 
 def keeping(made: Pixels, own: Pixels, what: str) -> Pixels:
-    """What was made, with the colours or the lightness of the picture's own (H, W, 3); "nothing": as it is."""
+    """What was made, with the colours, the lightness or the shapes of the picture's own (H, W, 3); "nothing": as it is."""
     if what == "nothing":
         return made
+    if what == "shapes":
+        return reshaped(made, own)
     new, old = to_lab(made), to_lab(own)
     return from_lab(np.concatenate([new[..., :1], old[..., 1:]] if what == "colours" else [old[..., :1], new[..., 1:]], -1))
+
+
+def reshaped(made: Pixels, own: Pixels) -> Pixels:
+    """What was made (H, W, 3), in 0..1, with the brightness of the picture's own, moved and stretched as a whole: every edge stays.
+
+    Brightness gets the mean of what was made, and its deviation as far as none of it leaves 0..1. Where a colour then would,
+    it becomes paler until it does not: clipped, it would take the brightness with it.
+    """
+    brightness, lines = (each @ LUMA for each in (made, own))
+    colour, mean = made - brightness[..., None], float(brightness.mean())
+    lines = lines - lines.mean()
+    room = min(mean / max(float(-lines.min()), 1e-6), (1 - mean) / max(float(lines.max()), 1e-6))
+    stretch = min(float(brightness.std()) / max(float(lines.std()), 1e-3), room)
+    new = (mean + stretch * lines)[..., None]
+    limits = np.where(colour > 0, 1 - new, new) / np.maximum(np.abs(colour), 1e-6)
+    paler = np.clip(limits.min(-1, keepdims=True), 0, 1)
+    return np.asarray(new + paler * colour, np.float32)
 
 
 def reinhard(picture: Pixels, style: Pixels, region: Pixels | None = None) -> Pixels:

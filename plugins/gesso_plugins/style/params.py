@@ -11,7 +11,7 @@ from gesso.plugin.operations import OperationParams
 from gesso.plugin.steering import LARGEST, Reference
 
 Method = Literal["transfer", "optimise", "colours", "ip_adapter"]
-Kept = Literal["nothing", "colours", "lightness"]
+Kept = Literal["nothing", "colours", "lightness", "shapes"]
 
 
 class StyleParams(OperationParams):
@@ -37,7 +37,9 @@ class StyleParams(OperationParams):
     """How much of the look is taken over; by default 1, and 0.6 where a model repaints."""
 
     preserve: Kept = Field("nothing", title="Preserve", json_schema_extra=ui("choice", 60, "style"))
-    """What of the image stays besides its shapes: its colours (only light and dark change), or its lightness (only the colours do)."""
+    """What of the image stays: its colours (only light and dark change), its lightness (only the colours do), or its shapes, to the last
+    edge (its brightness moves as a whole; colours go where the look wants them).
+    """
 
     mask: list[InputBlob] = Field([], title="Masks", max_length=8, json_schema_extra=ui("mask", 70, "region"))
     """Where each style goes, white on black, one mask for each; outside all of them the picture stays as it is, to the byte."""

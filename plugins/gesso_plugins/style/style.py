@@ -6,6 +6,7 @@ from collections.abc import Generator
 from typing import Any, ClassVar
 
 import numpy as np
+from torch import Tensor
 
 from gesso.engine import All, Apply, Host, Load, ModelRef
 from gesso.errors import InvalidRequest
@@ -19,9 +20,9 @@ from gesso.plugin.choosing import alone
 from gesso.plugin.sampling import check_seeds
 from gesso.plugin.steering import reference
 from gesso_plugins.style.canvas import Canvas, Pixels, array, finish, painted_size, prepare, read_style, tensor
-from gesso_plugins.style.colour import reinhard
+from gesso_plugins.style.colour import keeping, reinhard
 from gesso_plugins.style.measure import edge_correlation
-from gesso_plugins.style.optimising import DEFAULT_STEPS, optimised
+from gesso_plugins.style.optimising import DEFAULT_STEPS, Search, optimised
 from gesso_plugins.style.params import StyleParams
 
 STYLISE = "stylise"
@@ -115,7 +116,8 @@ def _result(ctx: JobContext, params: StyleParams, canvas: Canvas, styles: tuple[
         made = yield Host(_recoloured, (canvas, styles, params.strength))
     else:
         made, measured = yield from _restyled(ctx, params, canvas, styles, index)
-    measured |= {"edges": round((yield Host(edge_correlation, (canvas.seen, made))), 4)}
+    kept = yield Host(keeping, (made, canvas.seen, params.preserve))
+    measured |= {"edges": round((yield Host(edge_correlation, (canvas.seen, kept))), 4)}
     return Output(
         pixels=(yield Host(finish, (canvas, made, params.preserve))),
         role="image",
@@ -147,7 +149,11 @@ def _restyled(
         task = {"content": content, "styles": [tensor(style) for style in styles], "regions": regions, "tile": params.tile}
         made = yield Apply(model, STYLISE, {**task, "strength": params.strength, "seed": params.seed + index})
     else:
-        full = yield from optimised(model, content, wanted, params.steps or DEFAULT_STEPS, index)
+
+        def held(picture: Tensor) -> Tensor:
+            return tensor(keeping(array(picture), canvas.seen, params.preserve))
+
+        full = yield from optimised(model, content, Search(wanted, params.steps or DEFAULT_STEPS, held, index))
         made = content + params.strength * (full - content)
     before, after = yield All(*(Apply(model, "feature_distance", {"picture": each, "wanted": wanted}) for each in (content, made)))
     return array(made), {"look_before": round(before, 5), "look_after": round(after, 5)}

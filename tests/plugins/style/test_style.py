@@ -12,16 +12,20 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gesso.engine import Apply, Emit, ModelRef
+from gesso.engine import Apply, Emit, Host, ModelRef
 from gesso.errors import InvalidRequest
 from gesso.media.documents import Document, write
 from gesso.media.profile import SRGB
 from gesso.media.seam import seams
+from gesso.media.working import LUMA
 from gesso.model.features import Look, Wanted, answer, gram
+from gesso_plugins.style.colour import reshaped
 from gesso_plugins.style.learning.paintings import MEDIA
 from gesso_plugins.style.measure import edge_correlation
-from gesso_plugins.style.optimising import optimised
+from gesso_plugins.style.optimising import Search, optimised
 
 Pixels = npt.NDArray[Any]
 
@@ -116,6 +120,31 @@ def test_colours_or_lightness_can_stay(studio: Any, desk: Desk) -> None:
         assert np.median(apart) > np.median(apart[..., channels])
 
 
+@pytest.mark.parametrize("method", ["transfer", "optimise", "colours"])
+def test_all_shapes_can_stay_while_the_look_comes_nearer(studio: Any, desk: Desk, method: str) -> None:
+    steps = {"steps": 12} if method == "optimise" else {}
+    (output,) = restyled(studio, desk, samples(scene()), [samples(painted("mosaic"))], method=method, preserve="shapes", **steps)
+    made = output.pixels.astype(np.float32) / np.float32(255)
+    assert edge_correlation(scene(), made) > 0.999
+    assert output.info["measured"]["edges"] > 0.999
+    assert np.abs(made - scene()).mean() > 0.03
+    if method == "optimise":
+        assert output.info["measured"]["look_after"] < 0.7 * output.info["measured"]["look_before"]
+
+
+@given(seed=st.integers(0, 10_000), dark=st.floats(0, 0.3), bright=st.floats(0.5, 1))
+def test_brightness_moves_as_a_whole_and_stays_within_what_can_be_shown(seed: int, dark: float, bright: float) -> None:
+    rng = np.random.default_rng(seed)
+    own = rng.random((9, 7, 3)).astype(np.float32)
+    made = reshaped((dark + (bright - dark) * rng.random((9, 7, 3))).astype(np.float32), own)
+    assert made.min() > -1e-5
+    assert made.max() < 1 + 1e-5
+    lines, new = (each @ LUMA for each in (own, made))
+    slope, start = np.polyfit(lines.ravel(), new.ravel(), 1)
+    assert slope > 0
+    assert np.abs(slope * lines + start - new).max() < 1e-4
+
+
 def test_a_tile_stays_a_tile(studio: Any, desk: Desk) -> None:
     tile = studio.make("generate", {"prompt": "cobblestone", "model": "procedural", "seed": 2, "width": 96, "height": 96}).outputs[0].pixels
     wraps, ends = (restyled(studio, desk, tile, [samples(painted("mosaic"))], tile=how)[0].pixels for how in ("xy", "none"))
@@ -166,10 +195,13 @@ def test_any_encoder_serves_the_optimisation() -> None:
                 asked = job.send(reply)
             except StopIteration as end:
                 return end.value
-            reply = None if isinstance(asked, Emit) else answer(Blur.encode, asked.method, asked.inputs)
-            assert isinstance(asked, Emit | Apply)
+            assert isinstance(asked, Emit | Apply | Host)
+            if isinstance(asked, Host):
+                reply: Any = asked.function(*asked.args)
+            else:
+                reply = None if isinstance(asked, Emit) else answer(Blur.encode, asked.method, asked.inputs)
 
-    made = drive(optimised(ModelRef("blur", "0"), content, wanted, 40, 0))
+    made = drive(optimised(ModelRef("blur", "0"), content, Search(wanted, 40, lambda made: made)))
     before, after = (answer(Blur.encode, "feature_distance", {"picture": each, "wanted": wanted}) for each in (content, made))
     assert after < 0.3 * before
     whole, gradient = answer(Blur.encode, "feature_gradient", {"picture": content, "wanted": wanted})
@@ -217,13 +249,15 @@ def test_bad_pictures_are_refused_in_a_sentence(studio: Any, desk: Desk) -> None
 
 @pytest.mark.slow
 def test_more_of_the_look_is_had_than_by_colours_alone_and_the_shapes_stay(studio: Any, desk: Desk) -> None:
-    """On a fixed small set: at least 40 % of the Gram distance is gone at edges of 0.6 or more, beyond what Reinhard's colours do."""
+    """On a fixed small set: at least 40 % of the Gram distance is gone at edges of 0.6 or more, beyond what Reinhard's colours do; with the
+    shapes held, edges are beyond Reinhard's too.
+    """
     from gesso_plugins.style.family import StyleFamily
     from gesso_plugins.style.transfer import features
 
     network = StyleFamily().load(studio.context().model("style"), torch.device("cpu"))._network
     content = scene()
-    falls: dict[str, list[float]] = {"transfer": [], "optimise": [], "colours": []}
+    falls: dict[str, list[float]] = {"transfer": [], "optimise": [], "held": [], "colours": []}
     edges: dict[str, list[float]] = {method: [] for method in falls}
     for medium in ("mosaic", "watercolour", "swirls"):
         style = painted(medium)
@@ -235,11 +269,13 @@ def test_more_of_the_look_is_had_than_by_colours_alone_and_the_shapes_stay(studi
             return float(answer(lambda x: features(network, x), "feature_distance", {"picture": planes, "wanted": wanted}))
 
         for method, gone in falls.items():
-            (output,) = restyled(studio, desk, samples(content), [samples(style)], method=method)
+            how = {"method": "optimise", "preserve": "shapes"} if method == "held" else {"method": method}
+            (output,) = restyled(studio, desk, samples(content), [samples(style)], **how)
             made = output.pixels.astype(np.float32) / np.float32(255)
             gone.append(1 - apart(made) / apart(content))
             edges[method].append(output.info["measured"]["edges"])
-    for method in ("transfer", "optimise"):
+    for method in ("transfer", "optimise", "held"):
         assert np.median(falls[method]) >= 0.4
         assert np.median(falls[method]) > np.median(falls["colours"])
         assert np.median(edges[method]) >= 0.6
+    assert np.median(edges["held"]) > np.median(edges["colours"])
