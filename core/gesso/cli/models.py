@@ -22,6 +22,8 @@ from gesso.manifest import Manifest, ModelEntry, first_party
 from gesso.wire.home import Home
 
 SETTING = "models.default"
+ALONE = ("upscaler", "image_encoder", "maps_network", "style_network")
+"""Kinds beside checkpoints that need none, where a family runs them."""
 _GIB = 2**30
 
 
@@ -315,7 +317,7 @@ def _examined(path: Path, entry: ModelEntry | None, manifest: Manifest, *, with_
 def _document(entry: ModelEntry, found: Found) -> dict[str, Any]:
     layout = found.layout
     family = entry.family or found.family
-    if entry.kind != "checkpoint":
+    if entry.kind != "checkpoint" and not (entry.kind in ALONE and family):
         runs = "beside a checkpoint that it fits"
     else:
         runs = (found.runs or "Gesso's engine") if family else "nothing yet: no family reads this layout"

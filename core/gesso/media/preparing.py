@@ -16,6 +16,8 @@ from gesso.errors import InvalidRequest
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 """OpenAI's normalisation (Radford et al. 2021), where a directory states none."""
+BILINEAR = 2
+"""What Pillow, and so a directory, calls that filter."""
 SMALLEST = 8
 """Pixels a side below which there is nothing to see."""
 
@@ -24,17 +26,22 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Preparing:
-    """Scaled bicubically to cover a square of ``side`` and cut where ``crop`` says so, else squeezed into it; then normalised."""
+    """Scaled to cover a square of ``side`` and cut where ``crop`` says so, else squeezed into it; then normalised. mode: of the scaling, as
+    torch names it.
+    """
 
     side: int
     crop: bool
     mean: Sequence[float] = MEAN
     std: Sequence[float] = STD
+    mode: str = "bicubic"
 
     @staticmethod
     def of(side: int, settings: Mapping[str, Any], crop: bool = False) -> Preparing:
         """As a directory's settings say; ``crop`` counts where they are silent."""
-        return Preparing(side, bool(settings.get("do_center_crop", crop)), settings.get("image_mean", MEAN), settings.get("image_std", STD))
+        cut = bool(settings.get("do_center_crop", crop))
+        mode = "bilinear" if settings.get("resample") == BILINEAR else "bicubic"
+        return Preparing(side, cut, settings.get("image_mean", MEAN), settings.get("image_std", STD), mode)
 
     def __call__(self, pictures: Sequence[Pixels]) -> torch.Tensor:
         """uint8 (H, W, 3) of any sizes -> (N, 3, S, S)."""
@@ -54,7 +61,7 @@ class Preparing:
         height, width = pictures.shape[-2:]
         scale = self.side / min(height, width)
         size = (round(height * scale), round(width * scale)) if self.crop else (self.side, self.side)
-        scaled = functional.interpolate(pictures, size=size, mode="bicubic", antialias=True).clamp(0, 1)
+        scaled = functional.interpolate(pictures, size=size, mode=self.mode, antialias=True).clamp(0, 1)
         top, left = (size[0] - self.side) // 2, (size[1] - self.side) // 2
         return self._normalised(scaled[..., top : top + self.side, left : left + self.side])
 
@@ -62,7 +69,7 @@ class Preparing:
         """The same for squares (N, 3, s, s) in 0..1 that want gradients. Matrices scale them: the backward pass of torch's own scaling adds
         in no fixed order on CUDA.
         """
-        scale = _scaling(squares.shape[-1], self.side).to(squares.device)
+        scale = _scaling(squares.shape[-1], self.side, self.mode).to(squares.device)
         return self._normalised((scale @ squares @ scale.T).clamp(0, 1))
 
     def _normalised(self, squares: torch.Tensor) -> torch.Tensor:
@@ -71,6 +78,6 @@ class Preparing:
 
 
 @cache
-def _scaling(old: int, new: int) -> torch.Tensor:
-    """(new, old): what bicubic scaling does along one axis."""
-    return functional.interpolate(torch.eye(old)[None, None], size=(new, old), mode="bicubic", antialias=True)[0, 0]
+def _scaling(old: int, new: int, mode: str) -> torch.Tensor:
+    """(new, old): what that scaling does along one axis."""
+    return functional.interpolate(torch.eye(old)[None, None], size=(new, old), mode=mode, antialias=True)[0, 0]

@@ -1,0 +1,1 @@
+"""Models that mark in a picture what words name."""
