@@ -76,11 +76,19 @@ class PreviewConfig:
 class UnetConfig:
     """The denoising network. zero_padded: what of it never wraps, so that it knows its place in the tile."""
 
-    zero_padded: tuple[str, ...] = ("down_blocks",)
+    zero_padded: tuple[str, ...] = ("down_blocks", "mid_block")
     channels: tuple[int, ...] = (96, 160)
     layers: int = 1
     heads: int = 4
     groups: int = 4
+
+
+@dataclass(frozen=True)
+class PlaceConfig:
+    """The parts of the denoiser whose features must say where in the tile they lie, and what that weighs (0: nothing)."""
+
+    parts: tuple[str, ...] = ("down_blocks.1", "mid_block", "up_blocks.0")
+    weight: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -178,6 +186,7 @@ class TrainConfig(RunConfig):
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     preview: PreviewConfig = field(default_factory=PreviewConfig)
     unet: UnetConfig = field(default_factory=UnetConfig)
+    place: PlaceConfig = field(default_factory=PlaceConfig)
     recogniser: RecogniserConfig = field(default_factory=RecogniserConfig)
     drawing: DrawingConfig = field(default_factory=DrawingConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)

@@ -20,7 +20,7 @@ from gesso_plugins.starter.schedule import NoiseSchedule
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step sees. labels: of the captions; told (N,): which captions were not dropped."""
+    """What one step sees. labels: of the captions; told (N,): which captions were not dropped; whole: tiles, not crops of them."""
 
     latents: torch.Tensor
     ids: torch.Tensor
@@ -29,6 +29,7 @@ class Batch:
     noise: torch.Tensor
     time: torch.Tensor
     wrap: bool
+    whole: bool
 
 
 def draw_step(
@@ -58,7 +59,7 @@ def draw_step(
     # Stratified levels: one normal quantile per sample, which takes most of the variance out of a batch's loss.
     uniform = (torch.randperm(batch, generator=generator) + torch.rand(batch, generator=generator)) / batch
     level = config.log_sigma_mean + shift + config.log_sigma_std * torch.special.ndtri(uniform.clamp(1e-4, 1 - 1e-4))
-    return Batch(latents, ids, drawn.labels, ~dropped, noise, levels.timesteps(level), wrap)
+    return Batch(latents, ids, drawn.labels, ~dropped, noise, levels.timesteps(level), wrap, not cropped)
 
 
 def velocity_loss(model: Denoiser, batch: Batch, levels: NoiseSchedule, half: bool = False) -> tuple[torch.Tensor, Guess]:

@@ -32,6 +32,7 @@ from gesso_plugins.starter.drawings import Drawings
 from gesso_plugins.starter.export import Parts, export_pipeline, load_pipeline
 from gesso_plugins.starter.latents import Growth, LatentSet, grow
 from gesso_plugins.starter.networks import Denoiser, build_autoencoder, build_text_encoder, build_unet
+from gesso_plugins.starter.place import listening, place_loss
 from gesso_plugins.starter.recogniser import Recogniser, load_recogniser, recognition_loss, save_recogniser, train_recogniser
 from gesso_plugins.starter.sampling import Sampler, SamplingConfig
 from gesso_plugins.starter.schedule import NoiseSchedule
@@ -111,8 +112,11 @@ class Training:
         batch = draw_step(self.data, diffusion, self.empty, self.levels, (self.config.seed, step), rolled)
         self.model.unet.train()
         self.model.text.train()
-        loss, guess = velocity_loss(self.model, batch, self.levels, self.config.half)
+        with listening(self.model.unet, self.config.place) as heard:
+            loss, guess = velocity_loss(self.model, batch, self.levels, self.config.half)
         terms = {"loss": loss}
+        if self.config.place.weight and batch.whole:
+            terms["place"] = self.config.place.weight * place_loss(heard)
         if self.recogniser is not None and batch.wrap:
             said = recognition_loss(self.recogniser, guess, self.levels, self.config.recogniser)
             terms["recognition"] = self.config.recogniser.weight * said
