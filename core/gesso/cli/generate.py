@@ -183,4 +183,4 @@ def _image(name: str, typed: str) -> Path:
         with open(typed, "rb"):
             return Path(typed)
     except OSError as fault:
-        raise InvalidRequest(f"The image {typed} cannot be read: {(fault.strerror or str(fault)).lower()}.", field=name) from fault
+        raise InvalidRequest(f"The file {typed} cannot be read: {(fault.strerror or str(fault)).lower()}.", field=name) from fault

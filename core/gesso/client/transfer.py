@@ -126,7 +126,7 @@ def _open(source: Source) -> "Union[BinaryIO, _Memory]":
     try:
         return open(source, "rb")
     except OSError as fault:
-        raise InvalidRequest(f"The image {os.fspath(source)} cannot be read: {fault.strerror or fault}.") from fault
+        raise InvalidRequest(f"The file {os.fspath(source)} cannot be read: {fault.strerror or fault}.") from fault
 
 
 def _examine(file: "Union[BinaryIO, _Memory]") -> Tuple[int, str]:
@@ -136,7 +136,7 @@ def _examine(file: "Union[BinaryIO, _Memory]") -> Tuple[int, str]:
     first = bytes(file.read(16))
     file.seek(0)
     if size > LIMITS["blob_bytes"]:
-        raise TooLarge(f"The image has {size} bytes; at most {LIMITS['blob_bytes']} are allowed.")
+        raise TooLarge(f"A file has {size} bytes; at most {LIMITS['blob_bytes']} are allowed.")
     media_type = next((name for magic, name in _MAGIC if first.startswith(magic)), "application/octet-stream")
     return size, media_type
 
@@ -177,7 +177,7 @@ def _copy(file: "Union[BinaryIO, _Memory]", path: str) -> None:
             for part in iter(lambda: file.read(LIMITS["payload_bytes"]), b""):
                 target.write(part)
     except OSError as fault:
-        raise StorageFull(f"The image could not be handed over as {path}: {fault.strerror or fault}.") from fault
+        raise StorageFull(f"A file could not be handed over as {path}: {fault.strerror or fault}.") from fault
 
 
 def _send_parts(link: Link, file: "Union[BinaryIO, _Memory]", upload_id: str, patience: float) -> Message:
