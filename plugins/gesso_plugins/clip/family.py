@@ -9,14 +9,12 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from gesso.errors import ModelError
-from gesso.library import hashes, read_json, weight_files
-from gesso.library.snapshot import refuse_code
 from gesso.manifest import ModelEntry
-from gesso.media.preparing import SMALLEST, Pixels, Preparing
-from gesso.model import Limits, ModelCard
+from gesso.media.preparing import Pixels, Preparing
+from gesso.model import ModelCard
+from gesso.model.directory import directory_card, preparation
 from gesso.model.network import NetworkModel
-from gesso_plugins.clip.choice import CAPABILITY, LIKENS, preparation
+from gesso_plugins.clip.choice import CAPABILITY, LIKENS
 from gesso_plugins.clip.views import views
 
 CLASSES = ("CLIPModel", "SiglipModel")
@@ -31,26 +29,7 @@ class ClipFamily:
 
     def inspect(self, entry: ModelEntry) -> ModelCard:
         """The card, from configuration files alone; raises ModelError with the fix."""
-        path = entry.path
-        if path is None or not (path / "config.json").is_file():
-            raise ModelError(f"The model {entry.name!r} has no config.json at {path}.", hint="Give a directory as transformers saves it.")
-        refuse_code(path)
-        settings = read_json(path / "config.json")
-        architecture = (settings.get("architectures") or [""])[0]
-        if architecture not in CLASSES:
-            raise ModelError(f"{path} is a {architecture!r}; the family 'clip' runs {' and '.join(CLASSES)}.")
-        weights = weight_files(path)
-        return ModelCard(
-            name=entry.name,
-            family=self.name,
-            digest=hashes.shared.of_files(path, [path / "config.json", *weights]),
-            title=entry.title,
-            path=path,
-            capabilities=frozenset({CAPABILITY, LIKENS}),
-            limits=Limits(SMALLEST, 16_384, 1),
-            licence=entry.licence,
-            info={"architecture": architecture, "bytes": str(sum(file.stat().st_size for file in weights))},
-        )
+        return directory_card(entry, self.name, CLASSES, (CAPABILITY, LIKENS))
 
     def load(self, card: ModelCard, on: torch.device) -> ClipModel:
         """The weights on the device."""

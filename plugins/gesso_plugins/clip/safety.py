@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from gesso.errors import ModelError
-from gesso.library import hashes, read_json, weight_files
-from gesso.library.snapshot import refuse_code
 from gesso.manifest import ModelEntry
-from gesso.media.preparing import SMALLEST, Preparing
-from gesso.model import Limits, ModelCard
+from gesso.media.preparing import Preparing
+from gesso.model import ModelCard
+from gesso.model.directory import directory_card, preparation
 from gesso.model.network import NetworkModel
-from gesso_plugins.clip.choice import JUDGES, preparation
+from gesso_plugins.clip.choice import JUDGES
 
 CLASS = "StableDiffusionSafetyChecker"
 
@@ -29,24 +27,7 @@ class SafetyFamily:
 
     def inspect(self, entry: ModelEntry) -> ModelCard:
         """The card, from configuration files alone; raises ModelError with the fix."""
-        path = entry.path
-        if path is None or not (path / "config.json").is_file():
-            raise ModelError(f"The model {entry.name!r} has no config.json at {path}.", hint="Give a pipeline's safety_checker folder.")
-        refuse_code(path)
-        architecture = (read_json(path / "config.json").get("architectures") or [""])[0]
-        if architecture != CLASS:
-            raise ModelError(f"{path} is a {architecture!r}; the family 'safety-checker' runs {CLASS}.")
-        weights = weight_files(path)
-        return ModelCard(
-            name=entry.name,
-            family=self.name,
-            digest=hashes.shared.of_files(path, [path / "config.json", *weights]),
-            title=entry.title,
-            path=path,
-            capabilities=frozenset({JUDGES}),
-            limits=Limits(SMALLEST, 16_384, 1),
-            licence=entry.licence,
-        )
+        return directory_card(entry, self.name, (CLASS,), (JUDGES,))
 
     def load(self, card: ModelCard, on: torch.device) -> SafetyModel:
         """The weights on the device."""

@@ -9,17 +9,14 @@ from typing import Any
 
 import torch
 
-from gesso.errors import ModelError
-from gesso.library import hashes, read_json, weight_files
-from gesso.library.snapshot import refuse_code
 from gesso.manifest import ModelEntry
-from gesso.media.preparing import SMALLEST, Preparing
-from gesso.model import Limits, ModelCard
+from gesso.media.preparing import Preparing
+from gesso.model import ModelCard
+from gesso.model.directory import directory_card, preparation
 from gesso.model.network import NetworkModel
 
 CLASS = "CLIPSegForImageSegmentation"
 CAPABILITY = "segment"
-PREPROCESSOR = "preprocessor_config.json"
 SIDE = 352
 """Pixels a side at which pictures are seen where a directory does not say: what the published weights were trained at."""
 
@@ -31,25 +28,7 @@ class ClipSegFamily:
 
     def inspect(self, entry: ModelEntry) -> ModelCard:
         """The card, from configuration files alone; raises ModelError with the fix."""
-        path = entry.path
-        if path is None or not (path / "config.json").is_file():
-            raise ModelError(f"The model {entry.name!r} has no config.json at {path}.", hint="Give a directory as transformers saves it.")
-        refuse_code(path)
-        architecture = (read_json(path / "config.json").get("architectures") or [""])[0]
-        if architecture != CLASS:
-            raise ModelError(f"{path} is a {architecture!r}; the family 'clipseg' runs {CLASS}.")
-        weights = weight_files(path)
-        return ModelCard(
-            name=entry.name,
-            family=self.name,
-            digest=hashes.shared.of_files(path, [path / "config.json", *weights]),
-            title=entry.title,
-            path=path,
-            capabilities=frozenset({CAPABILITY}),
-            limits=Limits(SMALLEST, 16_384, 1),
-            licence=entry.licence,
-            info={"architecture": architecture, "bytes": str(sum(file.stat().st_size for file in weights))},
-        )
+        return directory_card(entry, self.name, (CLASS,), (CAPABILITY,))
 
     def load(self, card: ModelCard, on: torch.device) -> ClipSegModel:
         """The weights on the device."""
@@ -61,8 +40,7 @@ class ClipSegFamily:
             path, local_files_only=True, use_safetensors=True, dtype=torch.float32
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-        settings = read_json(path / PREPROCESSOR) if (path / PREPROCESSOR).is_file() else {}
-        return ClipSegModel(card, network.eval().requires_grad_(False).to(on), tokenizer, settings)
+        return ClipSegModel(card, network.eval().requires_grad_(False).to(on), tokenizer, preparation(path))
 
 
 class ClipSegModel(NetworkModel):
