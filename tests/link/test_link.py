@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -13,6 +16,7 @@ from typing import Any
 import pytest
 import zmq
 
+from gesso.daemon.memory import resident
 from gesso.errors import ProtocolError
 from gesso.link import WorkerLink
 from gesso.link.front_link import FrontLink
@@ -92,6 +96,44 @@ def test_a_stalled_engine_shows_in_the_heartbeats(home: Path) -> None:
         link.turned()
         await stage.until(lambda: stalled() < 0.2)
         await asyncio.to_thread(link.close)
+
+    play(home, scene)
+
+
+FLOOD = """
+import sys
+from gesso.link import WorkerLink
+from gesso.link.messages import Event
+link = WorkerLink(*sys.argv[1:])
+link.send(Event(job="j", body={"type": "progress"}))
+sys.stdin.readline()
+for _ in range(200):
+    link.send(Event(job="j", body={"type": "preview"}, blobs=(bytes(1 << 20),)))
+while not link._outgoing.empty():
+    pass
+print("sent", flush=True)
+sys.stdin.readline()
+link.close(60)
+"""
+
+
+def test_a_worker_that_floods_fills_its_own_memory_and_not_that_of_a_busy_front(home: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        words = [sys.executable, "-c", FLOOD, stage.front.endpoint, stage.front.admit("w1")]
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
+            assert worker.stdin
+            assert worker.stdout
+            await stage.until(lambda: len(stage.of(Event)) == 1, 60)
+            before = resident(os.getpid())
+            worker.stdin.write("\n")
+            worker.stdin.flush()
+            assert worker.stdout.readline() == "sent\n"  # the loop waits too: this front is busy
+            time.sleep(1)
+            grown = (resident(os.getpid()) or 0) - (before or 0)
+            worker.stdin.write("\n")
+            worker.stdin.flush()
+            await stage.until(lambda: len(stage.of(Event)) == 201, 60)
+        assert grown < 64 << 20, f"{grown >> 20} MiB of 200"
 
     play(home, scene)
 

@@ -38,6 +38,7 @@ def add_group(document: Any, name: str, sheets: Sequence[Sheet], above: Any | No
         layer.setVisible(sheet is sheets[0])
         group.addChildNode(layer, None)
     parent, neighbour = _place(document, above)
+    document.waitForDone()  # what is still drawn walks through the tree that is about to change
     parent.addChildNode(group, neighbour)
     document.refreshProjection()  # a group that was filled before it was added has no extent yet; nothing waits for Krita to draw it
     return group

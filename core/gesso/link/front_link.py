@@ -19,6 +19,7 @@ from gesso.link.zap import Claim, ZapHandler
 
 DOMAIN = "link"
 _MESSAGE_BYTES = 1 << 30  # the largest blob that a worker may hand over
+_UNREAD = 16  # messages that wait here while the front is busy; the rest waits with the worker that sent them
 _log = logging.getLogger(__name__)
 
 Receive = Callable[[str, Message], None]
@@ -40,7 +41,7 @@ class FrontLink:
         socket.zap_domain = DOMAIN.encode()
         socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
         socket.router_mandatory = True
-        socket.sndhwm = socket.rcvhwm = 0
+        socket.sndhwm, socket.rcvhwm = 0, _UNREAD
         socket.maxmsgsize = _MESSAGE_BYTES
         socket.handshake_ivl = 5000
         socket.bind(endpoint)

@@ -91,7 +91,7 @@ class WorkerLink:
         socket = self._context.socket(zmq.DEALER)
         socket.plain_username = USER.encode()
         socket.plain_password = secret.encode()
-        socket.sndhwm = socket.rcvhwm = 0  # both ends are ours; the queues are bounded by the slots
+        socket.sndhwm = socket.rcvhwm = 0  # what the front does not take yet waits here: it is the front's memory that must stay small
         monitor = socket.get_monitor_socket(_LOST)
         socket.connect(endpoint)
         try:

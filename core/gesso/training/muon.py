@@ -59,15 +59,16 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Take one step on every parameter that has a gradient."""
+        """Take one step on every parameter that has a gradient. Where forwards are computed in half precision (autocast), this is not."""
         loss = None if closure is None else closure()
-        for group in self.param_groups:
-            learning = [parameter for parameter in group["params"] if parameter.grad is not None]
-            if group["matrix"]:
-                _matrix_steps(learning, self.state, group)
-                continue
-            for parameter in learning:
-                _adamw_step(parameter, self.state[parameter], group)
+        with torch.autocast("cpu", enabled=False):
+            for group in self.param_groups:
+                learning = [parameter for parameter in group["params"] if parameter.grad is not None]
+                if group["matrix"]:
+                    _matrix_steps(learning, self.state, group)
+                    continue
+                for parameter in learning:
+                    _adamw_step(parameter, self.state[parameter], group)
         return loss
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from gesso.errors import InvalidRequest
 from gesso.plugin.datasets import CaptionedSource, LaidOutSource, MappedSource, VariedSource
 
-LAYOUTS = 2
+LAYOUTS = 1
 """How many layouts of each material models of a few megabytes learn. Endless ones, at any place of the tile, are more than hours of a core
-can teach them: what they draw then has the grain of a material and none of its lines.
+can teach them: what they draw then has the grain of a material and none of its lines. Even of two they lay one over the other.
 """
 
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gesso.training.place import PlaceConfig
 from gesso.training.run import RunConfig
 from gesso.training.variety import LAYOUTS
 
@@ -81,14 +82,6 @@ class UnetConfig:
     layers: int = 1
     heads: int = 4
     groups: int = 4
-
-
-@dataclass(frozen=True)
-class PlaceConfig:
-    """The parts of the denoiser whose features must say where in the tile they lie, and what that weighs (0: nothing)."""
-
-    parts: tuple[str, ...] = ("down_blocks.1", "mid_block", "up_blocks.0")
-    weight: float = 0.05
 
 
 @dataclass(frozen=True)

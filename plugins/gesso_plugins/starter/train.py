@@ -19,6 +19,7 @@ from gesso.plugin.datasets import CaptionedSource
 from gesso.training.arguments import has_checkpoint
 from gesso.training.beside import start_beside
 from gesso.training.muon import build_optimiser
+from gesso.training.place import listening, place_loss
 from gesso.training.rate import rate
 from gesso.training.renders import RenderStore, Request, Universe, draw
 from gesso.training.run import Chore, Run
@@ -32,7 +33,6 @@ from gesso_plugins.starter.drawings import Drawings
 from gesso_plugins.starter.export import Parts, export_pipeline, load_pipeline
 from gesso_plugins.starter.latents import Growth, LatentSet, grow
 from gesso_plugins.starter.networks import Denoiser, build_autoencoder, build_text_encoder, build_unet
-from gesso_plugins.starter.place import listening, place_loss
 from gesso_plugins.starter.recogniser import Recogniser, load_recogniser, recognition_loss, save_recogniser, train_recogniser
 from gesso_plugins.starter.sampling import Sampler, SamplingConfig
 from gesso_plugins.starter.schedule import NoiseSchedule

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gesso.plugin.datasets import CaptionedSource
 
 ABOUT = "Train an unCLIP on captioned renders: prior, decoder and upsampler, one after the other."
-TRAINING = Training("unclip", ABOUT, steps=3_000, layouts=LAYOUTS)
+TRAINING = Training("unclip", ABOUT, steps=4_000, layouts=LAYOUTS)
 
 
 def train(argv: Sequence[str], source: CaptionedSource, clip: Path) -> int:
@@ -22,7 +22,8 @@ def train(argv: Sequence[str], source: CaptionedSource, clip: Path) -> int:
     option = parser.add_argument
     option("--half", action="store_true", help="compute in bfloat16: twice as fast where the processor multiplies it natively")
     option("--clip", type=Path, default=clip, help="directory of a transformers CLIPModel (default: the one that ships)")
-    option("--no-upsampler", action="store_true", help="make pictures of 64 pixels alone, in two stages")
+    option("--borrow-clip", action="store_true", help="leave the CLIP that ships out of what is written: 2.7 MB in the place of 7")
+    option("--no-upsampler", action="store_true", help="make pictures of 64 pixels with the decoder alone, in two stages")
     option("--materials", nargs="+", metavar="NAME", help="what is learned (default: twelve of the starter's)")
     options = parser.parse_args(argv)
     from gesso.training.materials import MATERIALS
@@ -33,6 +34,8 @@ def train(argv: Sequence[str], source: CaptionedSource, clip: Path) -> int:
         parser.error(f"{options.out} holds a run: add --continue to go on with it, or choose another --out")
     if options.go_on and not begun:
         parser.error(f"{options.out} holds no run that could be gone on with: leave out --continue")
+    if options.borrow_clip and options.clip != clip:
+        parser.error("--borrow-clip leaves out the CLIP that ships: leave out --clip")
     from gesso_plugins.unclip.train import train_unclip
 
     config = UnclipConfig(
@@ -42,8 +45,9 @@ def train(argv: Sequence[str], source: CaptionedSource, clip: Path) -> int:
         minutes=options.minutes,
         steps=options.steps,
         half=options.half,
+        borrow=options.borrow_clip,
         clip=options.clip,
-        network=NetworkConfig(factor=1) if options.no_upsampler else NetworkConfig(),
+        network=NetworkConfig(image=64, factor=1) if options.no_upsampler else NetworkConfig(),
         data=DataConfig(materials=tuple(options.materials or MATERIALS), layouts=options.layouts, workers=options.workers),
     )
     print(train_unclip(source, config))

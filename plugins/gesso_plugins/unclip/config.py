@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gesso.training.materials import MATERIALS
+from gesso.training.place import PlaceConfig
 from gesso.training.run import RunConfig
 from gesso.training.variety import LAYOUTS
 
@@ -26,28 +27,31 @@ class ClipConfig:
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """The networks that are trained. About 3.3 million numbers: 7 MB in half precision. The CLIP's come beside them, as they are.
+    """The networks that are trained. About 1.3 million numbers: 2.7 MB in half precision. The CLIP's come beside them, as they are.
 
     image: the decoder's pixels a side; factor: how many times as large the upsampler makes that (1: there is none). prior: heads, numbers
     of each, layers. decoder, upsampler: channels from fine to coarse. attends: at how many of the decoder's coarsest levels words and
-    embedding are attended to. context: the width of that; tokens: as how many the embedding stands there.
+    embedding are attended to. context: the width of that; tokens: as how many the embedding stands there. zero_padded: parts of
+    the decoder that never wrap, so that it knows its place in the tile.
     """
 
-    image: int = 64
+    image: int = 32
     factor: int = 2
-    prior: tuple[int, int, int] = (4, 32, 4)
-    decoder: tuple[int, ...] = (24, 48, 96)
+    prior: tuple[int, int, int] = (3, 32, 2)
+    decoder: tuple[int, ...] = (24, 40, 56)
     decoder_layers: int = 1
     attends: int = 1
-    head: int = 32
-    context: int = 96
+    head: int = 28
+    context: int = 64
     tokens: int = 4
-    upsampler: tuple[int, ...] = (16, 32, 48)
+    zero_padded: tuple[str, ...] = ("down_blocks", "mid_block")
+    upsampler: tuple[int, ...] = (16, 24)
     upsampler_layers: int = 1
     groups: int = 8
 
 
 PAPER = NetworkConfig(
+    image=64,
     factor=4,
     prior=(32, 64, 24),
     decoder=(512, 1024, 1536, 2048),
@@ -91,12 +95,14 @@ class UnclipConfig(RunConfig):
     """One run of `gesso train unclip`: its stages one after the other. steps: of the decoder. clip: the directory of a `CLIPModel`.
 
     blur: the most noise that the small picture has when the upsampler is trained (Ho et al. 2022, arXiv 2106.15282, section 4.2).
-    crop: pixels a side of what the upsampler is shown of a large picture.
+    crop: pixels a side of what the upsampler is shown of a large picture. place: how the decoder is taught where in the tile it is. borrow:
+    the CLIP is the one that ships, and is left out of what is written.
     """
 
     clip: Path
-    steps: int = 3_000
+    steps: int = 4_000
     half: bool = False
+    borrow: bool = False
     warmup: int = 100
     decay_start: float = 0.4
     final_rate: float = 0.05
@@ -104,14 +110,15 @@ class UnclipConfig(RunConfig):
     timesteps: int = 1000
     zero_padding_share: float = 0.1
     blur: float = 0.1
-    crop: int = 64
+    crop: int = 32
     sheet_minutes: float = 10.0
     captions: int = 12
     network: NetworkConfig = field(default_factory=NetworkConfig)
     data: DataConfig = field(default_factory=DataConfig)
-    prior: StageConfig = field(default_factory=lambda: StageConfig(0.8, 64))
-    decoder: StageConfig = field(default_factory=lambda: StageConfig(1.0, 16))
-    upsampler: StageConfig = field(default_factory=lambda: StageConfig(0.5, 16))
+    place: PlaceConfig = field(default_factory=PlaceConfig)
+    prior: StageConfig = field(default_factory=lambda: StageConfig(0.5, 64))
+    decoder: StageConfig = field(default_factory=lambda: StageConfig(1.0, 64))
+    upsampler: StageConfig = field(default_factory=lambda: StageConfig(0.5, 32))
 
     def as_json(self) -> dict[str, Any]:
         """The numbers alone; of the CLIP its folder's name."""
@@ -130,7 +137,7 @@ class UnclipConfig(RunConfig):
     def identity(self) -> dict[str, Any]:
         """What a checkpoint must agree with to be gone on with; how long and where it runs may change."""
         values: dict[str, Any] = json.loads(json.dumps(self.as_json()))
-        for name in ("minutes", "threads", "steps", "log_every", "save_minutes", "sheet_minutes", "captions", "clip", "half"):
+        for name in ("minutes", "threads", "steps", "log_every", "save_minutes", "sheet_minutes", "captions", "clip", "half", "borrow"):
             del values[name]
         for name in ("workers", "target"):
             del values["data"][name]

@@ -70,6 +70,15 @@ def pictures(pool: Seen, index: list[int], chance: Chance) -> torch.Tensor:
     return to_tensor(torch.from_numpy(np.ascontiguousarray(stacked)))
 
 
+def crops(pool: Seen, index: list[int], chance: Chance, side: int) -> torch.Tensor:
+    """(N, 3, side, side) in -1..1, from anywhere on the torus."""
+    found = []
+    for i in index:
+        down, across = chance.draws.integers(0, pool.size, 2)
+        found.append(np.roll(pool.image(i), (-down, -across), (0, 1))[:side, :side])
+    return to_tensor(torch.from_numpy(np.stack(found)))
+
+
 def to_tensor(images: torch.Tensor) -> torch.Tensor:
     """Bytes (N, H, W, 3) to floats (N, 3, H, W) in -1..1."""
     return images.permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +13,6 @@ from torch import Tensor
 from gesso.errors import InvalidRequest, ModelError
 from gesso.library import read_json
 from gesso.manifest import ModelEntry
-from gesso.media.preparing import Preparing
 from gesso.model import Conditioning, ModelCard, Patch, Seamless, overlaid
 from gesso_plugins.unclip.directory import HINT, UPSAMPLER, Directory
 from gesso_plugins.unclip.parts import Decoder, Prior, Upsampler, Wrapped
@@ -22,13 +22,16 @@ OPTIONS = {"prior": ("prior_steps", "prior_guidance"), "upsampler": ("upsampler_
 
 
 class UnclipFamily:
-    """Describes and loads such a directory."""
+    """Describes and loads such a directory. clip: that of the CLIP that ships, for those that leave theirs out."""
 
     name = "unclip"
 
+    def __init__(self, clip: Path | None = None) -> None:
+        self._clip = clip
+
     def inspect(self, entry: ModelEntry) -> ModelCard:
         """The card, from configuration files and safetensors headers; ModelError with the fix."""
-        directory = Directory.of(entry.name, entry.path)
+        directory = Directory.of(entry.name, entry.path, self._clip)
         cascade, (latent, limits, defaults) = cascade_of(directory), sizes_of(directory)
         weights = directory.weights()
         parts = {"prior": cascade.prior, "upsampler": cascade.upsampler}
@@ -51,7 +54,7 @@ class UnclipFamily:
 
     def load(self, card: ModelCard, on: torch.device) -> UnclipModel:
         """The networks on the device: in half precision on an accelerator."""
-        directory = Directory.of(card.name, card.path)
+        directory = Directory.of(card.name, card.path, self._clip)
         dtype = torch.float16 if on.type == "cuda" else torch.float32
         return UnclipModel(card, {name: directory.network(name, dtype).to(on) for name in directory.networks}, directory, on)
 
@@ -86,9 +89,7 @@ class UnclipModel:
             first = networks[UPSAMPLER[0]]
             self._upsampler = Upsampler(first, networks.get(UPSAMPLER[1], first), cascade.upsampler)
         if "image_encoder" in networks:
-            settings = directory.path / "feature_extractor" / "preprocessor_config.json"
-            side = int(networks["image_encoder"].config.image_size)
-            self._preparing = Preparing.of(side, read_json(settings) if settings.is_file() else {}, crop=True)
+            self._preparing = directory.preparing(int(networks["image_encoder"].config.image_size))
 
     @property
     def nbytes(self) -> int:

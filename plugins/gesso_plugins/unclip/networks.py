@@ -13,6 +13,7 @@ from torch import nn
 from gesso.errors import InvalidRequest, ModelError
 from gesso.library import read_json
 from gesso.media.preparing import Preparing
+from gesso.model.seamless import ZERO_PADDED
 from gesso.training import ema
 from gesso_plugins.unclip.config import ClipConfig, NetworkConfig
 from gesso_plugins.unclip.directory import network_class
@@ -158,6 +159,7 @@ def build(config: NetworkConfig, clip: ClipConfig) -> dict[str, Any]:
             cross_attention_dim=config.context,
         )
         decoder = network_class("UNet2DConditionModel")(**_decoder(config))
+        decoder.register_to_config(**{ZERO_PADDED: list(config.zero_padded)})
         upsampler = network_class("UNet2DModel")(**_upsampler(config)) if config.factor > 1 else None
     for frozen in (prior.clip_mean, prior.clip_std):
         frozen.requires_grad_(False)

@@ -20,9 +20,12 @@ def train(argv: Sequence[str]) -> int:
     """`gesso train unclip`."""
     from gesso_plugins.unclip.command import train as run
 
-    manifest = first_party()
-    shipped = next((entry.path for entry in manifest.models if entry.name == CLIP), None)
-    return run(argv, build_plugins(manifest).dataset(DATASET), shipped or Path(CLIP))
+    return run(argv, build_plugins(first_party()).dataset(DATASET), shipped_clip() or Path(CLIP))
+
+
+def shipped_clip() -> Path | None:
+    """The directory of the CLIP that ships."""
+    return next((entry.path for entry in first_party().models if entry.name == CLIP), None)
 
 
 @hookimpl
@@ -30,7 +33,7 @@ def gesso_families() -> Iterable[Family]:
     """Directories in Karlo's format."""
     from gesso_plugins.unclip.family import UnclipFamily
 
-    return [UnclipFamily()]
+    return [UnclipFamily(shipped_clip())]
 
 
 @hookimpl

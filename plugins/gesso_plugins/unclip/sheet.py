@@ -23,28 +23,27 @@ class Painter:
     """The parts of a run, deterministically sampled (DDIM, Song et al. 2021, equation 12 with no noise) and without guidance."""
 
     def __init__(self, steps: dict[str, Any], timesteps: int) -> None:
-        standard, noise = levels_of(timesteps, "sample"), levels_of(timesteps, "epsilon")
-        self._prior = Prior(steps["prior"].network, Part(standard, STEPS, clip=CLIP_RANGE))
-        self._noisy, self._steps = Part(noise, STEPS, clip=1.0), steps
-        self._decoder = Decoder(steps["decoder"].network, steps["decoder"].projection, self._noisy)
-        self._standard, self._noise = standard, noise
+        self._levels, self._steps = levels_of(timesteps), steps
+        self._painting = Part(self._levels, STEPS, clip=1.0)
+        self._prior = Prior(steps["prior"].network, Part(self._levels, STEPS, clip=CLIP_RANGE))
+        self._decoder = Decoder(steps["decoder"].network, steps["decoder"].projection, self._painting)
 
     def imagined(self, words: Conditioning, noise: Tensor) -> Tensor:
         """Embeddings (N, D) of words, from noise (N, D)."""
-        x = sampled(self._prior.x0, noise[:, :, None, None], words, self._standard, CLIP_RANGE)
+        x = sampled(self._prior.x0, noise[:, :, None, None], words, self._levels, CLIP_RANGE)
         return self._prior.embedding(x)
 
     def painted(self, words: Conditioning, embedding: Tensor, noise: Tensor) -> Tensor:
         """Pictures (N, 3, h, w) in -1..1 of embeddings."""
         heard = torch.ones(len(embedding), 1)
         told = Conditioning(words.tokens, words.pooled, {**words.extras, "embedding": embedding, "heard": heard})
-        return sampled(self._decoder.x0, noise, told, self._noise, 1.0)
+        return sampled(self._decoder.x0, noise, told, self._levels, 1.0)
 
     def grown(self, small: Tensor, noise: Tensor) -> Tensor:
         """The same, larger."""
         cond = Conditioning(torch.zeros(len(small), 1, 1), None, {"small": small})
         network = self._steps["upsampler"].network
-        return sampled(Upsampler(network, network, self._noisy).x0, noise, cond, self._noise, 1.0)
+        return sampled(Upsampler(network, network, self._painting).x0, noise, cond, self._levels, 1.0)
 
 
 @torch.no_grad()

@@ -23,6 +23,7 @@ from gesso.training import precision
 from gesso.training.arguments import has_checkpoint
 from gesso.training.beside import grow_renders, start_beside
 from gesso.training.muon import build_optimiser
+from gesso.training.place import listening, place_loss
 from gesso.training.rate import rate
 from gesso.training.refusals import refuse_other, refuse_unknown
 from gesso.training.renders import RenderStore, Request, Universe
@@ -30,7 +31,7 @@ from gesso.training.run import Chore, Run
 from gesso.training.sheet import save_sheet
 from gesso.training.variety import laid_out
 from gesso_plugins.unclip.config import CAPTION_DROPOUT, EMBEDDING_DROPOUT, PRIOR_DROPOUT, STAGES, UnclipConfig
-from gesso_plugins.unclip.data import Chance, Seen, halved, pictures, some
+from gesso_plugins.unclip.data import Chance, Seen, crops, halved, pictures, some
 from gesso_plugins.unclip.levels import Levels
 from gesso_plugins.unclip.networks import Clip, Stage, build
 from gesso_plugins.unclip.parts import enlarged
@@ -136,7 +137,9 @@ class Training:
         return functional.mse_loss(made.float(), clean)
 
     def _decoder_loss(self, chance: Chance) -> torch.Tensor:
-        """|noise - f(x_t, t, z, y)|^2, with the embedding left unheard at times, and the caption often (section 2.1)."""
+        """|x - f(x_t, t, z, y)|^2, weighed, with the embedding left unheard at times, and the caption often (section 2.1); and, where the
+        layouts are fixed, what the network's features leave unsaid of their place.
+        """
         config, batch = self.config, self.config.decoder.batch
         index = some(self.pool, batch, chance)
         clean = halved(pictures(self.pool, index, chance), config.network.image)
@@ -145,20 +148,23 @@ class Training:
         time, noise = self.levels.times(batch, chance.rng), chance.noise(clean)
         words = torch.cat([states, mask[..., None].float()], -1)
         noisy, embedding = self.levels.noisy(clean, noise, time), self.pool.embeddings(index)
-        made = precision.call(self.networks["decoder"], noisy, time, words, vector, embedding, heard, half=config.half)
-        return functional.mse_loss(made.float(), noise)
+        decoder = self.networks["decoder"]
+        with listening(decoder.network, config.place) as features:
+            made = precision.call(decoder, noisy, time, words, vector, embedding, heard, half=config.half)
+        loss = self.levels.weighted(made.float(), clean, time)
+        return loss + config.place.weight * place_loss(features) if config.place.weight and config.data.layouts else loss
 
     def _upsampler_loss(self, chance: Chance) -> torch.Tensor:
         """The same of crops, from a small picture that is noisy itself, since the decoder's are not perfect."""
         config, batch = self.config, self.config.upsampler.batch
-        whole = pictures(self.pool, some(self.pool, batch, chance), chance)[..., : config.crop, : config.crop]
+        whole = crops(self.pool, some(self.pool, batch, chance), chance, config.crop)
         small = halved(whole, config.crop // config.network.factor)
         noise_of_small = config.blur * torch.rand(batch, 1, 1, 1, generator=chance.rng) * chance.noise(small)
         time, noise = self.levels.times(batch, chance.rng), chance.noise(whole)
         grown = enlarged(small + noise_of_small, (config.crop, config.crop))
         noisy = self.levels.noisy(whole, noise, time)
         made = precision.call(self.networks["upsampler"], noisy, grown, time, half=config.half)
-        return functional.mse_loss(made.float(), noise)
+        return self.levels.weighted(made.float(), whole, time)
 
     def _words(self, captions: list[str], dropped: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """States, vectors and masks of captions, some of them left empty."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gesso.plugin.datasets import CaptionedSource
 
 ABOUT = "Train a VAE-GAN, which makes a picture in one forward, on captioned renders of 64 pixels."
-TRAINING = Training("vaegan", ABOUT, steps=4_000, layouts=LAYOUTS)
+TRAINING = Training("vaegan", ABOUT, steps=3_000, layouts=LAYOUTS)
 
 
 def train(argv: Sequence[str], source: CaptionedSource) -> int:

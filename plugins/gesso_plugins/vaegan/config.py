@@ -27,7 +27,7 @@ class NetworkConfig:
     image: int = 64
     vocabulary: int = 1536
     length: int = 32
-    text_width: int = 96
+    text_width: int = 64
     text_layers: int = 2
     text_heads: int = 4
     words: int = 96
@@ -101,15 +101,22 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights of the terms. prior: KL divergence; likeness: distance in the critic's features; pixels: in colours; adversarial: what the
-    critic says. penalty: of the critic's slope, where it is Wasserstein's.
+    """Weights of the terms. prior: KL divergence, at first and, from the share `annealed` of the steps on, at last; agreement: of words and
+    what the encoder sees; pixels: in colours; likeness: distance in the critic's features; adversarial: what the critic says; these two
+    grow from nothing over as many steps after that. penalty: of the critic's slope, where it is Wasserstein's.
+
+    A prior that weighs much at first lets nothing through the seed, so that words must say all that they can; what is let through later is
+    then the rest. With a light one from the start the seed says what the words do, and a drawn seed says a little of everything. The critic
+    is heard, little by little, once the words are learned: a generator of nothing but blots learns only how to deceive it.
     """
 
     adversary: Adversary = "bce"
-    prior: float = 0.05
+    prior: tuple[float, float] = (5.0, 0.3)
+    annealed: float = 0.5
+    agreement: float = 0.05
     likeness: float = 1.0
     pixels: float = 1.0
-    adversarial: float = 0.05
+    adversarial: float = 0.02
     penalty: float = 10.0
 
 
@@ -127,11 +134,15 @@ class WatchConfig:
 
 @dataclass(frozen=True)
 class VaeganConfig(RunConfig):
-    """One run of `gesso train vaegan`. The critic's rate is the higher of the two time scales. half: forwards in bfloat16."""
+    """One run of `gesso train vaegan`. The critic's rate is the higher of the two time scales. matrix_rate: of the kernels of
+    words and generator, which Muon teaches; all else is Adam's, since the encoder's seeds would run away from steps of a fixed length.
+    half: forwards in bfloat16.
+    """
 
-    steps: int = 4_000
+    steps: int = 3_000
     half: bool = False
-    batch: int = 16
+    batch: int = 24
+    matrix_rate: float = 0.01
     learning_rate: float = 5e-4
     critic_rate: float = 1e-3
     betas: tuple[float, float] = (0.5, 0.99)

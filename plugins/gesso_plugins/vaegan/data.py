@@ -20,11 +20,14 @@ Kind = tuple[str, str]
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures (N, 3, S, S) in [-1, 1], the ids (N, L) of their captions, and those of captions of other materials or colours."""
+    """Pictures (N, 3, S, S) in [-1, 1], the ids (N, L) of their captions, those of captions of other materials or colours, and which of the
+    pictures are of one material and colour (N, N), as 0 and 1.
+    """
 
     pictures: torch.Tensor
     ids: torch.Tensor
     wrong: torch.Tensor
+    alike: torch.Tensor
 
 
 class KindPool(Pool):
@@ -70,4 +73,6 @@ def draw_batch(pool: KindPool, count: int, key: tuple[int, int]) -> Batch:
     rng = np.random.default_rng([key[0], 83, key[1]])
     index = rng.integers(0, len(pool), count).tolist()
     pictures = [pool.moved(i, rng) for i in index]
-    return Batch(to_tensor(np.stack(pictures)), pool.ids(index), pool.ids([pool.other(i, rng) for i in index]))
+    kinds = [pool.kinds[i] for i in index]
+    alike = torch.tensor([[one == other for other in kinds] for one in kinds]).float()
+    return Batch(to_tensor(np.stack(pictures)), pool.ids(index), pool.ids([pool.other(i, rng) for i in index]), alike)

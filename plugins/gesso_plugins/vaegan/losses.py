@@ -11,6 +11,8 @@ from torch.nn import functional
 from gesso_plugins.vaegan.config import Adversary
 from gesso_plugins.vaegan.networks import Spread
 
+SHARPNESS = 10.0
+"""By what the cosines of pictures and words are multiplied."""
 Score = Callable[[torch.Tensor], torch.Tensor]
 """Pictures (N, 3, H, W) to scores (N,)."""
 
@@ -29,11 +31,27 @@ def prior(spread: Spread) -> torch.Tensor:
     return 0.5 * (spread.mean.square() + spread.log_variance.exp() - 1 - spread.log_variance).mean()
 
 
+def annealed(weights: tuple[float, float], done: float) -> float:
+    """From the first weight to the second as `done` goes from 0 to 1; the second from there on."""
+    first, last = weights
+    return first + (last - first) * min(1.0, done)
+
+
 def likeness(made: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
     """Minus the logarithm of a normal density of unit variance around the critic's features, per number (Larsen et al. 2016, equations 7
     and 8).
     """
     return 0.5 * (made - real).square().mean()
+
+
+def agreement(pictures: torch.Tensor, words: torch.Tensor, alike: torch.Tensor) -> torch.Tensor:
+    """How badly pictures (N, P) and words (N, P) find one another in the batch, both ways (the joint embedding of Reed et al. 2016, section
+    4.1, with the softmax of Radford et al. 2021, figure 3). ``alike`` (N, N): which of them show, and say, the same.
+    """
+    found = functional.normalize(pictures, dim=1) @ functional.normalize(words, dim=1).T * SHARPNESS
+    wanted = alike / alike.sum(1, keepdim=True)
+    both = found.log_softmax(1) + found.T.log_softmax(1)
+    return -(wanted * both).sum(1).mean() / 2
 
 
 def critic_loss(scores: Scores, adversary: Adversary) -> torch.Tensor:

@@ -27,10 +27,8 @@ QUIET = -3.0
 """The logarithm of the variance at the start: seeds that are mostly noise teach nobody to look at them."""
 LOUDEST = 6.0
 """The largest logarithm of a variance, either way."""
-TURNS = (1, 2, 4)
-"""How often the waves that tell places turn over one period."""
-WAVES = 4 * len(TURNS)
-"""Channels of `waves`."""
+TURNS = 12
+"""How often the quickest of the waves that tell places turns over one period; in coarse features as often as there fits."""
 
 
 @dataclass(frozen=True)
@@ -63,19 +61,29 @@ def spread_words(words: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     return words[:, :, None, None].expand(-1, -1, *places.shape[2:])
 
 
-def waves(height: int, width: int, period: int) -> torch.Tensor:
-    """Where each of ``height x width`` places lies, (1, WAVES, height, width): cosines and sines along both axes (Vaswani et al. 2017,
+def waves(size: int, period: int, turns: int) -> torch.Tensor:
+    """Where each of ``size`` places along one axis lies, (1 + 2 turns, size): a constant, then cosines and sines (Vaswani et al. 2017,
     section 3.5, on a torus). They repeat every `period` places, stretched so that they close at the border of any size.
     """
-    rows, columns = (_waves(size, max(1, round(size / period))) for size in (height, width))
-    spread = rows[:, :, None].expand(-1, -1, width), columns[:, None, :].expand(-1, height, -1)
-    return torch.cat(spread)[None]
+    angles = 2 * math.pi * max(1, round(size / period)) * torch.arange(1, turns + 1)[:, None] * (torch.arange(size) + 0.5) / size
+    return torch.cat([torch.ones(1, size), math.sqrt(2) * angles.cos(), math.sqrt(2) * angles.sin()])
 
 
-def _waves(size: int, periods: int) -> torch.Tensor:
-    turns = torch.tensor(TURNS)[:, None] * periods
-    angles = 2 * math.pi * turns * (torch.arange(size) + 0.5) / size
-    return torch.cat([angles.cos(), angles.sin()])
+class Places(nn.Module):
+    """Features (1, C, h, w) of where each place lies: learned sums of products of waves along both axes. So what always lies at the same
+    place of a tile is a matter of memory, as in the learned constant of Karras et al. 2019 (section 2), but for pictures of any size.
+    """
+
+    def __init__(self, channels: int, period: int) -> None:
+        super().__init__()
+        self.period, self.turns = period, min(TURNS, (period - 1) // 2)
+        count = 1 + 2 * self.turns
+        self.weight = nn.Parameter(torch.randn(channels, count, count) / count)
+
+    def forward(self, height: int, width: int) -> torch.Tensor:
+        """The products are summed one axis after the other: all of them at all places would be larger than the picture."""
+        rows, columns = (waves(size, self.period, self.turns).to(self.weight) for size in (height, width))
+        return torch.einsum("cij,ih,jw->chw", self.weight, rows, columns)[None]
 
 
 class TextEncoder(nn.Module):
@@ -105,23 +113,25 @@ class TextEncoder(nn.Module):
 
 
 class ImageEncoder(nn.Module):
-    """Pictures (N, 3, H, W) in [-1, 1] to the spread of their seeds."""
+    """Pictures (N, 3, H, W) in [-1, 1] to the spread of their seeds, and to the vectors (N, P) that their words should have."""
 
-    def __init__(self, channels: tuple[int, ...], latent: int) -> None:
+    def __init__(self, channels: tuple[int, ...], latent: int, words: int) -> None:
         super().__init__()
         self.enter = nn.Conv2d(3, channels[0], 3, padding=1)
         self.down = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in _pairs((channels[0], *channels)))
         self.leave = nn.Conv2d(channels[-1], 2 * latent, 3, padding=1)
+        self.describe = nn.Linear(channels[-1], words)
         assert self.leave.bias is not None
         nn.init.constant_(self.leave.bias[latent:], QUIET)
 
-    def forward(self, pictures: torch.Tensor) -> Spread:
+    def forward(self, pictures: torch.Tensor) -> tuple[Spread, torch.Tensor]:
         """One place of the seed for each square of pixels."""
         x = self.enter(pictures)
         for convolution in self.down:
             x = convolution(functional.silu(level(x)))
-        mean, log_variance = self.leave(functional.silu(level(x))).chunk(2, 1)
-        return Spread(mean.float(), log_variance.float().clamp(-LOUDEST, LOUDEST))
+        seen = functional.silu(level(x))
+        mean, log_variance = self.leave(seen).chunk(2, 1)
+        return Spread(mean.float(), log_variance.float().clamp(-LOUDEST, LOUDEST)), self.describe(seen.mean((2, 3))).float()
 
 
 class Block(nn.Module):
@@ -129,17 +139,16 @@ class Block(nn.Module):
 
     def __init__(self, before: int, after: int, words: int, period: int) -> None:
         super().__init__()
-        self.period = period
         self.conv1 = nn.Conv2d(before, after, 3, padding=1)
         self.conv2 = nn.Conv2d(after, after, 3, padding=1)
         self.tell = nn.Conv2d(words, 2 * after, 1)
-        self.place = nn.Conv2d(WAVES, after, 1)
+        self.places = Places(after, period)
         self.skip = nn.Conv2d(before, after, 1)
 
     def forward(self, x: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
         """(N, C, h, w) to (N, C', 2 h, 2 w)."""
         x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
-        y = self.conv1(functional.silu(level(x))) + self.place(waves(x.shape[2], x.shape[3], self.period).to(x))
+        y = self.conv1(functional.silu(level(x))) + self.places(*x.shape[2:])
         scale, shift = functional.interpolate(self.tell(words), size=y.shape[2:], mode="nearest").chunk(2, 1)
         y = self.conv2(functional.silu(level(y) * (1 + scale) + shift))
         result: torch.Tensor = self.skip(x) + y

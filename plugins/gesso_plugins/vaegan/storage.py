@@ -35,7 +35,7 @@ class Networks(ema.Trained):
             config,
             tokenizer,
             TextEncoder(config, tokenizer),
-            ImageEncoder(config.encoder, config.latent),
+            ImageEncoder(config.encoder, config.latent, config.words),
             Generator(config),
             Critic(config.critic, config.words, spectral=config.spectral),
         )

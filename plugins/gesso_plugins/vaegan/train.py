@@ -22,7 +22,7 @@ from gesso.plugin.datasets import CaptionedSource
 from gesso.training import precision
 from gesso.training.arguments import has_checkpoint
 from gesso.training.beside import grow_renders, start_beside
-from gesso.training.muon import Muon
+from gesso.training.muon import Muon, build_optimiser
 from gesso.training.rate import rate
 from gesso.training.refusals import refuse_other, refuse_unknown
 from gesso.training.renders import RenderStore, Request, Universe, draw
@@ -34,7 +34,7 @@ from gesso.training.vocabulary import digest, kept, refuse_other_words
 from gesso_plugins.vaegan.augment import augmented
 from gesso_plugins.vaegan.config import VaeganConfig
 from gesso_plugins.vaegan.data import Batch, KindPool, draw_batch
-from gesso_plugins.vaegan.losses import Scores, critic_loss, likeness, maker_loss, prior, slope_penalty
+from gesso_plugins.vaegan.losses import Scores, agreement, annealed, critic_loss, likeness, maker_loss, prior, slope_penalty
 from gesso_plugins.vaegan.networks import spread_words
 from gesso_plugins.vaegan.storage import FILE, Networks
 from gesso_plugins.vaegan.watch import Health, health, made_diversity, render_diversity
@@ -44,11 +44,13 @@ WEIGHTS = "vaegan.safetensors"
 
 @dataclass(frozen=True)
 class Moment:
-    """One step: its batch, its random numbers, and the factor on the learning rates."""
+    """One step: its batch, its random numbers, the factor on the learning rates, the weight of the prior, how much the critic is heard."""
 
     batch: Batch
     rng: torch.Generator
     factor: float
+    prior: float
+    heard: float
 
 
 class Training:
@@ -75,13 +77,16 @@ class Training:
         self.store.ensure(self.source, self.request, config.data.minimum)
         self.pool = KindPool(self.store, config.network.image, self.networks.tokenizer, still=bool(config.data.layouts))
         networks = self.networks
+        for network in (networks.encoder, networks.generator):
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         makers: list[nn.Module] = [networks.words, networks.encoder, networks.generator]
-        groups = ((makers, config.learning_rate), ([networks.critic], config.critic_rate))
+        muon = build_optimiser([networks.words, networks.generator], config.matrix_rate, config.learning_rate, weight_decay=0.0)
         adam = [
-            {"params": [p for m in modules for p in m.parameters()], "lr": lr, "base_lr": lr, "betas": config.betas}
-            for modules, lr in groups
+            {"params": list(module.parameters()), "lr": lr, "base_lr": lr}
+            for module, lr in ((networks.encoder, config.learning_rate), (networks.critic, config.critic_rate))
         ]
-        self.run.train(networks, makers, Muon(adam), config.ema)
+        groups = [{**group, "betas": config.betas} for group in [*muon.param_groups, *adam]]
+        self.run.train(networks, makers, Muon(groups), config.ema)
         self.run.warm_start(facts)
         stood = self.run.resume()
         self.pool.refresh(None if stood is None else stood["shards"])
@@ -154,52 +159,65 @@ class Training:
         taken, steps = self.run.step - self.run.warm_step, config.steps - self.run.warm_step
         factor = rate(taken, warmup=config.warmup, start_decay=int(config.decay_start * steps), steps=steps, final=config.final_rate)
         rng = torch.Generator().manual_seed(config.seed * 1_000_003 + self.run.step)
-        moment = Moment(draw_batch(self.pool, config.batch, (config.seed, self.run.step)), rng, factor)
+        learned = config.loss.annealed * steps
+        phase = taken / learned if learned else 2.0  # 0 to 1: the words are learned; 1 to 2: the critic is heard more and more
+        weight, said = annealed(config.loss.prior, phase), annealed((0.0, 1.0), max(0.0, phase - 1))
+        moment = Moment(draw_batch(self.pool, config.batch, (config.seed, self.run.step)), rng, factor, weight, said)
         wrap = bool(torch.rand((), generator=rng) >= config.zero_padding_share)
         with wrapping([networks.encoder, networks.generator, networks.critic], wrap=wrap), precision.lowered(config.half):
             terms, made = self._teach_makers(moment)
             return terms | {"critic": self._teach_critic(moment, made)}
 
     def _teach_makers(self, moment: Moment) -> tuple[dict[str, float], torch.Tensor]:
-        """One step of all but the critic; the pictures that it is to judge: of noise, and of what the encoder saw, in turn."""
+        """One step of all but the critic; the pictures that it is to judge: of noise, and of what the encoder saw, in turn. Until it is
+        heard those that came back do.
+        """
         config, networks, weights = self.config, self.networks, self.config.loss
         real, rng = moment.batch.pictures, moment.rng
-        networks.critic.requires_grad_(False)
         words = networks.words(moment.batch.ids)[1]
-        spread = networks.encoder(real)
+        spread, described = networks.encoder(real)
         noise = torch.randn(2, *spread.mean.shape, generator=rng)
         seeds = spread.drawn(noise[0])
         told = spread_words(words, seeds)
-        other = torch.where(torch.arange(len(real))[:, None, None, None] % 2 == 0, noise[1], seeds.detach())
-        again, made = networks.generator(torch.cat([seeds, other]), torch.cat([told, told])).chunk(2)
-        heard = words.detach()
-        with torch.no_grad():
-            wanted = networks.critic(real, heard).features
         terms = {
-            "prior": weights.prior * prior(spread),
-            "likeness": weights.likeness * likeness(networks.critic(again, heard).features, wanted),
-            "pixels": weights.pixels * functional.l1_loss(again, real),
-            "adversarial": weights.adversarial
-            * maker_loss(networks.critic(augmented(made, config.augment, rng), heard).score, weights.adversary),
+            "prior": moment.prior * prior(spread),
+            "agreement": weights.agreement * agreement(described, words, moment.batch.alike),
         }
+        if moment.heard:
+            other = torch.where(torch.arange(len(real))[:, None, None, None] % 2 == 0, noise[1], seeds.detach())
+            again, made = networks.generator(torch.cat([seeds, other]), torch.cat([told, told])).chunk(2)
+            terms |= self._as_judged(moment, words.detach(), again, made)
+        else:
+            again = made = networks.generator(seeds, told)
+        terms["pixels"] = weights.pixels * functional.l1_loss(again, real)
         loss = torch.stack(list(terms.values())).sum()
         self.run.learn(loss, moment.factor, config.batch)
-        networks.critic.requires_grad_(True)
         return {"loss": float(loss.detach())} | {name: float(term.detach()) for name, term in terms.items()}, made.detach()
 
+    def _as_judged(self, moment: Moment, words: torch.Tensor, again: torch.Tensor, made: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What the critic, which learns nothing by it, has to say of pictures that came back and of pictures that were made."""
+        config, critic, weights = self.config, self.networks.critic, self.config.loss
+        critic.requires_grad_(False)
+        with torch.no_grad():
+            wanted = critic(moment.batch.pictures, words).features
+        far = likeness(critic(again, words).features, wanted)
+        told = maker_loss(critic(augmented(made, config.augment, moment.rng), words).score, weights.adversary)
+        critic.requires_grad_(True)
+        return {"likeness": moment.heard * weights.likeness * far, "adversarial": moment.heard * weights.adversarial * told}
+
     def _teach_critic(self, moment: Moment, made: torch.Tensor) -> float:
-        """One step of the critic, and of the words by what it tells apart in real pictures."""
+        """One step of the critic, which takes the words as the makers have them."""
         config, networks = self.config, self.networks
         real, rng = moment.batch.pictures, moment.rng
-        words, wrong = networks.words(torch.cat([moment.batch.ids, moment.batch.wrong]))[1].chunk(2)
+        with torch.no_grad():
+            words, wrong = networks.words(torch.cat([moment.batch.ids, moment.batch.wrong]))[1].chunk(2)
         seen, faked = (augmented(pictures, config.augment, rng) for pictures in (real, made))
         judged = networks.critic(torch.cat([seen, seen, faked]), torch.cat([words, wrong, words]))
         loss = critic_loss(Scores(*judged.score.chunk(3)), config.loss.adversary)
         if config.loss.adversary == "wasserstein":
             shares = torch.rand(len(real), generator=rng)
-            heard = words.detach()
-            loss = loss + config.loss.penalty * slope_penalty(lambda x: networks.critic(x, heard).score, seen, faked, shares)
-        descend(self.run.optimiser, [networks.critic, networks.words], loss, moment.factor)
+            loss = loss + config.loss.penalty * slope_penalty(lambda x: networks.critic(x, words).score, seen, faked, shares)
+        descend(self.run.optimiser, [networks.critic], loss, moment.factor)
         return float(loss.detach())
 
     def _begun(self, start: Path | None) -> tuple[Networks, dict[str, Any]]:

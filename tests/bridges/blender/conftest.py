@@ -78,7 +78,8 @@ class Blender:
         path = self.folder / f"{script}.json"
         verdict: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"ok": False, "fault": "there is no verdict"}
         crashes = "".join(path.read_text() for path in self.scratch.glob("*.crash.txt"))
-        assert process.returncode == 0, f"{verdict.get('fault')}\n{crashes}\n{said[-4000:]}"
+        crashed = "Blender crashed: " if crashes else ""
+        assert process.returncode == 0, f"{crashed}{verdict.get('fault')}\n{crashes}\n{said[-4000:]}"
         assert verdict["ok"], verdict
         assert "Traceback" not in said, said[-4000:]
         return verdict

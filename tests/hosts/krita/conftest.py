@@ -105,21 +105,22 @@ class Host:
                 if "Could not import" in (folder / "krita.log").read_text(errors="replace"):
                     break  # no plugin of this Krita will ever leave a verdict
                 time.sleep(0.2)
+            crashed = (process.poll() or 0) < 0
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         if process.returncode == 0 and not (self.profile / RESOURCES / "resourcecache.sqlite").exists():
             shutil.copytree(home / RESOURCES, self.profile / RESOURCES, dirs_exist_ok=True)
-        return read_verdict(folder)
+        return read_verdict(folder, crashed)
 
 
-def read_verdict(folder: Path) -> Verdict:
+def read_verdict(folder: Path, crashed: bool) -> Verdict:
     """The verdict of a run, made worse by what Krita wrote about plugins."""
     output = (folder / "krita.log").read_text(errors="replace")
     try:
         found = json.loads((folder / "verdict.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return Verdict(False, {}, ["Krita left no verdict"], output, folder)
+        return Verdict(False, {}, ["Krita crashed" if crashed else "Krita left no verdict"], output, folder)
     faults = [*found["faults"], *(line for line in output.splitlines() if "Error loading plugin" in line or "Could not import" in line)]
     return Verdict(bool(found["ok"]) and not faults, found["facts"], faults, output, folder)
 

@@ -239,6 +239,19 @@ def test_matrices_of_one_shape_learn_side_by_side_as_alone() -> None:
         torch.testing.assert_close(layer.weight, before - 0.5 * length * orthogonalise(nesterov).float(), rtol=0, atol=5e-3)
 
 
+def test_a_step_is_taken_in_full_precision_where_forwards_are_not() -> None:
+    """Its iteration on Gram matrices comes to nothing in half of it."""
+    torch.manual_seed(0)
+    layers = [nn.Linear(216, 24), nn.Linear(216, 24)]
+    layers[1].load_state_dict(layers[0].state_dict())
+    for layer in layers:
+        layer.weight.grad = torch.randn(24, 216, generator=torch.Generator().manual_seed(1))
+    build_optimiser(layers[:1], 0.5, 1e-3).step()
+    with torch.autocast("cpu", torch.bfloat16):
+        build_optimiser(layers[1:], 0.5, 1e-3).step()
+    assert torch.equal(layers[0].weight, layers[1].weight)
+
+
 def test_embeddings_and_borders_are_left_to_adamw() -> None:
     text = TextConfig(vocabulary=620)
     tokenizer = train_tokenizer(["red"], vocabulary=text.vocabulary, length=text.length)

@@ -15,7 +15,9 @@ import torch
 from tests.plugins.sources import Stripes
 from tests.plugins.unclip.pipelines import change
 
-from gesso.errors import GessoError
+from gesso.errors import GessoError, ModelError
+from gesso.manifest import ModelEntry
+from gesso.model import Conditioning
 from gesso.testing import Studio
 from gesso.training.checkpoint import load_checkpoint
 from gesso.training.run import Run
@@ -30,7 +32,8 @@ from gesso_plugins.unclip.config import (
     StageConfig,
     UnclipConfig,
 )
-from gesso_plugins.unclip.data import Chance
+from gesso_plugins.unclip.data import Chance, crops, to_tensor
+from gesso_plugins.unclip.family import UnclipFamily
 from gesso_plugins.unclip.levels import Levels
 from gesso_plugins.unclip.networks import build
 from gesso_plugins.unclip.storage import FOLDER
@@ -133,6 +136,46 @@ def test_what_was_trained_is_served(run: Path, studio: Studio) -> None:
     assert (scheduler["prediction_type"], scheduler["num_train_timesteps"]) == ("sample", 100)
 
 
+def test_a_directory_that_borrows_its_clip_is_the_same_but_small(
+    run: Path, tmp_path: Path, clip: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = train_unclip(Stripes(), dataclasses.replace(tiny(tmp_path / "bare", clip), borrow=True))
+    assert {path.name for path in folder.iterdir() if path.is_dir()} == {
+        "decoder", "decoder_scheduler", "prior", "prior_scheduler", "super_res_first", "super_res_scheduler", "text_proj"
+    }  # fmt: skip
+    family = UnclipFamily(clip)
+    cards = [family.inspect(ModelEntry("own", "unclip", "Own", path, ())) for path in (run / FOLDER, folder)]
+    assert cards[0].capabilities == cards[1].capabilities
+    assert cards[0].digest != cards[1].digest
+    capfd.readouterr()
+    whole, bare = (family.load(card, torch.device("cpu")) for card in cards)
+    assert not any(word in "".join(capfd.readouterr()) for word in ("zero_padded", "UNEXPECTED"))
+    (one,), (other,) = (model.encode_text(["red rows"]) for model in (whole, bare))
+    assert torch.allclose(one.tokens, other.tokens, atol=1e-2)  # the copy is in half precision
+    picture = torch.rand(1, 3, 40, 30, generator=torch.Generator().manual_seed(1))
+    assert torch.allclose(whole.encode_image(picture), bare.encode_image(picture), atol=1e-2)
+    x = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(2))
+    extras = {**one.extras, "embedding": whole.encode_image(picture)[:, :, 0, 0], "heard": torch.ones(1, 1)}
+    told = Conditioning(one.tokens, one.pooled, extras)
+    assert torch.equal(whole.denoise(x, torch.tensor([1.0]), told), bare.denoise(x, torch.tensor([1.0]), told))
+    for other_clip in (None, tmp_path):
+        with pytest.raises(ModelError, match="another CLIP than the one that ships") as refused:
+            UnclipFamily(other_clip).inspect(ModelEntry("own", "unclip", "Own", folder, ()))
+        assert "--borrow-clip" in str(refused.value.hint)
+
+
+def test_crops_come_from_anywhere_on_the_torus(tmp_path: Path, clip: Path) -> None:
+    training = Training(Stripes(), tiny(tmp_path, clip))
+    training.prepare()
+    whole = to_tensor(torch.from_numpy(training.pool.image(3)[None]))[0]
+    around = torch.cat([torch.cat([whole, whole], 1)] * 2, 2)
+    found = crops(training.pool, [3] * 20, Chance.of(1, 2, 3), 12)
+    assert found.shape == (20, 3, 12, 12)
+    windows = around.unfold(1, 12, 1).unfold(2, 12, 1).permute(1, 2, 0, 3, 4).flatten(0, 1)
+    assert all((windows == crop).flatten(1).all(1).any() for crop in found)
+    assert len({crop.numpy().tobytes() for crop in found}) > 4
+
+
 def test_the_upsampler_lies_there_once_and_can_be_left_out(run: Path, tmp_path: Path, clip: Path, studio: Studio) -> None:
     assert (run / FOLDER / "super_res_first").is_dir()
     assert not (run / FOLDER / "super_res_last").exists()
@@ -162,6 +205,15 @@ def test_the_served_prior_is_the_trained_one(run: Path, clip: Path) -> None:
     assert torch.allclose(network.clip_std[0], first.std(0), atol=1e-2)
 
 
+def test_errors_weigh_as_much_as_there_is_signal_within_bounds() -> None:
+    levels, time = Levels(1000), torch.tensor([0, 400, 999])
+    made, clean = torch.ones(3, 1, 2, 2), torch.zeros(3, 1, 2, 2)
+    each = [float(levels.weighted(made[i : i + 1], clean[i : i + 1], time[i : i + 1])) for i in range(3)]
+    signal = float(levels.noisy(torch.ones(1), torch.zeros(1), time[1:2]))
+    assert each == pytest.approx([5.0, signal**2 / (1 - signal**2), 1.0], rel=1e-3)
+    assert float(levels.weighted(made, clean, time)) == pytest.approx(sum(each) / 3)
+
+
 def test_noise_is_variance_preserving_and_agrees_with_diffusers() -> None:
     import diffusers
 
@@ -175,7 +227,7 @@ def test_noise_is_variance_preserving_and_agrees_with_diffusers() -> None:
 
 @pytest.mark.parametrize(
     ("config", "clip_config", "most"),
-    [(NetworkConfig(), ClipConfig(128, 32), 3_500_000), (PAPER, PAPER_CLIP, 6_000_000_000)],
+    [(NetworkConfig(), ClipConfig(128, 32), 1_500_000), (PAPER, PAPER_CLIP, 6_000_000_000)],
     ids=["own", "paper"],
 )
 def test_the_shapes_of_both_sizes(config: NetworkConfig, clip_config: ClipConfig, most: int) -> None:

@@ -14,7 +14,7 @@ from gesso.training.materials import MATERIALS
 from gesso_plugins.starter.config import CORE_MATERIALS
 from gesso_plugins.vaegan.augment import CHANGES, augmented
 from gesso_plugins.vaegan.config import PAPER, NetworkConfig
-from gesso_plugins.vaegan.losses import Scores, critic_loss, likeness, maker_loss, prior, slope_penalty
+from gesso_plugins.vaegan.losses import SHARPNESS, Scores, agreement, annealed, critic_loss, likeness, maker_loss, prior, slope_penalty
 from gesso_plugins.vaegan.networks import Critic, Generator, ImageEncoder, Spread, TextEncoder, spread_words
 from gesso_plugins.vaegan.watch import diversity, health
 
@@ -31,6 +31,26 @@ def test_the_prior_is_the_divergence_of_normals() -> None:
     ours = torch.distributions.Normal(spread.mean, (spread.log_variance / 2).exp())
     unit = torch.distributions.Normal(torch.zeros(2, 2), torch.ones(2, 2))
     assert float(prior(spread)) == pytest.approx(float(torch.distributions.kl_divergence(ours, unit).mean()), rel=1e-5)
+
+
+def test_words_agree_with_their_own_pictures_and_not_with_others() -> None:
+    """Against torch's cross entropy where all differ; pictures of one kind may be taken for one another."""
+    torch.manual_seed(2)
+    pictures, words = torch.randn(2, 5, 7)
+    found = torch.nn.functional.cosine_similarity(pictures[:, None], words[None], dim=2) * SHARPNESS
+    own = torch.arange(5)
+    wanted = (torch.nn.functional.cross_entropy(found, own) + torch.nn.functional.cross_entropy(found.T, own)) / 2
+    assert float(agreement(pictures, words, torch.eye(5))) == pytest.approx(float(wanted), rel=1e-5)
+    assert float(agreement(words, words, torch.eye(5))) < 0.3 * float(wanted)
+    swapped = words[[1, 0, 2, 3, 4]]
+    alike = torch.eye(5)
+    alike[0, 1] = alike[1, 0] = 1.0
+    assert float(agreement(words, swapped, alike)) == pytest.approx(float(agreement(swapped, words, alike)), rel=1e-4)
+    assert float(agreement(words, swapped, alike)) < float(agreement(words, swapped, torch.eye(5)))
+
+
+def test_a_weight_goes_from_its_first_to_its_last_and_stays_there() -> None:
+    assert [annealed((5.0, 0.5), done) for done in (0.0, 0.5, 1.0, 7.0)] == [5.0, 2.75, 0.5, 0.5]
 
 
 def test_a_draw_has_its_mean_and_deviation_and_carries_gradients() -> None:
@@ -135,14 +155,15 @@ def test_diversity_is_nought_where_all_are_the_same() -> None:
 @pytest.mark.parametrize(("config", "most"), [(NetworkConfig(), 2_000_000), (PAPER, 110_000_000)], ids=["own", "paper"])
 def test_the_shapes_of_both_sizes(config: NetworkConfig, most: int) -> None:
     with torch.device("meta"):
-        text, encoder = TextEncoder(config), ImageEncoder(config.encoder, config.latent)
+        text, encoder = TextEncoder(config), ImageEncoder(config.encoder, config.latent, config.words)
         generator = Generator(config)
         critic = Critic(config.critic, config.words, spectral=True)
         words = text(torch.zeros(2, config.length, dtype=torch.long))[1]
-        seeds = encoder(torch.zeros(2, 3, 64, 64)).mean
+        spread, described = encoder(torch.zeros(2, 3, 64, 64))
+        seeds = spread.mean
         pictures = generator(seeds, spread_words(words, seeds))
         judged = critic(pictures, words)
-    assert words.shape == (2, config.words)
+    assert words.shape == described.shape == (2, config.words)
     assert seeds.shape == (2, config.latent, 64 // config.factor, 64 // config.factor)
     assert pictures.shape == (2, 3, 64, 64)
     assert judged.score.shape == (2,)

@@ -20,7 +20,7 @@ from gesso.math import initial_noise
 from gesso.media.seam import seams
 from gesso.testing import Studio
 from gesso_plugins.vaegan.family import VaeganFamily, VaeganModel
-from gesso_plugins.vaegan.networks import TURNS, WAVES, waves
+from gesso_plugins.vaegan.networks import TURNS, Places, waves
 
 ASKED = {"prompt": "red rows", "model": "vaegan", "seed": 5}
 
@@ -73,14 +73,24 @@ def test_a_seed_rolled_by_a_period_is_a_rolled_tile(untrained: Path) -> None:
     assert not torch.allclose(model.decode(latents[0]), straight, atol=1e-5)  # and the padding is gone again
 
 
-@pytest.mark.parametrize(("height", "width"), [(4, 4), (5, 7), (2, 9), (16, 24)])
-def test_what_tells_places_closes_at_the_border_of_any_size(height: int, width: int) -> None:
-    told = waves(height, width, 4)
-    assert told.shape == (1, WAVES, height, width)
-    for axis, size in ((2, height), (3, width)):
-        angle = 2 * torch.pi * max(1, round(size / 4)) / size
-        step = (told - told.roll(1, axis)).square().sum(1)
-        assert torch.allclose(step, sum(4 * torch.sin(torch.tensor(angle * turn / 2)) ** 2 for turn in TURNS).expand_as(step), atol=1e-5)
+@pytest.mark.parametrize("size", [8, 10, 5, 24])
+def test_what_tells_places_closes_at_the_border_of_any_size(size: int) -> None:
+    """The distance from a place to the one before it is the same everywhere, across the border too."""
+    told, turns = waves(size, 8, 3), torch.arange(1, 4)
+    assert told.shape == (7, size)
+    step = (told - told.roll(1, 1)).square().sum(0)
+    angle = 2 * torch.pi * max(1, round(size / 8)) / size
+    assert torch.allclose(step, (8 * torch.sin(angle * turns / 2) ** 2).sum().expand_as(step), atol=1e-5)
+
+
+def test_features_of_places_are_sums_of_products_of_waves() -> None:
+    torch.manual_seed(1)
+    places = Places(2, 8)
+    products = torch.einsum("ih,jw->ijhw", waves(16, 8, 3), waves(8, 8, 3))
+    wanted = (places.weight[:, :, :, None, None] * products).sum((1, 2))
+    assert torch.allclose(places(16, 8)[0], wanted, atol=1e-5)
+    assert torch.allclose(places(16, 8).roll(8, 2), places(16, 8), atol=1e-5)
+    assert Places(2, 64).weight.shape == (2, 1 + 2 * TURNS, 1 + 2 * TURNS)
 
 
 def test_rows_of_several_pictures_share_a_forward_and_none_changes(

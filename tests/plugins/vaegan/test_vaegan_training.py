@@ -45,7 +45,7 @@ def test_what_the_encoder_saw_comes_back(tmp_path: Path) -> None:
         training.loop()
     terms = training._one_step()
     assert terms["pixels"] < 0.6 * first["pixels"]
-    assert set(terms) == {"loss", "prior", "likeness", "pixels", "adversarial", "critic"}
+    assert set(terms) == {"loss", "prior", "agreement", "likeness", "pixels", "adversarial", "critic"}
 
 
 @pytest.mark.parametrize("adversary", ["bce", "wasserstein"])
@@ -69,7 +69,7 @@ def test_a_resumed_run_equals_an_unbroken_one(tmp_path: Path, ended_after: Ended
 
 def test_the_encoder_is_not_told_what_the_critic_says(tmp_path: Path) -> None:
     """Larsen's algorithm 1; without the detached seeds its weights would move."""
-    only = LossConfig(prior=0, likeness=0, pixels=0, adversarial=1)
+    only = LossConfig(prior=(0, 0), agreement=0, likeness=0, pixels=0, adversarial=1, annealed=0)
     training = prepared(dataclasses.replace(tiny(tmp_path, 5), loss=only))
     before = {name: value.clone() for name, value in training.networks.named_tensors().items()}
     training._one_step()
@@ -79,13 +79,13 @@ def test_the_encoder_is_not_told_what_the_critic_says(tmp_path: Path) -> None:
 
 
 def test_the_critic_learns_faster(tmp_path: Path) -> None:
-    training = prepared(dataclasses.replace(tiny(tmp_path, 5), learning_rate=0.0))
+    training = prepared(dataclasses.replace(tiny(tmp_path, 5), learning_rate=0.0, matrix_rate=0.0))
     before = {name: value.clone() for name, value in training.networks.named_tensors().items()}
     training._one_step()
     moved = {name for name, value in training.networks.named_tensors().items() if not torch.equal(value, before[name])}
     assert {name.split(".")[0] for name in moved} == {"critic"}
     rates = [group["base_lr"] for group in training.run.optimiser.param_groups]
-    assert rates == [0.0, VaeganConfig.critic_rate]
+    assert rates == [0.0, 0.0, 0.0, VaeganConfig.critic_rate]
     assert VaeganConfig.critic_rate == 2 * VaeganConfig.learning_rate
     training.run.journal.close()
 
@@ -117,7 +117,7 @@ def test_collapse_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_a_run_starts_from_a_file(untrained: Path, tmp_path: Path) -> None:
-    config = dataclasses.replace(tiny(tmp_path, 4), learning_rate=0.0, critic_rate=0.0)
+    config = dataclasses.replace(tiny(tmp_path, 4), learning_rate=0.0, matrix_rate=0.0, critic_rate=0.0)
     warm = train_vaegan(Stripes(), config, untrained)
     told = FILE.told(warm)
     assert told.record["step"] == 4  # on from the file's third
@@ -226,7 +226,7 @@ def test_the_command_says_what_is_missing(run: Path, tmp_path: Path, capsys: pyt
 @pytest.mark.parametrize("adversary", ["bce", "wasserstein"])
 def test_half_precision_learns_the_same_but_rounded(tmp_path: Path, adversary: str) -> None:
     """Three steps: weights stay float32, and every term is near that of full precision."""
-    slow = {"learning_rate": 2e-4, "critic_rate": 4e-4}
+    slow = {"learning_rate": 2e-4, "matrix_rate": 1e-3, "critic_rate": 4e-4}
     runs = {half: tiny(tmp_path / str(half), 5, adversary) for half in (False, True)}
     whole, halved = (prepared(dataclasses.replace(run, half=half, **slow)) for half, run in runs.items())
     for _ in range(3):

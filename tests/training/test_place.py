@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from gesso_plugins.starter.config import PlaceConfig, TextConfig, UnetConfig
+from gesso.training.place import PlaceConfig, coordinates, listening, place_loss, unplaced
+from gesso_plugins.starter.config import TextConfig, UnetConfig
 from gesso_plugins.starter.networks import build_unet
-from gesso_plugins.starter.place import coordinates, listening, place_loss, unplaced
 
 
 def test_coordinates_tell_all_places_apart_and_wrap() -> None:

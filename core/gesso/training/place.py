@@ -1,6 +1,6 @@
-"""How well the denoiser knows where in the tile each of its features lies, and a loss that teaches it.
+"""How well a denoiser knows where in the tile each of its features lies, and a loss that teaches it.
 
-A UNet's convolutions see no place but by the zeros at the border, and of those alone the denoiser made next to nothing: a linear reader
+A UNet's convolutions see no place but by the zeros at the border, and of those alone the starter's made next to nothing: a linear reader
 found a third of the place in its innermost features, and a twentieth in its last. A layout that lies at the same place in every render is
 then no easier to learn than one that lies anywhere. What the zeros say is carried inwards where something asks for it (Islam et al. 2020,
 "How much position information do convolutional neural networks encode?"); this asks.
@@ -10,16 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-
-from gesso_plugins.starter.config import PlaceConfig
 
 RIDGE = 1e-2
 """Of the mean power of the features: keeps the reader from growing without bound."""
 SMALLEST = 2
 """Places a side that no wave fits into."""
+
+
+@dataclass(frozen=True)
+class PlaceConfig:
+    """The parts of a UNet whose features must say where in the tile they lie, and what that weighs (0: nothing)."""
+
+    parts: tuple[str, ...] = ("down_blocks.1", "mid_block", "up_blocks.0")
+    weight: float = 0.05
 
 
 def coordinates(height: int, width: int) -> torch.Tensor:
