@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class FixedPrompt:
+    """One picture to be made: its words, its seed, and what it must show, by label."""
+
+    words: str
+    seed: int
+    labels: Mapping[str, str]
 
 
 class Judge(Protocol):
@@ -31,6 +41,11 @@ class Judge(Protocol):
     @property
     def smallest(self) -> int:
         """Pixels a side below which it sees too little to say anything."""
+        ...
+
+    @property
+    def prompts(self) -> Sequence[FixedPrompt]:
+        """By which models are held to a bar: fixed before any of them was there."""
         ...
 
     def judge(self, images: npt.NDArray[np.uint8]) -> Sequence[Mapping[str, str]]:

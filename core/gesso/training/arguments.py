@@ -15,7 +15,8 @@ LAYOUTS_ABOUT = "layouts of each material that it learns, always at the same pla
 @dataclass(frozen=True)
 class Training:
     """A training as its command line tells of it. steps: how many by default; None: until it is interrupted. beside: whether a second
-    process can go on rendering. layouts: how many of each material are learned by default; None: nobody can choose.
+    process can go on rendering. layouts: how many of each material are learned by default; None: nobody can choose. folders: whether
+    pictures of one's own can be learned in the place of renders.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Training:
     resumes: str = "go on from the run's checkpoint"
     beside: bool = True
     layouts: int | None = None
+    folders: bool = False
 
 
 def train_parser(training: Training) -> argparse.ArgumentParser:
@@ -42,7 +44,19 @@ def train_parser(training: Training) -> argparse.ArgumentParser:
         option("--workers", type=int, choices=(0, 1), default=1, help=about)
     if training.layouts is not None:
         option("--layouts", type=not_negative, default=training.layouts, help=LAYOUTS_ABOUT)
+    if training.folders:
+        option("--materials", nargs="+", metavar="NAME", help="what is learned of renders (default: twelve of the starter's)")
+        option("--data", type=Path, metavar="FOLDER", help="learn this folder's pictures with their captions in the place of renders")
+        option("--prompt", metavar="WORDS", help="with --data: the caption of every picture, whatever lies beside it")
     return parser
+
+
+def refuse_mixture(parser: argparse.ArgumentParser, options: argparse.Namespace, training: Training) -> None:
+    """End with a sentence where options of renders come with a folder, or those of a folder without one."""
+    if options.data is None and options.prompt is not None:
+        parser.error("--prompt is for a folder of pictures: add --data, or leave it out")
+    if options.data is not None and (options.materials or options.layouts != training.layouts):
+        parser.error("--materials and --layouts choose among renders: leave them out with --data")
 
 
 def share(text: str) -> float:

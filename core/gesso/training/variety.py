@@ -20,6 +20,11 @@ def laid_out(source: CaptionedSource, layouts: int) -> CaptionedSource:
     return source.with_layouts(layouts)
 
 
+def stays_still(source: CaptionedSource, layouts: int) -> bool:
+    """Whether pictures are shown as they are: where their layouts are fixed, and where they do not close at their borders."""
+    return bool(layouts) or not getattr(source, "tiles", True)
+
+
 def varied(source: MappedSource, share: float) -> MappedSource:
     """The source, such a share of whose samples nobody wrote; as it is for 0. InvalidRequest where its materials are its own alone."""
     if not share:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gesso.training.arguments import Training, has_checkpoint, refuse_overwriting, train_parser
+from gesso.training.arguments import Training, has_checkpoint, refuse_mixture, refuse_overwriting, train_parser
 from gesso.training.variety import LAYOUTS
 
 if TYPE_CHECKING:
     from gesso.plugin.datasets import CaptionedSource
 
 ABOUT = "Train a discrete autoencoder, then a transformer that draws its tokens after words, on captioned renders of 64 pixels."
-TRAINING = Training("dalle", ABOUT, steps=6_000, layouts=LAYOUTS)
+TRAINING = Training("dalle", ABOUT, steps=6_000, layouts=LAYOUTS, folders=True)
 
 
 def train(argv: Sequence[str], source: CaptionedSource) -> int:
@@ -23,8 +23,8 @@ def train(argv: Sequence[str], source: CaptionedSource) -> int:
     option("--from", dest="start", type=Path, help="a file that this command wrote, to start a new run from")
     option("--autoencoder-steps", type=int, default=1_500, help="how many of the steps are the autoencoder's (default: %(default)s)")
     option("--half", action="store_true", help="compute in bfloat16; quicker where the processor multiplies it natively")
-    option("--materials", nargs="+", metavar="NAME", help="what is learned (default: twelve of the starter's)")
     options = parser.parse_args(argv)
+    refuse_mixture(parser, options, TRAINING)
     refuse_overwriting(parser, options)
     if options.go_on and not has_checkpoint(options.out):
         parser.error(f"{options.out} holds no run that could be gone on with: leave out --continue")
@@ -33,9 +33,12 @@ def train(argv: Sequence[str], source: CaptionedSource) -> int:
     if options.autoencoder_steps < 1:
         parser.error("--autoencoder-steps: a transformer needs tokens, so let the autoencoder learn for one step at least")
     from gesso.training.materials import MATERIALS
+    from gesso.training.pictures import chosen
     from gesso_plugins.dalle.config import AutoencoderConfig, DalleConfig, DataConfig
     from gesso_plugins.dalle.train import train_dalle
 
+    materials = () if options.data else tuple(options.materials or MATERIALS)
+    data = DataConfig(materials=materials, layouts=0 if options.data else options.layouts, workers=options.workers)
     config = DalleConfig(
         out=options.out,
         seed=options.seed,
@@ -44,7 +47,7 @@ def train(argv: Sequence[str], source: CaptionedSource) -> int:
         steps=options.steps,
         half=options.half,
         autoencoder=AutoencoderConfig(steps=options.autoencoder_steps),
-        data=DataConfig(materials=tuple(options.materials or MATERIALS), layouts=options.layouts, workers=options.workers),
+        data=data,
     )
-    print(train_dalle(source, config, options.start))
+    print(train_dalle(chosen(options, source), config, options.start))
     return 0

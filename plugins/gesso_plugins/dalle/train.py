@@ -28,7 +28,7 @@ from gesso.training.rate import rate
 from gesso.training.refusals import refuse_other, refuse_unknown
 from gesso.training.renders import RenderStore, Request, Universe, draw
 from gesso.training.run import Chore, Run
-from gesso.training.variety import laid_out
+from gesso.training.variety import laid_out, stays_still
 from gesso.training.vocabulary import digest, kept, refuse_other_words
 from gesso_plugins.dalle import sheets
 from gesso_plugins.dalle.autoencoder import annealed, begin, divergence, relaxed, surprise, tokens_of, unevenness
@@ -66,7 +66,7 @@ class Training:
         if start is None:
             shown = to_tensor(self.store.load(Universe.TRAIN, network.image, 0).images)
             begin(self.networks.encoder, self.networks.decoder, shown, torch.Generator().manual_seed(config.seed))
-        self.pool = Pool(self.store, network.image, tokenizer, still=bool(data.layouts))
+        self.pool = Pool(self.store, network.image, tokenizer, still=stays_still(self.source, data.layouts))
         self.run.train(self.networks, self.networks.parts.values(), self._optimiser(), config.ema)
         self.run.warm_start(facts)
         stood = self.run.resume()

@@ -63,6 +63,8 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     option("--data", required=True, metavar="FOLDER|NAME", help="a folder as for `gesso finetune`, or `procedural`: fresh renders")
     option("--prompt", metavar="WORDS", help="of a folder: the caption of every picture, whatever lies beside it")
     option("--materials", metavar="A,B,...", help="of renders: only these (default: those that the judge knows)")
+    option("--twelve", action="store_true", help="of renders: only the twelve materials that small families learn")
+    option("--fixed", action="store_true", help="ask by the fixed prompts and seeds of the judge of these renders, as bars do")
     option("--count", type=int, metavar="N", help=f"pictures to make (default: as many as the folder has, or {COUNT} renders)")
     option("--size", type=int, metavar="N", help=f"pixels a side (default: the model's own; against renders {RENDERED})")
     option("--steps", type=int, metavar="N", help="sampling steps (default: the model's own)")
@@ -84,20 +86,37 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
 
 def _data(options: argparse.Namespace, registry: Registry) -> tuple[Data, Judge | None]:
     """The data, and who can judge what is made of it."""
-    from gesso_plugins.evaluation.data import from_folder, from_source
+    from gesso_plugins.evaluation.data import from_folder, from_prompts, from_source
 
     if options.data not in [source.name for source in registry.datasets]:
-        if options.materials is not None:
-            raise UsageError("--materials chooses among renders; a folder is measured as it is.", field="materials")
+        for name in ("materials", "twelve", "fixed"):
+            if getattr(options, name):
+                raise UsageError(f"--{name} chooses among renders; a folder is measured as it is.", field=name)
         return from_folder(Path(options.data), options.prompt, options.count), None
     if options.prompt is not None:
         raise UsageError("--prompt is for a folder; renders have their own captions.", field="prompt")
     source, judge = registry.dataset(options.data), registry.judge_of(options.data)
     known = tuple(getattr(source, "materials", ()) if judge is None else judge.labels["material"])
-    materials = known if options.materials is None else tuple(name.strip() for name in options.materials.split(","))
+    materials = _materials(options, known)
     size = options.size or RENDERED
     able = judge is not None and set(materials) <= set(known) and size >= judge.smallest
-    return from_source(source, materials, size, options.count or COUNT), judge if able else None
+    if not options.fixed:
+        return from_source(source, materials, size, options.count or COUNT), judge if able else None
+    if judge is None or not able:
+        raise UsageError(f"No judge with fixed prompts knows these materials of {options.data!r} at {size} pixels.", field="fixed")
+    prompts = [each for each in judge.prompts if each.labels["material"] in materials]
+    return from_prompts(source, prompts[: options.count], size), judge
+
+
+def _materials(options: argparse.Namespace, known: tuple[str, ...]) -> tuple[str, ...]:
+    """What is asked for, of all that are known where nothing is chosen."""
+    if options.twelve:
+        from gesso.training.materials import MATERIALS
+
+        if options.materials is not None:
+            raise UsageError("--twelve names its materials itself: leave out --materials.", field="materials")
+        return MATERIALS
+    return known if options.materials is None else tuple(name.strip() for name in options.materials.split(","))
 
 
 def _tile(options: argparse.Namespace, data: Data) -> str:
@@ -117,7 +136,8 @@ def _looked(options: argparse.Namespace, data: Data, stage: Stage) -> tuple[Made
     from gesso_plugins.evaluation.making import Maker
 
     common = {"model": options.model, **_asked(options, data)}
-    orders = [{**common, "prompt": words, "seed": options.seed + place} for place, words in enumerate(data.captions)]
+    seeds = data.seeds or range(options.seed, options.seed + len(data.captions))
+    orders = [{**common, "prompt": words, "seed": seed} for words, seed in zip(data.captions, seeds, strict=True)]
     with Client(name="gesso evaluate", on_start=_note) as client, Maker(client, options.level) as maker:
         made = maker.make(orders, stage("making pictures", len(orders)))
         seen = maker.look(made.hashes, data.captions, stage("looking at them", len(orders)))

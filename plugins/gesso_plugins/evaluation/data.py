@@ -13,11 +13,14 @@ import numpy.typing as npt
 
 from gesso.errors import DataError, UsageError
 from gesso.media import images
-from gesso.plugin.datasets import CaptionedSource
+from gesso.plugin.datasets import CaptionedSource, PromptedSource
+from gesso.plugin.judging import FixedPrompt
 from gesso.training.folders import captioned, read_each
 from gesso.training.renders import Request, Universe, draw
 
 Picture = npt.NDArray[np.uint8]
+APART = 1_000_000
+"""How far the seeds of renders of fixed prompts lie from those of the prompts."""
 SEED = 20_270
 """Of the renders: no training and no judge has drawn from it."""
 
@@ -25,13 +28,14 @@ SEED = 20_270
 @dataclass(frozen=True)
 class Data:
     """Pictures (H, W, 3) of any sizes, and the captions that are asked for, the pictures' own in turn. labels: what each picture shows,
-    where the source says so.
+    where the source says so. seeds: of what is made of each caption, where they are fixed.
     """
 
     name: str
     pictures: Sequence[Picture]
     captions: Sequence[str]
     labels: Sequence[Mapping[str, str]] = field(default=())
+    seeds: Sequence[int] = field(default=())
 
 
 def from_folder(folder: Path, prompt: str | None, count: int | None) -> Data:
@@ -55,6 +59,17 @@ def from_source(source: CaptionedSource, materials: Sequence[str], size: int, co
         raise UsageError(f"{source.name!r} has no material {unknown[0]!r}; it has {', '.join(known)}.", field="materials")
     rows = [draw(source, Request(Universe.PROMPTS, size, (materials[i % len(materials)],)), SEED, i) for i in range(count)]
     return Data(source.name, [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows])
+
+
+def from_prompts(source: CaptionedSource, prompts: Sequence[FixedPrompt], size: int) -> Data:
+    """What a judge's fixed prompts ask for, as the source draws it from other seeds than theirs."""
+    if not isinstance(source, PromptedSource):
+        raise UsageError(f"{source.name!r} draws no picture of a prompt, so that nothing could be held against it.", field="fixed")
+    if len(prompts) < 2:
+        raise UsageError("Fewer than two of the fixed prompts ask for these materials.", field="materials")
+    pictures = [source.picture(each.words, size, each.seed + APART) for each in prompts]
+    words, seeds = [each.words for each in prompts], [each.seed for each in prompts]
+    return Data(f"{source.name}, fixed prompts", pictures, words, [each.labels for each in prompts], seeds)
 
 
 def _read(path: Path) -> Picture:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from gesso.plugin.judging import FixedPrompt
+
 if TYPE_CHECKING:
     from gesso_plugins.starter.classifier import Judge
 
@@ -24,6 +26,15 @@ class StarterJudge:
     def labels(self) -> Mapping[str, Sequence[str]]:
         """The materials and colours of its training."""
         return {"material": self._network.materials, "colour": self._network.colours}
+
+    @property
+    def prompts(self) -> Sequence[FixedPrompt]:
+        """The 500 of `gesso evaluate starter`."""
+        from gesso_plugins.starter.command import PROMPTS_FILE
+        from gesso_plugins.starter.evaluate import evaluation_file, load_prompts
+
+        found = load_prompts(evaluation_file(PROMPTS_FILE))
+        return [FixedPrompt(each.text, each.seed, {"material": each.material, "colour": each.colour}) for each in found]
 
     def judge(self, images: npt.NDArray[np.uint8]) -> Sequence[Mapping[str, str]]:
         """Smaller pictures are enlarged first."""

@@ -70,11 +70,11 @@ def pictures(pool: Seen, index: list[int], chance: Chance) -> torch.Tensor:
     return to_tensor(torch.from_numpy(np.ascontiguousarray(stacked)))
 
 
-def crops(pool: Seen, index: list[int], chance: Chance, side: int) -> torch.Tensor:
-    """(N, 3, side, side) in -1..1, from anywhere on the torus."""
+def crops(pool: Seen, index: list[int], chance: Chance, side: int, *, wrap: bool) -> torch.Tensor:
+    """(N, 3, side, side) in -1..1, from anywhere on the torus where pictures ``wrap``, else from within."""
     found = []
     for i in index:
-        down, across = chance.draws.integers(0, pool.size, 2)
+        down, across = chance.draws.integers(0, pool.size if wrap else pool.size - side + 1, 2)
         found.append(np.roll(pool.image(i), (-down, -across), (0, 1))[:side, :side])
     return to_tensor(torch.from_numpy(np.stack(found)))
 

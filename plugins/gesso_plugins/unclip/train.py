@@ -29,7 +29,7 @@ from gesso.training.refusals import refuse_other, refuse_unknown
 from gesso.training.renders import RenderStore, Request, Universe
 from gesso.training.run import Chore, Run
 from gesso.training.sheet import save_sheet
-from gesso.training.variety import laid_out
+from gesso.training.variety import laid_out, stays_still
 from gesso_plugins.unclip.config import CAPTION_DROPOUT, EMBEDDING_DROPOUT, PRIOR_DROPOUT, STAGES, UnclipConfig
 from gesso_plugins.unclip.data import Chance, Seen, crops, halved, pictures, some
 from gesso_plugins.unclip.levels import Levels
@@ -65,7 +65,7 @@ class Training:
         torch.manual_seed(config.seed)
         self.networks = build(network, self.clip.config)
         self.store.ensure(self.source, self.request, config.data.minimum)
-        self.pool = Seen(self.store, self.size, self.clip, still=bool(config.data.layouts))
+        self.pool = Seen(self.store, self.size, self.clip, still=stays_still(self.source, config.data.layouts))
         self.pool.refresh(-(-config.data.minimum // config.data.shard))
         mean, deviation = self.pool.statistics(config.data.minimum)
         with torch.no_grad():
@@ -157,7 +157,7 @@ class Training:
     def _upsampler_loss(self, chance: Chance) -> torch.Tensor:
         """The same of crops, from a small picture that is noisy itself, since the decoder's are not perfect."""
         config, batch = self.config, self.config.upsampler.batch
-        whole = crops(self.pool, some(self.pool, batch, chance), chance, config.crop)
+        whole = crops(self.pool, some(self.pool, batch, chance), chance, config.crop, wrap=config.zero_padding_share < 1)
         small = halved(whole, config.crop // config.network.factor)
         noise_of_small = config.blur * torch.rand(batch, 1, 1, 1, generator=chance.rng) * chance.noise(small)
         time, noise = self.levels.times(batch, chance.rng), chance.noise(whole)
@@ -189,7 +189,7 @@ class Training:
         side = config.network.image
         seeds = torch.randn(count, 3, side, side, generator=rng)
         painter = Painter(self.networks, config.timesteps)
-        with run.average.applied(), torch.no_grad(), wrapping(self.networks["decoder"], wrap=True):
+        with run.average.applied(), torch.no_grad(), wrapping(self.networks["decoder"], wrap=config.zero_padding_share < 1):
             imagined = painter.imagined(words, torch.randn(count, self.clip.config.width, generator=rng))
             made = [painter.painted(words, each, seeds) for each in (self.pool.embeddings(index), imagined)]
             if name == "upsampler":

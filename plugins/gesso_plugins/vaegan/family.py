@@ -14,7 +14,7 @@ from gesso.manifest import ModelEntry
 from gesso.model import Conditioning, Defaults, Latent, Limits, ModelCard, Patch, Seamless, overlaid
 from gesso.model.seamless import make_seamless
 from gesso.training.tokenizer import encode
-from gesso_plugins.vaegan.storage import FILE, Networks
+from gesso_plugins.vaegan.storage import FILE, Painter
 
 CAPABILITIES = frozenset({"encode_text", "draw", "decode"})
 LARGEST = 1024
@@ -60,7 +60,7 @@ def _info(path: Path, record: dict[str, object]) -> dict[str, str]:
 class VaeganModel:
     """Words as a vector, and a seed with that vector at each of its places as a picture."""
 
-    def __init__(self, card: ModelCard, networks: Networks, on: torch.device) -> None:
+    def __init__(self, card: ModelCard, networks: Painter, on: torch.device) -> None:
         self.card = card
         self._tokenizer = networks.tokenizer
         self._words = networks.words.requires_grad_(False).eval().to(on)

@@ -29,14 +29,14 @@ from gesso.training.renders import RenderStore, Request, Universe, draw
 from gesso.training.run import Chore, Run, descend
 from gesso.training.sheet import save_sheet
 from gesso.training.tokenizer import encode
-from gesso.training.variety import laid_out
+from gesso.training.variety import laid_out, stays_still
 from gesso.training.vocabulary import digest, kept, refuse_other_words
 from gesso_plugins.vaegan.augment import augmented
 from gesso_plugins.vaegan.config import VaeganConfig
 from gesso_plugins.vaegan.data import Batch, KindPool, draw_batch
 from gesso_plugins.vaegan.losses import Scores, agreement, annealed, critic_loss, likeness, maker_loss, prior, slope_penalty
 from gesso_plugins.vaegan.networks import spread_words
-from gesso_plugins.vaegan.storage import FILE, Networks
+from gesso_plugins.vaegan.storage import FILE, Networks, Painter
 from gesso_plugins.vaegan.watch import Health, health, made_diversity, render_diversity
 
 WEIGHTS = "vaegan.safetensors"
@@ -75,7 +75,7 @@ class Training:
             refuse_other_words(config.out, self.networks.tokenizer)
         self.run.journal.say(f"drawing the first {config.data.minimum} renders")
         self.store.ensure(self.source, self.request, config.data.minimum)
-        self.pool = KindPool(self.store, config.network.image, self.networks.tokenizer, still=bool(config.data.layouts))
+        self.pool = KindPool(self.store, config.network.image, self.networks.tokenizer, still=stays_still(self.source, config.data.layouts))
         networks = self.networks
         for network in (networks.encoder, networks.generator):
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -112,7 +112,7 @@ class Training:
         words = digest(self.networks.tokenizer)
         self.run.save(self.record() | {"shards": self.pool.shards, "identity": self.config.identity(), "vocabulary": words})
         with self.run.average.applied():
-            FILE.save(self.config.out / WEIGHTS, self.networks, self.record())
+            FILE.save(self.config.out / WEIGHTS, self.networks.painter, self.record())
 
     def record(self) -> dict[str, Any]:
         """The facts that go with the weights."""
@@ -149,7 +149,7 @@ class Training:
     @torch.no_grad()
     def _watched(self) -> torch.Tensor:
         """Pictures (captions, seeds, 3, S, S) in [-1, 1] by the average."""
-        with self.run.average.applied(), wrapping([self.networks.generator], wrap=True):
+        with self.run.average.applied(), wrapping([self.networks.generator], wrap=self.config.zero_padding_share < 1):
             words = self.networks.words(encode(self.networks.tokenizer, self.captions))[1]
             told = [spread_words(row[None].expand(len(seeds), -1), seeds) for row, seeds in zip(words, self.seeds, strict=True)]
             return torch.stack([self.networks.generator(seeds, row) for seeds, row in zip(self.seeds, told, strict=True)])
@@ -223,10 +223,12 @@ class Training:
     def _begun(self, start: Path | None) -> tuple[Networks, dict[str, Any]]:
         network, out = self.config.network, self.config.out
         if start is not None:
-            return FILE.begin(start, network, out)
+            painter, record = FILE.begin(start, network, out)
+            return Networks.beside(painter), record
         request = Request(Universe.PROMPTS, 16, self.config.data.materials)
         captions = (draw(self.source, request, self.config.seed, i)[1] for i in range(self.config.data.captions))
-        return Networks.new(network, kept(out, captions, vocabulary=network.vocabulary, length=network.length)), {}
+        words = kept(out, captions, vocabulary=network.vocabulary, length=network.length)
+        return Networks.beside(Painter.new(network, words)), {}
 
 
 @contextmanager

@@ -17,9 +17,10 @@ from gesso.cli import app
 from gesso.client import Client
 from gesso.errors import DataError, GessoError, InvalidRequest, UsageError
 from gesso.plugin import Registry
+from gesso.training.materials import MATERIALS
 from gesso_plugins.evaluation import report
 from gesso_plugins.evaluation.command import run
-from gesso_plugins.evaluation.data import from_folder, from_source
+from gesso_plugins.evaluation.data import from_folder, from_prompts, from_source
 
 Picture = npt.NDArray[np.uint8]
 
@@ -55,6 +56,13 @@ def test_a_model_is_measured_by_a_real_daemon(
     assert not any("FID" in figure["title"] or "Inception" in figure["title"] for figure in document["figures"].values())
     with Image.open(out / "sheet.webp") as sheet:
         assert sheet.width > 4 * report.SIDE
+
+    assert (
+        run(["procedural", "--data", "procedural", "--fixed", "--twelve", "--count", "3", "--size", "64", "--out", str(out), "--json"]) == 0
+    )
+    document = json.loads(capsys.readouterr().out)
+    assert document["data"] == {"name": "procedural, fixed prompts", "pictures": 3}
+    assert document["figures"]["material_accuracy"]["made"] == document["figures"]["material_accuracy"]["data"] == 1.0
 
     assert run(["procedural", "--data", str(folder), "--count", "4", "--size", "32", "--out", str(out)]) == 0
     table = capsys.readouterr().out
@@ -114,6 +122,10 @@ def test_data_that_cannot_measure_anything_is_refused_before_a_daemon_is_asked(
         (["--data", "procedural", "--materials", "brick,butter"], UsageError, "materials"),
         (["--data", "procedural", "--prompt", "moss"], UsageError, "prompt"),
         (["--data", ".", "--materials", "brick"], UsageError, "materials"),
+        (["--data", ".", "--fixed"], UsageError, "fixed"),
+        (["--data", "procedural", "--fixed", "--size", "16"], UsageError, "fixed"),
+        (["--data", "procedural", "--twelve", "--materials", "brick"], UsageError, "materials"),
+        (["--data", "procedural", "--fixed", "--twelve", "--count", "2", "--materials", "brick"], UsageError, "materials"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(words: list[str], kind: type[GessoError], field: str) -> None:
@@ -139,6 +151,20 @@ def test_renders_are_the_same_again_and_of_every_material_equally_often(registry
     assert [label["material"] for label in data.labels] == ["brick", "marble", "brick", "marble", "brick"]
     assert data.captions == again.captions
     assert np.array_equal(data.pictures, again.pictures)
+
+
+def test_fixed_prompts_bring_their_seeds_and_what_they_must_show(registry: Registry) -> None:
+    judge, source = registry.judge_of("procedural"), registry.dataset("procedural")
+    assert judge is not None
+    prompts = [each for each in judge.prompts if each.labels["material"] in MATERIALS]
+    assert (len(judge.prompts), len(prompts)) == (500, 137)
+    data = from_prompts(source, prompts[:3], 64)
+    assert data.captions == [each.words for each in prompts[:3]]
+    assert data.seeds == [each.seed for each in prompts[:3]]
+    assert data.labels == [each.labels for each in prompts[:3]]
+    assert judge.judge(np.stack(data.pictures))[0]["material"] == prompts[0].labels["material"]
+    with pytest.raises(UsageError, match="Fewer than two"):
+        from_prompts(source, prompts[:1], 64)
 
 
 class Brightness:

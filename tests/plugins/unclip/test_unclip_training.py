@@ -169,11 +169,13 @@ def test_crops_come_from_anywhere_on_the_torus(tmp_path: Path, clip: Path) -> No
     training.prepare()
     whole = to_tensor(torch.from_numpy(training.pool.image(3)[None]))[0]
     around = torch.cat([torch.cat([whole, whole], 1)] * 2, 2)
-    found = crops(training.pool, [3] * 20, Chance.of(1, 2, 3), 12)
+    found = crops(training.pool, [3] * 20, Chance.of(1, 2, 3), 12, wrap=True)
     assert found.shape == (20, 3, 12, 12)
     windows = around.unfold(1, 12, 1).unfold(2, 12, 1).permute(1, 2, 0, 3, 4).flatten(0, 1)
     assert all((windows == crop).flatten(1).all(1).any() for crop in found)
     assert len({crop.numpy().tobytes() for crop in found}) > 4
+    inside = whole.unfold(1, 12, 1).unfold(2, 12, 1).permute(1, 2, 0, 3, 4).flatten(0, 1)
+    assert all((inside == crop).flatten(1).all(1).any() for crop in crops(training.pool, [3] * 20, Chance.of(1, 2, 3), 12, wrap=False))
 
 
 def test_the_upsampler_lies_there_once_and_can_be_left_out(run: Path, tmp_path: Path, clip: Path, studio: Studio) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from gesso.training.tokenizer import train_tokenizer
 from gesso_plugins.vaegan.config import DataConfig, LossConfig, NetworkConfig, VaeganConfig, WatchConfig
-from gesso_plugins.vaegan.storage import FILE, Networks
+from gesso_plugins.vaegan.storage import FILE, Painter
 
 TINY = NetworkConfig(
     image=16,
@@ -40,7 +40,7 @@ def tiny(out: Path, steps: int, adversary: str = "bce") -> VaeganConfig:
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of networks that learned nothing, as random as they begin."""
     torch.manual_seed(11)
-    networks = Networks.new(TINY, train_tokenizer(CAPTIONS, vocabulary=TINY.vocabulary, length=TINY.length))
+    networks = Painter.new(TINY, train_tokenizer(CAPTIONS, vocabulary=TINY.vocabulary, length=TINY.length))
     path = tmp_path_factory.mktemp("vaegan") / "vaegan.safetensors"
     FILE.save(path, networks, {"step": 3, "diversity": 0.5})
     return path

@@ -25,7 +25,7 @@ from gesso.training.vocabulary import spelled
 from gesso_plugins.vaegan import command
 from gesso_plugins.vaegan.config import DataConfig, LossConfig, VaeganConfig
 from gesso_plugins.vaegan.data import draw_batch
-from gesso_plugins.vaegan.storage import FILE, Networks
+from gesso_plugins.vaegan.storage import FILE, Painter
 from gesso_plugins.vaegan.train import WEIGHTS, Training, train_vaegan
 
 EndedAfter = Callable[[int, Callable[[], object]], None]
@@ -207,7 +207,7 @@ def test_the_recipe_fits_its_budget(tmp_path: Path) -> None:
     from gesso_plugins.vaegan.storage import BUDGET
 
     words = train_tokenizer(CAPTIONS, vocabulary=NetworkConfig.vocabulary, length=NetworkConfig.length)
-    size = FILE.save(tmp_path / "own.safetensors", Networks.new(NetworkConfig(), words), {})
+    size = FILE.save(tmp_path / "own.safetensors", Painter.new(NetworkConfig(), words), {})
     missing = 2 * (NetworkConfig.vocabulary - len(words)) * NetworkConfig.text_width
     assert size + missing < BUDGET
 
