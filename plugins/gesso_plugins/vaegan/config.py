@@ -111,7 +111,7 @@ class LossConfig:
     """
 
     adversary: Adversary = "bce"
-    prior: tuple[float, float] = (5.0, 0.3)
+    prior: tuple[float, float] = (5.0, 0.1)
     annealed: float = 0.5
     agreement: float = 0.05
     likeness: float = 1.0
