@@ -1,12 +1,12 @@
-"""Four roads from words to pictures on the same work: starter, DALL-E, unCLIP and VAE-GAN, measured alike.
+"""Four roads from words to pictures on the same work: starter, DALL-E, unCLIP and VAE-GAN, the weights that ship, measured alike.
 
-    python bench/comparison.py --dalle runs/dalle/dalle.safetensors --unclip runs/unclip/unclip --vaegan runs/vaegan/vaegan.safetensors
+    python bench/comparison.py --count 120
 
 The figures are those of `gesso evaluate` over renders of the twelve materials (`gesso.training.materials`), computed here in one process on
-one thread, with the captions, seeds and renders that it takes. Models that made nothing but 64 pixels are compared with renders of 64, the
-starter with renders of 128; the judge sees all at 128. Seconds are processor time a picture, made alone, at level `exact`.
-DALL-E draws among the likelier tokens (LIKELY). Writes bench/results/comparison.json, docs/pictures/comparison.webp (renders above, then a
-row for each model) and a curve for each family.
+one thread, with the captions, seeds and renders that it takes; each model with its own defaults. Models that make 64 pixels are compared
+with renders of 64, the starter with renders of 128; the judge sees all at 128. Seconds are processor time a picture, made alone, at level
+`exact`. Writes bench/results/comparison.json, docs/pictures/comparison.webp (renders above, then a row for each model) and, of those whose
+run lies in --runs, the curve of its training.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import torch
 from PIL import Image
 
 from gesso import fidelity
-from gesso.manifest import ModelEntry, first_party
+from gesso.manifest import first_party
 from gesso.plugin import Registry, build_plugins
 from gesso.testing import Studio
 from gesso.training.chart import save_chart
@@ -37,40 +37,32 @@ from gesso_plugins.evaluation.report import distances, judged, seam_error
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PICTURES = ROOT / "bench" / "results" / "comparison.json", ROOT / "docs" / "pictures"
 SEED, COLUMNS = 1, len(MATERIALS)
-LIKELY = {"temperature": 0.8, "top_p": 0.9}
 NAMES = ("Frechet distance over CLIP features", "kernel distance over CLIP features")
 Picture = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Entrant:
-    """One model. side: pixels of what it makes. curve: the record of its training, the stage of it that is drawn, and what that shows."""
+    """One model. side: pixels of what it makes. curve: the record of its training among runs, the stage of it that is drawn, and what that
+    shows.
+    """
 
     name: str
-    family: str
-    path: Path
     side: int = 64
-    curve: tuple[Path, str, str] | None = None
+    curve: tuple[str, str, str] | None = None
 
 
-def entrants(options: argparse.Namespace) -> list[Entrant]:
-    dalle, unclip, vaegan = options.dalle, options.unclip, options.vaegan
-    found = [Entrant("starter", "stable-diffusion", next(e.path for e in first_party().models if e.name == "starter"), 128)]
-    if unclip is not None:
-        found.append(
-            Entrant("unclip", "unclip", unclip, 64, (unclip.parent / "decoder" / "loss.csv", "decoder", "squared error of the noise"))
-        )
-    if vaegan is not None:
-        found.append(Entrant("vaegan", "vaegan", vaegan, 64, (vaegan.parent / "loss.csv", "vaegan", "loss of the makers")))
-    if dalle is not None:
-        found.append(Entrant("dalle", "dalle", dalle, 64, (dalle.parent / "loss.csv", "transformer", "nats a token, words and picture")))
-    return found
+ENTRANTS = (
+    Entrant("starter", 128),
+    Entrant("unclip", 64, ("unclip/decoder/loss.csv", "decoder", "weighed squared error of the picture, and of the place")),
+    Entrant("vaegan", 64, ("vaegan/loss.csv", "vaegan", "loss of the makers")),
+    Entrant("dalle", 64, ("dalle/loss.csv", "transformer", "nats a token, words and picture")),
+)
 
 
 def made(studio: Studio, entrant: Entrant, captions: Sequence[str]) -> tuple[list[Picture], float]:
     """A picture for each caption, and the processor seconds of one. The first, which loads the model, is made twice and timed once."""
     asked = {"model": entrant.name, "width": entrant.side, "height": entrant.side, "tile": "xy"}
-    asked |= LIKELY if entrant.family == "dalle" else {}
     studio.make("generate", {**asked, "prompt": captions[0], "seed": SEED})
     began = time.process_time()
     pictures = [
@@ -106,14 +98,14 @@ class Looker:
         return {name: round(float(value), 4) for name, value in told.items()}
 
 
-def record_of(entrant: Entrant) -> dict[str, Any]:
+def record_of(path: Path) -> dict[str, Any]:
     """How long it was trained."""
-    if entrant.path.is_dir():
-        record = json.loads((entrant.path / "training.json").read_text())
+    if path.is_dir():
+        record = json.loads((path / "training.json").read_text())
     else:
         from safetensors import safe_open
 
-        with safe_open(entrant.path, framework="numpy") as file:
+        with safe_open(path, framework="numpy") as file:
             record = json.loads(file.metadata()["record"])
     return {name: record[name] for name in ("step", "stages", "samples", "cpu_hours") if name in record}
 
@@ -125,8 +117,7 @@ def row(pictures: Sequence[Picture]) -> Picture:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("dalle", "unclip", "vaegan"):
-        parser.add_argument(f"--{name}", type=Path, help="what its training wrote")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="where the runs of trainings lie (default: %(default)s)")
     parser.add_argument("--count", type=int, default=60, help="pictures of each model (default: %(default)s)")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -135,19 +126,19 @@ def main() -> None:
     data = {side: from_source(source, MATERIALS, side, options.count) for side in (64, 128)}
     report: dict[str, Any] = {"materials": MATERIALS, "pictures": options.count, "models": {}}
     rows = [row(data[64].pictures)]
-    for entrant in entrants(options):
-        if entrant.family != "stable-diffusion":
-            registry.models = (*registry.models, ModelEntry(entrant.name, entrant.family, entrant.name, entrant.path, ()))
+    for entrant in ENTRANTS:
         studio = Studio(registry)
         own = data[entrant.side]
         pictures, seconds = made(studio, entrant, own.captions)
         studio.close()
         figures = looker.figures(pictures, own) | {"processor seconds a picture": round(seconds, 3)}
-        report["models"][entrant.name] = {"side": entrant.side, "trained": record_of(entrant), "figures": figures}
+        path = registry.model(entrant.name).path
+        assert path is not None
+        report["models"][entrant.name] = {"side": entrant.side, "trained": record_of(path), "figures": figures}
         print(entrant.name, json.dumps(figures), flush=True)
         rows.append(row(pictures))
-        if entrant.curve is not None:
-            save_chart(entrant.curve[0], PICTURES / f"comparison-{entrant.name}.webp", entrant.curve[1], entrant.curve[2])
+        if entrant.curve is not None and (options.runs / entrant.curve[0]).exists():
+            save_chart(options.runs / entrant.curve[0], PICTURES / f"comparison-{entrant.name}.webp", entrant.curve[1], entrant.curve[2])
     RESULTS.write_text(json.dumps(report, indent=2) + "\n")
     titles = [name.replace("_", " ") for name in MATERIALS] * len(rows)
     save_sheet(PICTURES / "comparison.webp", np.concatenate(rows), titles, COLUMNS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_samples_are_squares_with_their_words_and_the_same_again(folder: Path) -> None:
-    source = pickle.loads(pickle.dumps(FolderSource.of(folder, None)))  # the process that draws beside a training gets a copy
+    source = copy.deepcopy(FolderSource.of(folder, None))  # the process that draws beside a training gets a copy
     request = Request(Universe.TRAIN, 32)
     drawn = [draw(source, request, 1, i) for i in range(60)]
     assert {words for _, words, _ in drawn} == {"red rows", "blue columns", "green moss"}
