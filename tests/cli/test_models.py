@@ -43,7 +43,8 @@ def test_a_folder_is_taken_in_where_it_lies(home: Path, folder: Path, capsys: py
     assert [Path(p["path"]).name for p in told["passed"]] == ["evil.safetensors"]
     assert run(capsys, "models", "add", str(folder))[1]["added"] == told["added"]  # again: the same names
     listed = {m["name"]: m for m in run(capsys, "models", "list")[1]["models"]}
-    assert set(listed) == {"procedural", "starter", "starter-preview", "dalle", "unclip", "vaegan", "clip", "maps", "style", "dream-shaper", "detail"}
+    shipped = {"procedural", "starter", "starter-preview", "dalle", "unclip", "vaegan", "clip", "maps", "style"}
+    assert set(listed) == shipped | {"dream-shaper", "detail"}
     assert listed["detail"]["path"] == str(folder / "models/loras/detail.safetensors")
     assert [m["name"] for m in run(capsys, "models", "list", "--kind", "lora")[1]["models"]] == ["detail"]
     code, gone = run(capsys, "models", "remove", "dream shaper", "detail")
