@@ -76,7 +76,7 @@ REFUSALS: list[tuple[dict[str, object], str, str]] = [
     ({"size": 9}, "size", "size must be a multiple of 8, not 9."),
     ({"guidance": 0}, "guidance", "guidance must be more than 0, not 0."),
     ({"sampler": "eulr"}, "sampler", "There is no sampler 'eulr'. Did you mean 'euler'? `gesso samplers` lists them."),
-    ({"model": "sd15"}, "model", "There is no model 'sd15'. Known: procedural, starter, dalle. `gesso models list` lists them."),
+    ({"model": "sd15"}, "model", "There is no model 'sd15'. Known: procedural, starter, dalle, unclip, vaegan. `gesso models list` lists them."),
     ({"stepz": 3}, "stepz", "There is no parameter 'stepz' here. Did you mean 'steps'?"),
     ({"image": {"sha256": "no"}}, "image.sha256", 'image.sha256 must match ^[0-9a-f]{64}$, and "no" does not.'),
     ({"prompt": ""}, "prompt", "prompt must not be empty."),

@@ -47,6 +47,8 @@ WANTED: Mapping[str, frozenset[str]] = {
 """What a pipeline cannot be run without. An upsampler may be left out; an image encoder may come beside a prior."""
 CLIP_OF = "_clip"
 """The key of an index that leaves its CLIP out: the SHA-256 of that one's weights. It is then the one that ships with Gesso."""
+RECORD = "training.json"
+"""What Gesso's training leaves beside the index."""
 BORROWED = ("text_encoder", "tokenizer", "image_encoder")
 """What comes from that CLIP."""
 CLIP_WEIGHTS = "model.safetensors"
@@ -101,6 +103,12 @@ class Directory:
         if self.borrows and component in BORROWED:
             found = {**found[{"text_encoder": "text_config", "image_encoder": "vision_config"}[component]]}
         return found
+
+    @cached_property
+    def record(self) -> Mapping[str, Any]:
+        """What its training wrote down, where it was Gesso's."""
+        path = self.path / RECORD
+        return read_json(path) if path.is_file() else {}
 
     def preparing(self, side: int) -> Preparing:
         """How its image encoder, of so many pixels, wants pictures."""

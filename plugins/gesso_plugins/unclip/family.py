@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from gesso.errors import InvalidRequest, ModelError
-from gesso.library import read_json
 from gesso.manifest import ModelEntry
 from gesso.model import Conditioning, ModelCard, Patch, Seamless, overlaid
 from gesso_plugins.unclip.directory import HINT, UPSAMPLER, Directory
@@ -61,9 +60,7 @@ class UnclipFamily:
 
 def record_of(directory: Directory) -> dict[str, str]:
     """What its training wrote down, where it was Gesso's."""
-    path = directory.path / "training.json"
-    record = read_json(path) if path.is_file() else {}
-    return {name: str(record[name]) for name in ("step", "cpu_hours") if name in record}
+    return {name: str(directory.record[name]) for name in ("step", "cpu_hours") if name in directory.record}
 
 
 class UnclipModel:

@@ -34,10 +34,20 @@ def cascade_of(directory: Directory) -> Cascade:
         raise ModelError(f"The decoder in {directory.path} takes no embedding beside its time (class_embed_type).", hint=HINT)
     return Cascade(
         width,
-        part_of(directory, "decoder", decoder, (DECODER_STEPS, DECODER_GUIDANCE)),
+        part_of(directory, "decoder", decoder, (DECODER_STEPS, guidance_of(directory))),
         _prior(directory, width) if directory.has("prior") else None,
         _upsampler(directory) if directory.has(UPSAMPLER[0]) else None,
     )
+
+
+def guidance_of(directory: Directory) -> float:
+    """Of the decoder: what its training says, or Karlo's; ModelError for what is no number from 0 to 100."""
+    found = directory.record.get("guidance", DECODER_GUIDANCE)
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= 100:
+        raise ModelError(
+            f"The record in {directory.path} gives {str(found)[:40]!r} as the guidance; it is a number from 0 to 100.", hint=HINT
+        )
+    return float(found)
 
 
 def _prior(directory: Directory, width: int) -> Part:
@@ -86,7 +96,7 @@ def sizes_of(directory: Directory) -> tuple[Latent, Limits, Defaults]:
             raise ModelError(f"The upsampler in {directory.path} makes {side} pixels of {small}, which is no whole factor.", hint=HINT)
         multiple = math.lcm(deep * (side // small), 2 ** (len(upsampler.get("block_out_channels", [0])) - 1))
     factor = side // small
-    defaults = Defaults("ddpm", "linspace", DECODER_STEPS, DECODER_GUIDANCE, side, side)
+    defaults = Defaults("ddpm", "linspace", DECODER_STEPS, guidance_of(directory), side, side)
     return Latent(int(decoder.get("in_channels") or 3), factor), Limits(side, LARGEST * side, multiple), defaults
 
 

@@ -14,12 +14,13 @@ from gesso.library import hashes
 from gesso.library.snapshot import INDEX
 from gesso.training.files import write_atomically, write_json
 from gesso_plugins.unclip.config import UnclipConfig
-from gesso_plugins.unclip.directory import CLIP_OF, CLIP_WEIGHTS, NETWORKS, UPSAMPLER
+from gesso_plugins.unclip.directory import CLIP_OF, CLIP_WEIGHTS, NETWORKS, RECORD, UPSAMPLER
 from gesso_plugins.unclip.levels import PREDICTION
 from gesso_plugins.unclip.networks import Clip
 
-RECORD = "training.json"
 FOLDER = "unclip"
+GUIDANCE = 2.0
+"""Of the decoder: small ones do best with far less than Karlo's."""
 CLIP_RANGE = 5.0
 """Standardised embeddings hold no larger numbers (Karlo's bound)."""
 
@@ -52,7 +53,7 @@ def save_directory(folder: Path, steps: dict[str, Any], clip: Clip, config: Uncl
             (target / f"{part}_scheduler").mkdir()
             write_json(target / f"{part}_scheduler" / "scheduler_config.json", _schedule(part, config))
         write_json(target / INDEX, _index([*parts], scheduled, config))
-        write_json(target / RECORD, record)
+        write_json(target / RECORD, {**record, "guidance": GUIDANCE})
 
     write_atomically(folder, write)
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -212,7 +212,7 @@ def test_what_only_others_can_do_names_them(studio: Studio, karlo: Path, parts: 
     for model in ("blind", "procedural"):
         with pytest.raises(InvalidRequest, match="cannot do 'view'") as caught:
             studio.resolve("vary", {**image, "model": model, "toward": {"sha256": B[0]}})
-        assert caught.value.hint == "These can: viewer."
+        assert caught.value.hint == "These can: unclip, viewer."
     with pytest.raises(InvalidRequest, match="nothing of words alone"):
         studio.resolve("generate", {"prompt": "brick", "model": "viewer", "seed": 1})
     with pytest.raises(InvalidRequest, match="takes no control"):

@@ -132,6 +132,7 @@ def test_what_was_trained_is_served(run: Path, studio: Studio) -> None:
     assert output.pixels.shape == (32, 32, 3)
     record = json.loads((run / FOLDER / "training.json").read_text())
     assert record["stages"] == dict.fromkeys(STAGES, 2)
+    assert card.defaults.guidance == card.cascade.decoder.guidance == record["guidance"] == 2.0
     scheduler = json.loads((run / FOLDER / "prior_scheduler" / "scheduler_config.json").read_text())
     assert (scheduler["prediction_type"], scheduler["num_train_timesteps"]) == ("sample", 100)
 
