@@ -217,7 +217,7 @@ def test_what_only_others_can_do_names_them(studio: Studio, karlo: Path, parts: 
         studio.resolve("generate", {"prompt": "brick", "model": "viewer", "seed": 1})
     with pytest.raises(InvalidRequest, match="takes no control"):
         studio.resolve("vary", {**image, "model": "viewer", "control": {"x": {"sha256": B[0]}}})
-    assert studio.resolve("vary", {**image, "from_text": "a", "to_text": "b"})[0].model == "viewer"  # type: ignore[attr-defined]
+    assert studio.resolve("vary", {**image, "from_text": "a", "to_text": "b"})[0].model == "unclip"  # type: ignore[attr-defined]
     made = studio.make("vary", {**image, "model": "viewer", "steps": 2, "options": {"unclip": {"upsampler_steps": 2}}, "count": 1}, BLOBS)
     assert made.outputs[0].pixels.shape == (32, 32, 3)
 
