@@ -69,6 +69,7 @@ def test_a_hundred_submits_of_one_key_at_once_are_one_job(daemon: Daemon) -> Non
         assert talk.ask("list")["total"] == 1
 
 
+SHIPPED = "procedural, starter, dalle, unclip, vaegan"
 REFUSALS: list[tuple[dict[str, object], str, str]] = [
     ({"steps": 0}, "steps", "steps must be at least 1, not 0."),
     ({"steps": "many"}, "steps", 'steps must be a whole number, not "many".'),
@@ -76,7 +77,7 @@ REFUSALS: list[tuple[dict[str, object], str, str]] = [
     ({"size": 9}, "size", "size must be a multiple of 8, not 9."),
     ({"guidance": 0}, "guidance", "guidance must be more than 0, not 0."),
     ({"sampler": "eulr"}, "sampler", "There is no sampler 'eulr'. Did you mean 'euler'? `gesso samplers` lists them."),
-    ({"model": "sd15"}, "model", "There is no model 'sd15'. Known: procedural, starter, dalle, unclip, vaegan. `gesso models list` lists them."),
+    ({"model": "sd15"}, "model", f"There is no model 'sd15'. Known: {SHIPPED}. `gesso models list` lists them."),
     ({"stepz": 3}, "stepz", "There is no parameter 'stepz' here. Did you mean 'steps'?"),
     ({"image": {"sha256": "no"}}, "image.sha256", 'image.sha256 must match ^[0-9a-f]{64}$, and "no" does not.'),
     ({"prompt": ""}, "prompt", "prompt must not be empty."),
