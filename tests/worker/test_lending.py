@@ -99,7 +99,7 @@ def test_a_model_that_cannot_fit_is_refused_before_the_start(home: Path) -> None
             job = client.submit("generate", **STARTER, steps=1)
             with pytest.raises(OutOfMemory, match="'starter' needs") as refused:
                 job.result()
-            assert refused.value.details["fits"] == ["procedural", "dalle", "vaegan"]
+            assert refused.value.details["fits"] == ["procedural", "dalle", "unclip", "vaegan"]
             assert "procedural" in str(refused.value.hint)
             assert "worker.memory" in str(refused.value.hint)
     finally:
