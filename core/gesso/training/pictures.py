@@ -47,7 +47,7 @@ class FolderSource:
         """The pictures of a folder, each read once; ``prompt``: the words of every one. DataError says which of them cannot be used."""
         entries = tuple(captioned(folder, prompt))
         _read.cache_clear()
-        read_each([(path.name, functools.partial(_read, path)) for path, _ in entries], str(folder))
+        read_each([(path.name, functools.partial(_readable, path)) for path, _ in entries], str(folder))
         if len(entries) < 2:
             raise DataError(f"The pictures of {folder} are too few: there is one.", field="data", hint="Give two or more.")
         return FolderSource(entries, str(folder))
@@ -75,6 +75,11 @@ class FolderSource:
 def chosen(options: argparse.Namespace, renders: CaptionedSource) -> CaptionedSource:
     """The folder that `--data` names, else the renders."""
     return renders if options.data is None else FolderSource.of(options.data, options.prompt)
+
+
+def _readable(path: Path) -> bool:
+    """Whether a picture can be read; it raises where it cannot, and keeps none beyond those that `_read` keeps."""
+    return _read(path).size > 0
 
 
 @functools.lru_cache(maxsize=COUNT)

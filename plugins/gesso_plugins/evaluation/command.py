@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 ABOUT = "Measure what a model of the daemon makes of the captions of a data set, against the pictures of that set."
 MORE = "`gesso evaluate starter`, `clip` and `maps` without --data are the fixed evaluations of what Gesso trains itself."
-RENDERED, COUNT = 128, 100
-"""Pixels a side and number of renders, where nothing else is said."""
+RENDERED, COUNT, SEED = 128, 100, 1
+"""Pixels a side, number of renders and first seed, where nothing else is said."""
 Stage = Callable[[str, int], Callable[[int], None]]
 """Takes what is done and how many there are, and gives a function that takes how many are done."""
 
@@ -70,7 +70,7 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     option("--steps", type=int, metavar="N", help="sampling steps (default: the model's own)")
     option("--guidance", type=float, metavar="G", help="guidance (default: the model's own)")
     option("--tile", choices=("none", "x", "y", "xy"), help="axes along which pictures wrap around (default: none; against renders xy)")
-    option("--seed", type=int, default=1, help="seed of the first picture; the others follow (default: %(default)s)")
+    option("--seed", type=int, default=SEED, help="seed of the first picture; the others follow (default: %(default)s)")
     option("--level", choices=("exact", "fast"), default="exact", help="exact: equal bytes every time; fast: may share work")
     option(
         "--inception", type=Path, metavar="FILE", help="the standard Inception weights as .safetensors: FID, KID, Inception Score as well"
@@ -104,6 +104,8 @@ def _data(options: argparse.Namespace, registry: Registry) -> tuple[Data, Judge 
         return from_source(source, materials, size, options.count or COUNT), judge if able else None
     if judge is None or not able:
         raise UsageError(f"No judge with fixed prompts knows these materials of {options.data!r} at {size} pixels.", field="fixed")
+    if options.seed != SEED:
+        raise UsageError("The fixed prompts have seeds of their own: leave out --seed.", field="seed")
     prompts = [each for each in judge.prompts if each.labels["material"] in materials]
     return from_prompts(source, prompts[: options.count], size), judge
 

@@ -123,6 +123,7 @@ def test_data_that_cannot_measure_anything_is_refused_before_a_daemon_is_asked(
         (["--data", "procedural", "--prompt", "moss"], UsageError, "prompt"),
         (["--data", ".", "--materials", "brick"], UsageError, "materials"),
         (["--data", ".", "--fixed"], UsageError, "fixed"),
+        (["--data", "procedural", "--fixed", "--seed", "4"], UsageError, "seed"),
         (["--data", "procedural", "--fixed", "--size", "16"], UsageError, "fixed"),
         (["--data", "procedural", "--twelve", "--materials", "brick"], UsageError, "materials"),
         (["--data", "procedural", "--fixed", "--twelve", "--count", "2", "--materials", "brick"], UsageError, "materials"),

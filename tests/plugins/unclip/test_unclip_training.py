@@ -151,6 +151,7 @@ def test_a_directory_that_borrows_its_clip_is_the_same_but_small(
     capfd.readouterr()
     whole, bare = (family.load(card, torch.device("cpu")) for card in cards)
     assert not any(word in "".join(capfd.readouterr()) for word in ("zero_padded", "UNEXPECTED"))
+    assert list(bare._networks["decoder"].config["zero_padded"]) == ["down_blocks", "mid_block"]
     (one,), (other,) = (model.encode_text(["red rows"]) for model in (whole, bare))
     assert torch.allclose(one.tokens, other.tokens, atol=1e-2)  # the copy is in half precision
     picture = torch.rand(1, 3, 40, 30, generator=torch.Generator().manual_seed(1))
@@ -163,6 +164,16 @@ def test_a_directory_that_borrows_its_clip_is_the_same_but_small(
         with pytest.raises(ModelError, match="another CLIP than the one that ships") as refused:
             UnclipFamily(other_clip).inspect(ModelEntry("own", "unclip", "Own", folder, ()))
         assert "--borrow-clip" in str(refused.value.hint)
+
+
+def test_the_decoder_is_asked_for_its_place_where_layouts_are_fixed(tmp_path: Path, clip: Path) -> None:
+    training = Training(Stripes(), tiny(tmp_path, clip))
+    training.prepare()
+    assert list(training.networks["decoder"].network.config["zero_padded"]) == ["down_blocks", "mid_block"]
+    anywhere = float(training._decoder_loss(Chance.of(1, 1, 0)).detach())
+    training.config = dataclasses.replace(training.config, data=dataclasses.replace(training.config.data, layouts=1))
+    unread = (float(training._decoder_loss(Chance.of(1, 1, 0)).detach()) - anywhere) / training.config.place.weight
+    assert 0.1 < unread <= 1.001, "what an untrained network leaves unsaid of its place"
 
 
 def test_crops_come_from_anywhere_on_the_torus(tmp_path: Path, clip: Path) -> None:

@@ -78,6 +78,15 @@ def test_the_encoder_is_not_told_what_the_critic_says(tmp_path: Path) -> None:
     training.run.journal.close()
 
 
+def test_the_critic_is_heard_once_the_words_are_learned(tmp_path: Path) -> None:
+    config = dataclasses.replace(tiny(tmp_path, 8), loss=LossConfig(annealed=0.5))
+    training = prepared(config)
+    terms = [training._one_step() for _ in range(8)]
+    assert ["adversarial" in each for each in terms] == [False] * 5 + [True] * 3
+    assert terms[7]["adversarial"] > terms[5]["adversarial"] > 0
+    training.run.journal.close()
+
+
 def test_the_critic_learns_faster(tmp_path: Path) -> None:
     training = prepared(dataclasses.replace(tiny(tmp_path, 5), learning_rate=0.0, matrix_rate=0.0))
     before = {name: value.clone() for name, value in training.networks.named_tensors().items()}
