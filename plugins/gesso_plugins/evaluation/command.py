@@ -132,14 +132,19 @@ def _asked(options: argparse.Namespace, data: Data) -> dict[str, Any]:
     return {name: value for name, value in asked.items() if value is not None}
 
 
+def orders_of(options: argparse.Namespace, data: Data) -> list[dict[str, Any]]:
+    """What `generate` is asked for, a picture each."""
+    common = {"model": options.model, **_asked(options, data)}
+    seeds = data.seeds or range(options.seed, options.seed + len(data.captions))
+    return [{**common, "prompt": words, "seed": seed} for words, seed in zip(data.captions, seeds, strict=True)]
+
+
 def _looked(options: argparse.Namespace, data: Data, stage: Stage) -> tuple[Made, Features, Features]:
     """The pictures, their features beside those of their words, and the data's."""
     from gesso.client import Client
     from gesso_plugins.evaluation.making import Maker
 
-    common = {"model": options.model, **_asked(options, data)}
-    seeds = data.seeds or range(options.seed, options.seed + len(data.captions))
-    orders = [{**common, "prompt": words, "seed": seed} for words, seed in zip(data.captions, seeds, strict=True)]
+    orders = orders_of(options, data)
     with Client(name="gesso evaluate", on_start=_note) as client, Maker(client, options.level) as maker:
         made = maker.make(orders, stage("making pictures", len(orders)))
         seen = maker.look(made.hashes, data.captions, stage("looking at them", len(orders)))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,7 +21,7 @@ from gesso.errors import DataError, GessoError, InvalidRequest, UsageError
 from gesso.plugin import Registry
 from gesso.training.materials import MATERIALS
 from gesso_plugins.evaluation import report
-from gesso_plugins.evaluation.command import run
+from gesso_plugins.evaluation.command import orders_of, run
 from gesso_plugins.evaluation.data import from_folder, from_prompts, from_source
 
 Picture = npt.NDArray[np.uint8]
@@ -163,6 +165,11 @@ def test_fixed_prompts_bring_their_seeds_and_what_they_must_show(registry: Regis
     assert data.captions == [each.words for each in prompts[:3]]
     assert data.seeds == [each.seed for each in prompts[:3]]
     assert data.labels == [each.labels for each in prompts[:3]]
+    options = argparse.Namespace(model="dalle", size=64, steps=None, guidance=None, tile=None, seed=1)
+    asked = {"model": "dalle", "width": 64, "height": 64, "tile": "xy"}
+    wanted = [{**asked, "prompt": each.words, "seed": each.seed} for each in prompts[:3]]
+    assert orders_of(options, data) == wanted
+    assert [order["seed"] for order in orders_of(options, replace(data, seeds=()))] == [1, 2, 3]
     assert judge.judge(np.stack(data.pictures))[0]["material"] == prompts[0].labels["material"]
     with pytest.raises(UsageError, match="Fewer than two"):
         from_prompts(source, prompts[:1], 64)
